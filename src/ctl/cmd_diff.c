@@ -1,0 +1,601 @@
+/*
+ * diff: what a sandbox changed in its copy-on-write workspace, as a patch that
+ * `git apply` and `patch -p1` take. Runs as the caller; writes nothing but its
+ * output.
+ *
+ * Names and contents are hostile. On a terminal they are cleaned; into a pipe
+ * contents go as they are, since a patch must be exact, and names are quoted
+ * the way git quotes them.
+ */
+#include "ctl/beneath.h"
+#include "ctl/commands.h"
+#include "ctl/review.h"
+#include "ctl/signals.h"
+#include "ctl/text.h"
+#include "ctl/udiff.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define CONTENT_MAX (8u << 20) /* larger files are told, not shown */
+#define PATCH_MAX (64u << 20)
+
+struct diff {
+	struct ctl *ctl;
+	struct review *rv;
+	bool stat;
+	struct jw *json; /* NULL without --json */
+	int64_t files, added, removed;
+	char **gone; /* owned: below replaced directories, not seen again */
+	size_t ngone;
+};
+
+/* One side of a file's difference. */
+struct side {
+	char *data; /* owned */
+	size_t len;
+	unsigned mode; /* as git writes it; 0: does not exist */
+	bool is_large; /* content was not read */
+};
+
+/* --- names --------------------------------------------------------------- */
+
+/* The way git quotes: only when there is something to quote. */
+static void
+put_name(struct buf *b, const char *prefix, const char *path)
+{
+	struct buf clean;
+	bool plain;
+	const char *p;
+
+	buf_init(&clean, 8 * PATH_MAX);
+	text_clean(&clean, path, strlen(path), false);
+	plain = !clean.failed && clean.len > 0 &&
+	    strcmp(clean.data, path) == 0 && strpbrk(path, "\"\\") == NULL;
+	buf_free(&clean);
+	if (plain) {
+		(void)buf_addf(b, "%s%s", prefix, path);
+		return;
+	}
+	(void)buf_addf(b, "\"%s", prefix);
+	for (p = path; *p != '\0'; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c == '"' || c == '\\')
+			(void)buf_addf(b, "\\%c", c);
+		else if (c < 0x20 || c >= 0x7f)
+			(void)buf_addf(b, "\\%03o", c);
+		else
+			(void)buf_addc(b, (char)c);
+	}
+	(void)buf_addc(b, '"');
+}
+
+static void
+put_side_name(struct buf *b, const char *mark, const char *prefix,
+    const char *path, const struct side *s)
+{
+	(void)buf_adds(b, mark);
+	if (s->mode == 0)
+		(void)buf_adds(b, "/dev/null");
+	else
+		put_name(b, prefix, path);
+	/* A blank in a name would end it for patch(1). */
+	if (s->mode != 0 && strchr(path, ' ') != NULL)
+		(void)buf_addc(b, '\t');
+	(void)buf_addc(b, '\n');
+}
+
+/* --- output -------------------------------------------------------------- */
+
+static const char *
+line_colour(const char *line, size_t len)
+{
+	if (len >= 3 &&
+	    (memcmp(line, "+++", 3) == 0 || memcmp(line, "---", 3) == 0))
+		return "\033[1m";
+	if (len >= 10 && memcmp(line, "diff --git", 10) == 0)
+		return "\033[1m";
+	switch (len > 0 ? line[0] : ' ') {
+	case '+':
+		return "\033[32m";
+	case '-':
+		return "\033[31m";
+	case '@':
+		return "\033[36m";
+	default:
+		return "";
+	}
+}
+
+static void
+print_patch(const struct ctl *ctl, const struct buf *b)
+{
+	const char *s = b->data;
+	size_t left = b->len;
+
+	if (!ctl->tty) {
+		(void)fwrite(s, 1, left, stdout);
+		return;
+	}
+	while (left > 0) {
+		const char *nl = memchr(s, '\n', left);
+		size_t len = nl == NULL ? left : (size_t)(nl - s);
+		const char *colour = ctl->colour ? line_colour(s, len) : "";
+		struct buf clean;
+
+		buf_init(&clean, 8 * PATCH_MAX);
+		text_clean(&clean, s, len, true);
+		(void)printf("%s%s%s\n", colour,
+		    clean.failed || clean.len == 0 ? "" : clean.data,
+		    *colour == '\0' ? "" : "\033[0m");
+		buf_free(&clean);
+		len += nl != NULL;
+		s += len;
+		left -= len;
+	}
+}
+
+static void
+print_stat(const char *path, const struct udiff_stat *st, bool shown,
+    const char *what)
+{
+	ctl_put(path);
+	if (shown)
+		(void)printf(" | +%zu -%zu (%s)\n", st->added, st->removed,
+		    what);
+	else
+		(void)printf(" | %s\n", what);
+}
+
+static void
+json_change(struct diff *d, const char *path, const char *type,
+    const char *what, unsigned mode, const struct udiff_stat *st)
+{
+	char octal[16];
+
+	jw_object(d->json);
+	jw_kstr(d->json, "path", path);
+	jw_kstr(d->json, "change", what);
+	jw_kstr(d->json, "type", type);
+	if (mode != 0) {
+		(void)snprintf(octal, sizeof(octal), "%04o", mode & 07777);
+		jw_kstr(d->json, "mode", octal);
+	}
+	if (st != NULL) {
+		jw_kint(d->json, "added", (int64_t)st->added);
+		jw_kint(d->json, "removed", (int64_t)st->removed);
+	}
+	jw_object_end(d->json);
+}
+
+/* --- one file ------------------------------------------------------------ */
+
+static void
+put_modes(struct buf *b, const struct side *old, const struct side *new)
+{
+	if (old->mode == 0)
+		(void)buf_addf(b, "new file mode %06o\n", new->mode);
+	else if (new->mode == 0)
+		(void)buf_addf(b, "deleted file mode %06o\n", old->mode);
+	else if (old->mode != new->mode)
+		(void)buf_addf(b, "old mode %06o\nnew mode %06o\n", old->mode,
+		    new->mode);
+}
+
+static bool
+is_opaque(const struct side *s)
+{
+	return s->is_large || udiff_is_binary(s->data, s->len);
+}
+
+/* What git would say of the two sides. Same type, or one of them missing. */
+static int
+emit(struct diff *d, const char *path, const char *type,
+    const struct side *old, const struct side *new, struct err *e)
+{
+	const char *what = old->mode == 0 ? "added"
+	    : new->mode == 0		  ? "deleted"
+					  : "modified";
+	bool opaque = is_opaque(old) || is_opaque(new);
+	struct udiff_stat st = { 0 };
+	struct buf hunks, b;
+
+	buf_init(&hunks, PATCH_MAX);
+	if (!opaque &&
+	    udiff(&hunks, old->data, old->len, new->data, new->len, &st) ==
+		-1) {
+		buf_free(&hunks);
+		return err_set(e, ERR_SYSTEM, "%s: no memory to compare",
+		    path);
+	}
+	if (!opaque && hunks.len == 0 && old->mode == new->mode) {
+		buf_free(&hunks);
+		return 0;
+	}
+	d->files++;
+	d->added += (int64_t)st.added;
+	d->removed += (int64_t)st.removed;
+	if (d->json != NULL) {
+		json_change(d, path, type, what,
+		    new->mode == 0 ? old->mode : new->mode,
+		    opaque ? NULL : &st);
+	} else if (d->stat) {
+		print_stat(path, &st, !opaque, opaque ? "binary" : what);
+	} else {
+		buf_init(&b, PATCH_MAX + 4 * PATH_MAX * 4);
+		(void)buf_adds(&b, "diff --git ");
+		put_name(&b, "a/", path);
+		(void)buf_addc(&b, ' ');
+		put_name(&b, "b/", path);
+		(void)buf_addc(&b, '\n');
+		put_modes(&b, old, new);
+		if (opaque) {
+			(void)buf_adds(&b, "Binary files differ\n");
+		} else if (hunks.len > 0) {
+			put_side_name(&b, "--- ", "a/", path, old);
+			put_side_name(&b, "+++ ", "b/", path, new);
+			(void)buf_add(&b, hunks.data, hunks.len);
+		}
+		print_patch(d->ctl, &b);
+		buf_free(&b);
+	}
+	buf_free(&hunks);
+	return 0;
+}
+
+static void
+side_free(struct side *s)
+{
+	free(s->data);
+	*s = (struct side){ 0 };
+}
+
+static unsigned
+git_mode(mode_t mode)
+{
+	return (mode & 0100) != 0 ? 0100755 : 0100644;
+}
+
+/* The original of PATH, whatever it is: only files and links have a content;
+ * mode stays 0 for others. */
+static int
+read_old(struct diff *d, const char *path, const struct stat *st,
+    struct side *s, struct err *e)
+{
+	char target[PATH_MAX];
+	size_t len = 0;
+
+	*s = (struct side){ 0 };
+	if (S_ISLNK(st->st_mode)) {
+		if (beneath_readlink(d->rv->root_fd, path, target,
+			sizeof(target)) == -1)
+			return err_sys(e, "read the link %s", path);
+		s->mode = 0120000;
+		s->data = xstrdup(target);
+		s->len = strlen(target);
+		return 0;
+	}
+	if (!S_ISREG(st->st_mode))
+		return 0;
+	s->mode = git_mode(st->st_mode);
+	s->is_large = st->st_size > (off_t)CONTENT_MAX;
+	if (s->is_large)
+		return 0;
+	autofd int fd = beneath_open(d->rv->root_fd, path,
+	    O_RDONLY | O_NONBLOCK);
+
+	if (fd == -1)
+		return err_sys(e, "open %s", path);
+	if (fd_slurp(fd, CONTENT_MAX, &s->data, &len, e) == -1)
+		return err_prefix(e, "%s", path);
+	s->len = len;
+	return 0;
+}
+
+static int
+read_new(struct diff *d, const struct change *c, struct side *s,
+    struct err *e)
+{
+	ssize_t n;
+
+	*s = (struct side){ 0 };
+	if (c->type == CHANGE_SYMLINK) {
+		s->mode = 0120000;
+		s->data = xstrdup(c->text);
+		s->len = strlen(c->text);
+		return 0;
+	}
+	s->mode = git_mode(c->mode);
+	s->is_large = c->size > (int64_t)CONTENT_MAX;
+	if (s->is_large)
+		return 0;
+	s->data = malloc((size_t)c->size + 1);
+	if (s->data == NULL)
+		return err_set(e, ERR_SYSTEM, "no memory");
+	while ((n = changes_data(&d->rv->changes, s->data + s->len,
+		    (size_t)c->size - s->len, e)) > 0)
+		s->len += (size_t)n;
+	return n == -1 ? -1 : 0;
+}
+
+/* --- what is gone -------------------------------------------------------- */
+
+static int
+emit_gone(struct diff *d, const char *path, const struct stat *st,
+    struct err *e)
+{
+	struct side none = { 0 };
+	struct side old;
+	int r;
+
+	if (read_old(d, path, st, &old, e) == -1)
+		return -1;
+	r = old.mode == 0 ? 0
+			  : emit(d, path, S_ISLNK(st->st_mode) ? "symlink"
+							      : "file",
+				&old, &none, e);
+	side_free(&old);
+	return r;
+}
+
+struct gone_ctx {
+	struct diff *d;
+	struct err *e;
+};
+
+static int
+emit_gone_below(const char *path, const struct stat *st, void *ctx)
+{
+	struct gone_ctx *g = ctx;
+
+	return emit_gone(g->d, path, st, g->e);
+}
+
+static int
+keep_gone(const char *path, const struct stat *st, void *ctx)
+{
+	struct diff *d = ((struct gone_ctx *)ctx)->d;
+
+	if (S_ISDIR(st->st_mode))
+		return 0;
+	d->gone = xreallocarray(d->gone, d->ngone + 1, sizeof(char *));
+	d->gone[d->ngone++] = xstrdup(path);
+	return 0;
+}
+
+static void
+not_gone(struct diff *d, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < d->ngone; i++) {
+		if (strcmp(d->gone[i], path) != 0)
+			continue;
+		free(d->gone[i]);
+		d->gone[i] = d->gone[--d->ngone];
+		return;
+	}
+}
+
+static int
+emit_kept_gone(struct diff *d, struct err *e)
+{
+	int r = 0;
+	size_t i;
+
+	for (i = 0; i < d->ngone; i++) {
+		struct stat st;
+
+		if (r == 0 &&
+		    beneath_stat(d->rv->root_fd, d->gone[i], &st) == 1)
+			r = emit_gone(d, d->gone[i], &st, e);
+		free(d->gone[i]);
+	}
+	free(d->gone);
+	d->gone = NULL;
+	d->ngone = 0;
+	return r;
+}
+
+/* --- entries ------------------------------------------------------------- */
+
+/* Too large to keep: compare on the way. 1, 0, -1. */
+static int
+is_large_same(struct diff *d, const struct change *c, struct err *e)
+{
+	autofd int fd = review_open_old(d->rv, c);
+
+	return fd == -1 ? 0 : review_same_data(d->rv, fd, e);
+}
+
+static int
+on_content(struct diff *d, const struct change *c, const struct stat *st,
+    struct err *e)
+{
+	const char *type = c->type == CHANGE_SYMLINK ? "symlink" : "file";
+	struct gone_ctx g = { d, e };
+	struct side none = { 0 };
+	struct side old = { 0 };
+	struct side new = { 0 };
+	int r = 0;
+
+	not_gone(d, c->path);
+	if (S_ISDIR(st->st_mode))
+		r = beneath_walk(d->rv->root_fd, c->path, emit_gone_below, &g,
+		    e);
+	else if (st->st_mode != 0)
+		r = read_old(d, c->path, st, &old, e);
+	if (r == 0)
+		r = read_new(d, c, &new, e);
+	/* A file that became a link, or the other way round, is two changes. */
+	if (r == 0 && old.mode != 0 &&
+	    (old.mode == 0120000) != (new.mode == 0120000)) {
+		r = emit(d, c->path, type, &old, &none, e);
+		side_free(&old);
+	}
+	if (r == 0 && new.is_large && old.mode == new.mode)
+		r = is_large_same(d, c, e);
+	if (r == 0)
+		r = emit(d, c->path, type, &old, &new, e);
+	side_free(&old);
+	side_free(&new);
+	return r == -1 ? -1 : 0;
+}
+
+static int
+on_dir(struct diff *d, const struct change *c, enum change_kind kind,
+    const struct stat *st, struct err *e)
+{
+	struct gone_ctx g = { d, e };
+
+	if (kind == KIND_SAME)
+		return 0;
+	if (kind == KIND_REPLACED) {
+		if (S_ISDIR(st->st_mode))
+			return beneath_walk(d->rv->root_fd, c->path,
+			    keep_gone, &g, e);
+		return emit_gone(d, c->path, st, e);
+	}
+	/* A patch has no word for a directory. */
+	if (d->json != NULL)
+		json_change(d, c->path, "dir", change_kind_name(kind),
+		    c->mode, NULL);
+	else if (d->stat)
+		print_stat(c->path, NULL, false,
+		    kind == KIND_ADDED ? "new directory" : "mode");
+	return 0;
+}
+
+static int
+on_entry(struct diff *d, const struct change *c, struct err *e)
+{
+	struct gone_ctx g = { d, e };
+	enum change_kind kind;
+	struct stat st;
+
+	if (review_kind(d->rv, c, &kind, &st, e) == -1)
+		return -1;
+	switch (c->type) {
+	case CHANGE_DIR:
+	case CHANGE_REPLACE_DIR:
+		return on_dir(d, c, kind, &st, e);
+	case CHANGE_DELETE:
+		if (kind == KIND_SAME)
+			return 0;
+		if (S_ISDIR(st.st_mode))
+			return beneath_walk(d->rv->root_fd, c->path,
+			    emit_gone_below, &g, e);
+		return emit_gone(d, c->path, &st, e);
+	case CHANGE_ERROR:
+		if (d->json != NULL)
+			json_change(d, c->path, "error", c->text, 0, NULL);
+		else
+			ctl_note(d->ctl, "not shown: %s: %s", c->path,
+			    c->text);
+		return 0;
+	default:
+		return on_content(d, c, &st, e);
+	}
+}
+
+static int
+diff_all(struct diff *d, struct err *e)
+{
+	struct change c;
+	int r;
+
+	while ((r = review_next(d->rv, &c, e)) == 1)
+		if (on_entry(d, &c, e) == -1) {
+			r = -1;
+			break;
+		}
+	if (emit_kept_gone(d, e) == -1)
+		return -1;
+	return r;
+}
+
+/* --- the command --------------------------------------------------------- */
+
+static int
+diff_json(struct diff *d, struct err *e)
+{
+	struct buf b;
+	struct jw w;
+	int r;
+
+	buf_init(&b, 256u << 20);
+	jw_init(&w, &b);
+	jw_object(&w);
+	jw_kstr(&w, "sandbox", d->rv->id);
+	jw_kstr(&w, "source", d->rv->source);
+	jw_kstr(&w, "target", d->rv->target);
+	jw_key(&w, "changes");
+	jw_array(&w);
+	d->json = &w;
+	r = diff_all(d, e);
+	jw_array_end(&w);
+	jw_kint(&w, "files", d->files);
+	jw_kint(&w, "added", d->added);
+	jw_kint(&w, "removed", d->removed);
+	jw_object_end(&w);
+	if (r == 0)
+		ctl_print_json_buf(&b);
+	buf_free(&b);
+	return r;
+}
+
+static int
+diff_text(struct diff *d, struct err *e)
+{
+	if (diff_all(d, e) == -1)
+		return -1;
+	if (d->files == 0)
+		ctl_note(d->ctl, "%s has changed nothing in %s", d->rv->id,
+		    d->rv->source);
+	else if (d->stat)
+		(void)printf("%lld file%s changed, +%lld -%lld\n",
+		    (long long)d->files, d->files == 1 ? "" : "s",
+		    (long long)d->added, (long long)d->removed);
+	return 0;
+}
+
+static int
+run_diff(struct ctl *ctl, const struct args *a)
+{
+	struct review rv;
+	struct diff d = { .ctl = ctl, .rv = &rv,
+		.stat = args_has(a, "stat") };
+	struct err e;
+	int r;
+
+	if (signals_open(2, &e) == -1)
+		return ctl_fail(ctl, &e);
+	r = review_open(&rv, ctl, a->operands[0],
+	    args_str(a, "target", NULL), &e);
+	rv.only = a->operands + 1;
+	rv.nonly = a->noperands - 1;
+	if (r == 0)
+		r = ctl->json ? diff_json(&d, &e) : diff_text(&d, &e);
+	if (r == -1)
+		r = ctl_fail(ctl, &e);
+	review_close(&rv);
+	return r;
+}
+
+static const struct opt_def diff_opts[] = {
+	{ "stat", 's', NULL, "Only which files, and how many lines." },
+	{ "target", 't', "PATH", "Of this copy-on-write mount." },
+};
+
+const struct command cmd_diff = {
+	.name = "diff",
+	.operands = "ID [PATH...]",
+	.help = "Show what a sandbox changed in its workspace, as a patch.",
+	COMMAND_OPTS(diff_opts),
+	.min = 1,
+	.max = -1,
+	.run = run_diff,
+};

@@ -1,0 +1,183 @@
+/*
+ * The surroundings of one run of sandboxctl; see ctl.h. Runs as the caller.
+ */
+#include "ctl/ctl.h"
+#include "ctl/text.h"
+#include "lib/strutil.h"
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define NOTE_MAX 4096
+#define SYSTEM_SOCKET "/run/sandboxd/control.sock"
+
+void
+ctl_init(struct ctl *ctl)
+{
+	const char *no = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	*ctl = (struct ctl){ 0 };
+	/* The locale says what the terminal shows; character widths are looked
+	 * up in UTF-8 whatever it is, since that is what agents write. */
+	if (setlocale(LC_CTYPE, "") != NULL)
+		ctl->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	if (!ctl->utf8)
+		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* else widths are 1 */
+	ctl->tty = isatty(STDOUT_FILENO) == 1;
+	ctl->colour = ctl->tty && (no == NULL || *no == '\0') &&
+	    (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+/* A process without root's rights has a supervisor of its own, if any. */
+static int
+default_socket(char *dst, size_t size)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
+	int r;
+
+	if (geteuid() == 0)
+		return str_copy(dst, size, SYSTEM_SOCKET);
+	if (dir != NULL && *dir == '/')
+		r = str_format(dst, size, "%s/sandboxd/control.sock", dir);
+	else
+		r = str_format(dst, size, "/tmp/sandboxd-%u/control.sock",
+		    (unsigned)geteuid());
+	if (r == 0 && lstat(dst, &st) == 0)
+		return 0;
+	if (r == -1 || lstat(SYSTEM_SOCKET, &st) == 0)
+		return str_copy(dst, size, SYSTEM_SOCKET);
+	return 0;
+}
+
+int
+ctl_find_socket(struct ctl *ctl, const char *told, struct err *e)
+{
+	int r;
+
+	if (told == NULL)
+		told = getenv("SANDBOXD_SOCKET");
+	if (told != NULL && *told != '\0')
+		r = str_copy(ctl->socket, sizeof(ctl->socket), told);
+	else
+		r = default_socket(ctl->socket, sizeof(ctl->socket));
+	if (r == -1)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "the socket's path is longer than %zu bytes",
+		    sizeof(ctl->socket) - 1);
+	return 0;
+}
+
+int
+ctl_fail(const struct ctl *ctl, const struct err *e)
+{
+	struct buf b;
+	struct jw w;
+
+	(void)fflush(stdout); /* what went before stands before */
+	buf_init(&b, 16384);
+	if (ctl->json) {
+		jw_init(&w, &b);
+		jw_object(&w);
+		jw_key(&w, "error");
+		jw_object(&w);
+		jw_kstr(&w, "code", err_wire(e->code));
+		jw_key(&w, "detail");
+		jw_strn(&w, e->text, strlen(e->text));
+		jw_object_end(&w);
+		jw_object_end(&w);
+	} else {
+		(void)buf_adds(&b, "sandboxctl: ");
+		text_clean(&b, e->text, strlen(e->text), false);
+	}
+	if (!b.failed && b.len > 0)
+		(void)fprintf(stderr, "%s\n", b.data);
+	buf_free(&b);
+	if (e->code == ERR_BAD_REQUEST || e->code == ERR_UNKNOWN_OPERATION)
+		return EXIT_USAGE;
+	if (ctl->refused)
+		return EXIT_FAILED;
+	return e->code == ERR_SYSTEM || e->code == ERR_DISK_FULL ||
+		e->code == ERR_INTERNAL
+	    ? EXIT_SYS
+	    : EXIT_FAILED;
+}
+
+void
+ctl_note(const struct ctl *ctl, const char *fmt, ...)
+{
+	char text[NOTE_MAX];
+	struct buf b;
+	va_list ap;
+
+	if (ctl->json)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut is good enough */
+	va_end(ap);
+	(void)fflush(stdout);
+	buf_init(&b, 8 * NOTE_MAX);
+	text_clean(&b, text, strlen(text), false);
+	if (!b.failed && b.len > 0)
+		(void)fprintf(stderr, "sandboxctl: %s\n", b.data);
+	buf_free(&b);
+}
+
+/* JSON escapes C0 controls by its own rules, but not DEL and C1, which some
+ * terminals obey. They occur inside strings only, where an escape is equal. */
+void
+ctl_print_json_buf(const struct buf *b)
+{
+	const char *s = b->data;
+	const char *end;
+	const char *from;
+
+	if (b->failed || b->len == 0)
+		return;
+	end = s + b->len;
+	for (from = s; s < end; s++) {
+		unsigned char c = (unsigned char)*s;
+		bool c1 = c == 0xc2 && s + 1 < end &&
+		    (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0;
+
+		if (c != 0x7f && !c1)
+			continue;
+		(void)fwrite(from, 1, (size_t)(s - from), stdout);
+		if (c1)
+			s++;
+		(void)printf("\\u%04x", (unsigned char)*s);
+		from = s + 1;
+	}
+	(void)fwrite(from, 1, (size_t)(end - from), stdout);
+	(void)putchar('\n');
+}
+
+void
+ctl_print_json(const struct json *v)
+{
+	struct buf b;
+	struct jw w;
+
+	buf_init(&b, 256u << 20);
+	jw_init(&w, &b);
+	jw_value(&w, v);
+	ctl_print_json_buf(&b);
+	buf_free(&b);
+}
+
+void
+ctl_put(const char *s)
+{
+	struct buf b;
+
+	buf_init(&b, 16u << 20);
+	text_clean(&b, s, strlen(s), false);
+	if (!b.failed && b.len > 0)
+		(void)fwrite(b.data, 1, b.len, stdout);
+	buf_free(&b);
+}

@@ -1,0 +1,50 @@
+/*
+ * What people write in flags, checked and turned into arguments of requests:
+ * mounts, environment, labels, limits, durations.
+ */
+#ifndef CTL_SPEC_H
+#define CTL_SPEC_H
+
+#include "ctl/opt.h"
+
+struct spec_mount {
+	char source[4096]; /* absolute, without links */
+	const char *target;
+	size_t target_len;
+	const char *mode;
+};
+/* SOURCE:TARGET[:ro|rw|cow]; parts borrow from TEXT. */
+int spec_mount_parse(const char *text, struct spec_mount *m_out,
+    struct err *e);
+void spec_mount_write(struct jw *w, const struct spec_mount *m);
+
+/* "NAME=VALUE", or "NAME" for the value in our own environment, as a member of
+ * the object that W is writing. */
+int spec_env(struct jw *w, const char *text, struct err *e);
+/* "NAME=VALUE" alone. */
+int spec_pair(struct jw *w, const char *text, struct err *e);
+/* Does a value of flag FLAG from position POS on set NAME[0..len)? The last
+ * one wins, and an object may not hold a name twice. */
+bool spec_has_name(const struct args *a, const char *flag, size_t pos,
+    const char *name, size_t len);
+/* Every value of flag FLAG through FN, as the object KEY; nothing without. */
+int spec_map(struct jw *w, const struct args *a, const char *flag,
+    const char *key, int (*fn)(struct jw *, const char *, struct err *),
+    struct err *e);
+
+/* "10" (seconds), "10s", "5m", "500ms". */
+int spec_ms(const char *text, int64_t *ms_out, struct err *e);
+/* The flags of limits, as the object "limits"; nothing without any. */
+int spec_limits(struct jw *w, const struct args *a, struct err *e);
+/* KEY with the flag's value when it is given. */
+void spec_copy(struct jw *w, const struct args *a, const char *flag,
+    const char *key);
+
+#define SPEC_LIMIT_OPTS                                                        \
+	{ "memory", 'm', "SIZE", "Memory at most, like 512M or 2G." },         \
+	{ "cpu", '\0', "CORES", "Processor time at most, like 1.5." },         \
+	{ "pids", '\0', "N", "Processes and threads at most." },               \
+	{ "open-files", '\0', "N", "Open files of each process at most." },    \
+	{ "time", '\0', "TIME", "Life of the sandbox at most, like 10m." }
+
+#endif

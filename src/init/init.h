@@ -1,0 +1,47 @@
+/*
+ * What the parts of sandboxd-init share: one struct init per process, made in
+ * main.c and lent to the others.
+ */
+#ifndef INIT_INIT_H
+#define INIT_INIT_H
+
+#include "lib/chan.h"
+#include "lib/defs.h"
+#include "lib/strutil.h"
+#include <ev.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct upper {	      /* the upper directory of one copy-on-write mount */
+	char *target; /* owned, absolute */
+	int fd;	      /* owned */
+};
+
+struct execs;
+struct diffs;
+struct stop;
+
+struct init {
+	struct ev_loop *loop; /* owned */
+	struct chan *ch;      /* owned; to the supervisor */
+	struct execs *execs;  /* owned */
+	struct diffs *diffs;  /* owned */
+	struct stop *stop;    /* owned */
+	ev_signal chld;
+	ev_timer idle;
+	/* Opened before any other process ran here, so that nobody can have put
+	 * something else in their place. */
+	int proc_fd; /* /proc; -1 if there is none */
+	int null_fd; /* /dev/null */
+	char id[SANDBOX_ID_MAX + 1];
+	struct upper *uppers; /* owned */
+	size_t nuppers;
+};
+
+/* Fork with every signal blocked until the child has taken its own course: a
+ * handler of the parent must never run in the child. */
+pid_t init_fork(void);
+/* Default actions, empty mask: first thing in every child. */
+void init_signals_default(void);
+
+#endif

@@ -1,0 +1,363 @@
+/*
+ * sandboxd-init: process 1 of one sandbox.
+ *
+ * Exec'd by the supervisor's child once every confinement is in place: we are
+ * root of a user namespace with few capabilities, under the sandbox's system
+ * call filter, and see its files only. Starts commands and session workers at
+ * the supervisor's word, adopts and reaps what they leave behind, ends them all
+ * on `stop`.
+ *
+ * Trusts the supervisor (descriptor 3). Trusts nothing else: every other
+ * process here may be hostile and may have our uid. What is read from files of
+ * the sandbox is read in forked children.
+ *
+ * Must never exit after start except on `stop` or when descriptor 3 closes,
+ * must never block, and must never let a descriptor of its own reach a command.
+ */
+#ifdef HAVE_CONFIG_H
+#	include "config.h"
+#endif
+#include "init/diff.h"
+#include "init/exec.h"
+#include "init/init.h"
+#include "init/stop.h"
+#include "lib/log.h"
+#include "lib/proctitle.h"
+#include "lib/proto.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define REAP_BATCH 1024 /* then the loop looks at other things first */
+#define UPPERS_MAX 256
+#define IDLE_S 0.25 /* without a message */
+
+pid_t
+init_fork(void)
+{
+	sigset_t all, old;
+	int saved;
+	pid_t pid;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid != 0) {
+		saved = errno;
+		(void)sigprocmask(SIG_SETMASK, &old, NULL);
+		errno = saved;
+	}
+	return pid;
+}
+
+void
+init_signals_default(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int sig;
+
+	for (sig = 1; sig < NSIG; sig++)
+		(void)sigaction(sig, &sa, NULL); /* some cannot be set */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * Start
+ */
+
+/* "5=/workspace" */
+static int
+upper_parse(struct init *in, char *word)
+{
+	struct upper *u = &in->uppers[in->nuppers];
+	char *eq = strchr(word, '=');
+	struct stat st;
+	int64_t fd;
+
+	if (eq == NULL || eq[1] != '/')
+		return -1;
+	*eq = '\0';
+	if (str_to_int(word, CHILD_SUPER_FD + 1, INT32_MAX, &fd) == -1 ||
+	    fstat((int)fd, &st) == -1 || !S_ISDIR(st.st_mode))
+		return -1;
+	u->fd = (int)fd;
+	u->target = xstrdup(eq + 1);
+	in->nuppers++;
+	return 0;
+}
+
+static void
+args_parse_or_die(struct init *in, int argc, char *argv[])
+{
+	int i;
+
+	if (argc < 2 || argc - 2 > UPPERS_MAX || !sandbox_id_valid(argv[1]) ||
+	    str_copy(in->id, sizeof(in->id), argv[1]) == -1)
+		goto usage;
+	if (argc > 2)
+		in->uppers = xcalloc((size_t)argc - 2, sizeof(*in->uppers));
+	for (i = 2; i < argc; i++)
+		if (upper_parse(in, argv[i]) == -1)
+			goto usage;
+	return;
+usage:
+	(void)fprintf(stderr, "usage: sandboxd-init ID [FD=/target ...]\n");
+	exit(EXIT_USAGE);
+}
+
+static void
+confine_self_or_die(struct init *in)
+{
+	int fd;
+
+	/* Signals to -1 are how a sandbox ends: as any other process we would
+	 * end the machine's processes instead. */
+	if (getpid() != 1) {
+		(void)fprintf(stderr,
+		    "sandboxd-init: not process 1 of a pid namespace\n");
+		exit(EXIT_USAGE);
+	}
+	/* PRIV: the sandbox's root. From here no process of the sandbox may
+	 * trace us or open what /proc shows of us; none can signal us, since we
+	 * leave every signal but SIGCHLD at its default. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		fatal("init", "not dumpable: %s", strerror(errno));
+	init_signals_default();
+	(void)signal(SIGPIPE, SIG_IGN);
+	in->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (in->null_fd >= 0 && in->null_fd <= STDERR_FILENO)
+		in->null_fd = fcntl(in->null_fd, F_DUPFD, 0);
+	/* Who starts us may have left any of them closed. */
+	for (fd = 0; in->null_fd != -1 && fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1)
+			(void)dup2(in->null_fd, fd);
+	if (in->null_fd == -1)
+		fatal("init", "open /dev/null: %s", strerror(errno));
+	if (close_range(CHILD_SUPER_FD, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
+		fatal("init", "close-on-exec: %s", strerror(errno));
+	in->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * Being small
+ */
+
+/* The mapping of the program's code and constants; SIZE and ARG are of no use
+ * here. The first object told is the program; more there are none. */
+static int
+drop_text(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from, to;
+	const ElfW(Phdr) *ph = info->dlpi_phdr;
+	size_t i;
+
+	(void)size;
+	(void)arg;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		if (ph[i].p_type != PT_LOAD || (ph[i].p_flags & PF_W) != 0)
+			continue;
+		from = (info->dlpi_addr + ph[i].p_vaddr) & ~(page - 1);
+		to = info->dlpi_addr + ph[i].p_vaddr + ph[i].p_memsz;
+		(void)madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 1;
+}
+
+/* Let go of what an idle init does not need: free heap, and the mapping of its
+ * text, which comes back as it is used from the file that every init on the
+ * host shares. Start-up, above all, has touched most of it for the first and
+ * last time. */
+static void
+on_idle(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)revents;
+	ev_timer_stop(loop, w);
+	(void)malloc_trim(0);
+	(void)dl_iterate_phdr(drop_text, NULL);
+}
+
+/*
+ * Messages
+ */
+
+static void
+send_log(void *ctx, enum log_level level, const char *line, size_t len)
+{
+	struct init *in = ctx;
+	struct jw *w;
+
+	if (in->ch == NULL)
+		return;
+	w = chan_begin(in->ch);
+	proto_begin(w, MSG_LOG, 0);
+	jw_kstr(w, "level", log_level_name(level));
+	jw_key(w, "line");
+	jw_strn(w, line, MIN(len, 1024));
+	(void)chan_end(in->ch, NULL, 0);
+}
+
+static void
+send_hello(struct init *in)
+{
+	struct jw *w = chan_begin(in->ch);
+
+	proto_begin(w, MSG_HELLO, 0);
+	jw_kstr(w, "role", role_name(ROLE_INIT));
+	jw_kstr(w, "version", PACKAGE_VERSION);
+	(void)chan_end(in->ch, NULL, 0);
+}
+
+static void
+on_message(struct init *in, const struct chan_frame *f)
+{
+	struct proto_in m;
+	struct err e;
+	int64_t id;
+
+	if (proto_check(ROLE_SUPER, PS_RUNNING, ROLE_INIT, f->msg, f->len,
+		f->nfds, &m, &e) == -1 ||
+	    m.kind != PROTO_MESSAGE) {
+		/* A breach would cost anybody else the channel; from the
+		 * supervisor it would cost every process here. */
+		log_warn("init", "message refused", LOG_STR("cause", e.text));
+		id = json_int(f->msg, "id", 0);
+		if (id > 0)
+			(void)chan_reply_err(in->ch, id, &e);
+		return;
+	}
+	switch (m.type) {
+	case MSG_INIT_EXEC:
+		exec_request(in, m.id, m.body, f);
+		break;
+	case MSG_INIT_KILL:
+		exec_kill_request(in, m.id, m.body);
+		break;
+	case MSG_INIT_CHANGES:
+		diff_request(in, m.id, m.body, f);
+		break;
+	case MSG_INIT_STOP:
+		stop_request(in, m.id, m.body);
+		break;
+	default:
+		log_warn("init", "message without a handler");
+		break;
+	}
+}
+
+static void
+on_chan(struct chan *ch, enum chan_what what, const struct chan_frame *f,
+    const char *why, void *ctx)
+{
+	struct init *in = ctx;
+
+	(void)ch;
+	(void)why;
+	if (what == CHAN_CLOSED)
+		stop_now();
+	on_message(in, f);
+	ev_timer_again(in->loop, &in->idle);
+}
+
+/* One SIGCHLD may stand for any number of children. */
+static void
+on_chld(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct init *in = w->data;
+	siginfo_t si;
+	int i;
+
+	(void)revents;
+	for (i = 0; i < REAP_BATCH; i++) {
+		si.si_pid = 0;
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG) == -1) {
+			if (errno == ECHILD)
+				stop_none_left(in);
+			return;
+		}
+		if (si.si_pid == 0)
+			return;
+		exec_reaped(in, &si);
+	}
+	ev_feed_signal_event(loop, SIGCHLD);
+}
+
+/* libev ends the process when memory is out; process 1 waits for some. */
+static void *
+alloc_or_wait(void *p, long size)
+{
+	const struct timespec nap = { .tv_nsec = 10000000 };
+	void *q;
+
+	if (size == 0) {
+		free(p);
+		return NULL;
+	}
+	while ((q = realloc(p, (size_t)size)) == NULL)
+		(void)nanosleep(&nap, NULL);
+	return q;
+}
+
+static void
+on_syserr(const char *msg)
+{
+	log_warn("init", msg, LOG_STR("error", strerror(errno)));
+}
+
+static void
+open_or_die(struct init *in)
+{
+	struct err e;
+
+	ev_set_allocator(alloc_or_wait);
+	in->loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
+	if (in->loop == NULL)
+		fatal("init", "no event loop");
+	ev_set_syserr_cb(on_syserr);
+	if (execs_open(in, &e) == -1 || diffs_open(in, &e) == -1 ||
+	    stop_open(in, &e) == -1)
+		fatal("init", "%s", e.text);
+	/* Not libev's own child watchers: those come one per turn of the loop,
+	 * and most of what we reap nobody asks for. */
+	ev_signal_init(&in->chld, on_chld, SIGCHLD);
+	in->chld.data = in;
+	ev_signal_start(in->loop, &in->chld);
+	ev_init(&in->idle, on_idle);
+	in->idle.repeat = IDLE_S;
+	ev_timer_again(in->loop, &in->idle);
+	in->ch = chan_new(in->loop, CHILD_SUPER_FD, "supervisor", on_chan, in);
+	log_sink(send_log, in);
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct init in = { .proc_fd = -1, .null_fd = -1 };
+
+	proctitle_init(argc, argv);
+	args_parse_or_die(&in, argc, argv);
+	confine_self_or_die(&in);
+	log_init("init", LOG_L_INFO, LOG_F_TEXT);
+	open_or_die(&in);
+	/* Just as long as the arguments were, so that it is never cut. */
+	proctitle_set("sandboxd-init", "sandboxd-init %s", in.id);
+	send_hello(&in);
+	/* Point of no return: from here an error costs a command, not us. A
+	 * child that ended before the signal was watched is seen now. */
+	ev_feed_signal_event(in.loop, SIGCHLD);
+	for (;;)
+		(void)ev_run(in.loop, 0);
+}

@@ -1,0 +1,36 @@
+# What every program uses: no privilege, no policy.
+noinst_LIBRARIES += libbase.a
+libbase_a_SOURCES = \
+	src/lib/buf.c \
+	src/lib/buf.h \
+	src/lib/chan.c \
+	src/lib/chan.h \
+	src/lib/defs.h \
+	src/lib/err.c \
+	src/lib/err.h \
+	src/lib/errors.def \
+	src/lib/fdio.c \
+	src/lib/fdio.h \
+	src/lib/frame.c \
+	src/lib/frame.h \
+	src/lib/json.c \
+	src/lib/json.h \
+	src/lib/json_check.c \
+	src/lib/json_parse.c \
+	src/lib/json_write.c \
+	src/lib/log.c \
+	src/lib/log.h \
+	src/lib/ops.c \
+	src/lib/ops.def \
+	src/lib/ops.h \
+	src/lib/ops_parse.c \
+	src/lib/proctitle.c \
+	src/lib/proctitle.h \
+	src/lib/proto.c \
+	src/lib/proto.def \
+	src/lib/proto.h \
+	src/lib/strutil.c \
+	src/lib/strutil.h \
+	src/lib/xalloc.c \
+	src/lib/xalloc.h
+libbase_a_CFLAGS = $(AM_CFLAGS)

@@ -1,0 +1,723 @@
+/*
+ * Control groups; see cgroup.h. Runs in the supervisor. It reads files of the
+ * kernel and writes numbers to them; names of groups are sandbox ids, which
+ * were validated.
+ *
+ * A group is made only in the hierarchies that somebody asked something of.
+ * On a host with version 1 controllers each costs a directory and a move, and
+ * memory most of all (0.1 ms to make, as much to remove): so a sandbox with no
+ * memory limit has no memory group, and its memory is unknown. Version 2,
+ * controllers or not, is always used: it kills, freezes and counts cpu time.
+ */
+#include "sandbox/cgroup.h"
+#include "lib/fdio.h"
+#include "lib/strutil.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CPU_PERIOD_USEC 100000
+#define KILL_ROUNDS 16
+#define FILE_MAX 65536
+
+/* Hierarchies: version 2, and the version 1 controllers that we use. */
+enum hier { HIER_V2, HIER_MEMORY, HIER_CPU, HIER_PIDS, HIER_FREEZER, HIER_N };
+
+static const char *const v1_names[HIER_N] = {
+	[HIER_MEMORY] = "memory",
+	[HIER_CPU] = "cpu",
+	[HIER_PIDS] = "pids",
+	[HIER_FREEZER] = "freezer",
+};
+
+struct cgroup_host {
+	int dir_fds[HIER_N]; /* <our own group>/sandboxd-<instance>, or -1 */
+	int own_fds[HIER_N]; /* <our own group> */
+	char name[64];	     /* sandboxd-<instance> */
+	bool v2_limits;	     /* version 2 has memory, cpu and pids */
+	bool v2_kill, v2_freeze;
+};
+
+struct cgroup {
+	const struct cgroup_host *host; /* borrowed; outlives us */
+	char id[SANDBOX_ID_MAX + 1];
+	unsigned in; /* BIT(hierarchy) where a directory exists */
+	int v2_fd;
+};
+
+/* --- files -------------------------------------------------------------- */
+
+static int
+file_write(int dir_fd, const char *path, const char *text)
+{
+	autofd int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC);
+
+	if (fd == -1)
+		return -1;
+	return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+static int
+file_write_int(int dir_fd, const char *path, int64_t v)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)v);
+	return file_write(dir_fd, path, text);
+}
+
+static int
+file_read(int dir_fd, const char *path, char *buf, size_t size)
+{
+	autofd int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd == -1)
+		return -1;
+	n = read(fd, buf, size - 1);
+	if (n == -1)
+		return -1;
+	buf[n] = '\0';
+	return 0;
+}
+
+/* A file that holds one number, or the number after KEY in one of lines. */
+static int64_t
+file_int(int dir_fd, const char *path, const char *key)
+{
+	char buf[4096], *p, *end;
+	long long v;
+
+	if (file_read(dir_fd, path, buf, sizeof(buf)) == -1)
+		return -1;
+	p = buf;
+	while (key != NULL && p != NULL &&
+	    (strncmp(p, key, strlen(key)) != 0 || p[strlen(key)] != ' ')) {
+		p = strchr(p, '\n');
+		if (p != NULL)
+			p++;
+	}
+	if (p == NULL)
+		return -1;
+	errno = 0;
+	v = strtoll(key ? p + strlen(key) : p, &end, 10);
+	return errno == 0 && end != p && v >= 0 ? v : -1;
+}
+
+/* --- finding our own group ---------------------------------------------- */
+
+static bool
+word_in(const char *list, const char *word, char sep)
+{
+	size_t n = strlen(word);
+
+	while (list != NULL && *list != '\0') {
+		if (strncmp(list, word, n) == 0 &&
+		    (list[n] == sep || list[n] == '\0' || list[n] == '\n'))
+			return true;
+		list = strchr(list, sep);
+		if (list != NULL)
+			list++;
+	}
+	return false;
+}
+
+/* Our path in hierarchy H, from the text of /proc/self/cgroup, whose lines are
+ * <number>:<controllers>:<path>. */
+static int
+own_path(char *text, enum hier h, char path_out[PATH_MAX])
+{
+	char *line, *next, *names, *path;
+	bool hit;
+
+	for (line = text; line != NULL && *line != '\0'; line = next) {
+		next = strchr(line, '\n');
+		names = strchr(line, ':');
+		path = names ? strchr(names + 1, ':') : NULL;
+		if (path == NULL || next == NULL)
+			return -1;
+		*next = *path = '\0';
+		hit = h == HIER_V2 ? names[1] == '\0' :
+				     word_in(names + 1, v1_names[h], ',');
+		if (hit && str_copy(path_out, PATH_MAX, path + 1) == -1)
+			hit = false;
+		*next = '\n';
+		*path = ':';
+		next++;
+		if (hit)
+			return 0;
+	}
+	return -1;
+}
+
+/* Fields of a line of mountinfo that matter here. */
+struct mountinfo {
+	char *root, *point, *type, *options;
+};
+
+static bool
+mountinfo_parse(char *line, struct mountinfo *mi)
+{
+	char *save = NULL, *f;
+	int i;
+
+	memset(mi, 0, sizeof(*mi));
+	f = strtok_r(line, " ", &save);
+	for (i = 0; f != NULL; i++, f = strtok_r(NULL, " ", &save)) {
+		if (i == 3)
+			mi->root = f;
+		else if (i == 4)
+			mi->point = f;
+		else if (i >= 6 && strcmp(f, "-") == 0)
+			break;
+	}
+	mi->type = strtok_r(NULL, " ", &save);
+	(void)strtok_r(NULL, " ", &save);
+	mi->options = strtok_r(NULL, " ", &save);
+	return mi->options != NULL;
+}
+
+/* Open our own group: its path below the root that the mount shows. */
+static int
+own_open(const struct mountinfo *mi, const char *path)
+{
+	char full[PATH_MAX];
+	size_t n = strlen(mi->root);
+
+	if (strcmp(mi->root, "/") == 0)
+		n = 0;
+	else if (strncmp(path, mi->root, n) != 0 ||
+	    (path[n] != '\0' && path[n] != '/'))
+		return -1; /* we are outside of what is shown */
+	if (str_format(full, sizeof(full), "%s%s", mi->point, path + n) == -1)
+		return -1;
+	return open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int
+slurp(const char *path, char **text_out, struct err *e)
+{
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len;
+
+	if (fd == -1)
+		return err_sys(e, "open %s", path);
+	return fd_slurp(fd, 4 * 1024 * 1024, text_out, &len, e);
+}
+
+static int
+hierarchies_find(struct cgroup_host *h, struct err *e)
+{
+	autofree char *mounts = NULL, *groups = NULL;
+	char *line, *next, path[PATH_MAX];
+	struct mountinfo mi;
+	unsigned k;
+	bool hit;
+
+	if (slurp("/proc/self/mountinfo", &mounts, e) == -1 ||
+	    slurp("/proc/self/cgroup", &groups, e) == -1)
+		return -1;
+	for (line = mounts; *line != '\0'; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next == '\n')
+			*next++ = '\0';
+		if (!mountinfo_parse(line, &mi))
+			continue;
+		for (k = 0; k < HIER_N; k++) {
+			hit = k == HIER_V2 ? strcmp(mi.type, "cgroup2") == 0 :
+			    strcmp(mi.type, "cgroup") == 0 &&
+				word_in(mi.options, v1_names[k], ',');
+			if (!hit || h->own_fds[k] != -1 ||
+			    own_path(groups, (enum hier)k, path) == -1)
+				continue;
+			h->own_fds[k] = own_open(&mi, path);
+		}
+	}
+	return 0;
+}
+
+/* --- version 2 controllers ---------------------------------------------- */
+
+/* A group may not hold processes and hand out controllers. If ours holds us
+ * alone, we move to a group below it. */
+static int
+v2_enable(struct cgroup_host *h)
+{
+	static const char want[] = "+memory +cpu +pids";
+	int own_fd = h->own_fds[HIER_V2];
+	char buf[256];
+
+	if (file_read(own_fd, "cgroup.controllers", buf, sizeof(buf)) == -1 ||
+	    !word_in(buf, "memory", ' ') || !word_in(buf, "cpu", ' ') ||
+	    !word_in(buf, "pids", ' '))
+		return -1;
+	if (file_write(own_fd, "cgroup.subtree_control", want) == -1) {
+		if (errno != EBUSY)
+			return -1;
+		if (mkdirat(own_fd, "supervisor", 0755) == -1 &&
+		    errno != EEXIST)
+			return -1;
+		if (file_write(own_fd, "supervisor/cgroup.procs", "0") == -1 ||
+		    file_write(own_fd, "cgroup.subtree_control", want) == -1)
+			return -1;
+	}
+	return file_write(h->dir_fds[HIER_V2], "cgroup.subtree_control", want);
+}
+
+static void
+v2_probe(struct cgroup_host *h)
+{
+	int fd = h->dir_fds[HIER_V2];
+
+	if (fd == -1)
+		return;
+	h->v2_limits = v2_enable(h) == 0;
+	h->v2_kill = faccessat(fd, "cgroup.kill", W_OK, 0) == 0;
+	h->v2_freeze = faccessat(fd, "cgroup.freeze", W_OK, 0) == 0;
+}
+
+/* --- the host ------------------------------------------------------------ */
+
+struct cgroup_host *
+cgroup_host_open(const char *instance, struct err *e)
+{
+	struct cgroup_host *h = calloc(1, sizeof(*h));
+	bool any = false;
+	unsigned k;
+
+	if (h == NULL) {
+		(void)err_sys(e, "control groups");
+		return NULL;
+	}
+	for (k = 0; k < HIER_N; k++)
+		h->dir_fds[k] = h->own_fds[k] = -1;
+	if (str_format(h->name, sizeof(h->name), "sandboxd-%s", instance) ==
+	    -1) {
+		(void)err_set(e, ERR_INTERNAL, "instance name too long");
+		goto fail;
+	}
+	if (hierarchies_find(h, e) == -1)
+		goto fail;
+	(void)err_set(e, ERR_SYSTEM, "no control group hierarchy is mounted");
+	for (k = 0; k < HIER_N; k++) {
+		if (h->own_fds[k] == -1)
+			continue;
+		if (mkdirat(h->own_fds[k], h->name, 0755) == -1 &&
+		    errno != EEXIST) {
+			(void)err_sys(e, "make control group %s", h->name);
+			continue;
+		}
+		h->dir_fds[k] = openat(h->own_fds[k], h->name,
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		any = any || h->dir_fds[k] != -1;
+	}
+	if (!any)
+		goto fail;
+	err_clear(e);
+	v2_probe(h);
+	return h;
+fail:
+	cgroup_host_free(h);
+	return NULL;
+}
+
+void
+cgroup_host_free(struct cgroup_host *h)
+{
+	unsigned k;
+
+	if (h == NULL)
+		return;
+	for (k = 0; k < HIER_N; k++) {
+		fd_close(&h->dir_fds[k]);
+		/* Goes if no sandbox is left in it. */
+		if (h->own_fds[k] != -1)
+			(void)unlinkat(h->own_fds[k], h->name, AT_REMOVEDIR);
+		fd_close(&h->own_fds[k]);
+	}
+	free(h);
+}
+
+const char *
+cgroup_host_kind(const struct cgroup_host *h)
+{
+	if (h->v2_limits)
+		return "v2";
+	return h->dir_fds[HIER_V2] == -1 ? "v1" : "hybrid";
+}
+
+/* --- one group ----------------------------------------------------------- */
+
+static int
+group_write(const struct cgroup *cg, enum hier k, const char *file, int64_t v)
+{
+	char path[SANDBOX_ID_MAX + 64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", cg->id, file);
+	return file_write_int(cg->host->dir_fds[k], path, v);
+}
+
+static int64_t
+group_int(const struct cgroup *cg, enum hier k, const char *file,
+    const char *key)
+{
+	char path[SANDBOX_ID_MAX + 64];
+
+	if (!(cg->in & BIT(k)))
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/%s", cg->id, file);
+	return file_int(cg->host->dir_fds[k], path, key);
+}
+
+/* Hierarchies that a sandbox with limits L needs a group in. */
+static unsigned
+hierarchies_wanted(const struct cgroup_host *h, const struct plan_limits *l)
+{
+	unsigned want = 0;
+
+	if (h->dir_fds[HIER_V2] != -1)
+		want |= BIT(HIER_V2);
+	if (h->v2_limits)
+		return want;
+	if (l->memory_bytes > 0)
+		want |= BIT(HIER_MEMORY);
+	if (l->cpu_millis > 0)
+		want |= BIT(HIER_CPU);
+	if (l->pids > 0)
+		want |= BIT(HIER_PIDS);
+	if (!h->v2_freeze && h->dir_fds[HIER_FREEZER] != -1)
+		want |= BIT(HIER_FREEZER);
+	/* Something to hold its processes by, if all else is missing. */
+	if (want == 0 && h->dir_fds[HIER_PIDS] != -1)
+		want |= BIT(HIER_PIDS);
+	return want;
+}
+
+static int
+limits_set_v2(const struct cgroup *cg, const struct plan_limits *l,
+    struct err *e)
+{
+	char path[SANDBOX_ID_MAX + 64], text[64];
+
+	if (l->memory_bytes > 0) {
+		if (group_write(cg, HIER_V2, "memory.max", l->memory_bytes) ==
+		    -1)
+			return err_sys(e, "limit memory");
+		/* else the limit would only start to swap; no swap, no file */
+		(void)group_write(cg, HIER_V2, "memory.swap.max", 0);
+	}
+	if (l->pids > 0 && group_write(cg, HIER_V2, "pids.max", l->pids) == -1)
+		return err_sys(e, "limit pids");
+	if (l->cpu_millis <= 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/cpu.max", cg->id);
+	(void)snprintf(text, sizeof(text), "%lld %d",
+	    (long long)l->cpu_millis * (CPU_PERIOD_USEC / 1000),
+	    CPU_PERIOD_USEC);
+	if (file_write(cg->host->dir_fds[HIER_V2], path, text) == -1)
+		return err_sys(e, "limit cpu");
+	return 0;
+}
+
+static int
+limits_set(const struct cgroup *cg, const struct plan_limits *l, struct err *e)
+{
+	if (cg->host->v2_limits)
+		return limits_set_v2(cg, l, e);
+	if (l->memory_bytes > 0) {
+		if (group_write(cg, HIER_MEMORY, "memory.limit_in_bytes",
+			l->memory_bytes) == -1)
+			return err_sys(e, "limit memory");
+		/* only where swap is accounted */
+		(void)group_write(cg, HIER_MEMORY,
+		    "memory.memsw.limit_in_bytes", l->memory_bytes);
+	}
+	if (l->pids > 0 &&
+	    group_write(cg, HIER_PIDS, "pids.max", l->pids) == -1)
+		return err_sys(e, "limit pids");
+	if (l->cpu_millis > 0 &&
+	    (group_write(cg, HIER_CPU, "cpu.cfs_period_us", CPU_PERIOD_USEC) ==
+		    -1 ||
+		group_write(cg, HIER_CPU, "cpu.cfs_quota_us",
+		    l->cpu_millis * (CPU_PERIOD_USEC / 1000)) == -1))
+		return err_sys(e, "limit cpu");
+	return 0;
+}
+
+int
+cgroup_create(struct cgroup_host *h, const char *id,
+    const struct plan_limits *l, struct cgroup **cg_out, struct err *e)
+{
+	struct cgroup *cg = calloc(1, sizeof(*cg));
+	unsigned want = hierarchies_wanted(h, l), k;
+
+	if (cg == NULL)
+		return err_sys(e, "control group of %s", id);
+	cg->host = h;
+	cg->v2_fd = -1;
+	if (str_copy(cg->id, sizeof(cg->id), id) == -1) {
+		(void)err_set(e, ERR_INTERNAL, "sandbox id too long");
+		goto fail;
+	}
+	for (k = 0; k < HIER_N; k++) {
+		if (!(want & BIT(k)))
+			continue;
+		if (h->dir_fds[k] == -1) {
+			(void)err_set(e, ERR_ISOLATION_UNAVAILABLE,
+			    "limit %s: no such control group", v1_names[k]);
+			goto fail;
+		}
+		if (mkdirat(h->dir_fds[k], id, 0755) == -1) {
+			(void)err_sys(e, "make control group %s", id);
+			goto fail;
+		}
+		cg->in |= BIT(k);
+	}
+	if (limits_set(cg, l, e) == -1)
+		goto fail;
+	if (cg->in & BIT(HIER_V2)) {
+		cg->v2_fd = openat(h->dir_fds[HIER_V2], id,
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (cg->v2_fd == -1) {
+			(void)err_sys(e, "open control group %s", id);
+			goto fail;
+		}
+	}
+	*cg_out = cg;
+	return 0;
+fail:
+	(void)cgroup_remove(cg); /* empty: nobody has joined */
+	cgroup_free(cg);
+	return -1;
+}
+
+int
+cgroup_v2_fd(const struct cgroup *cg)
+{
+	return cg->v2_fd;
+}
+
+int
+cgroup_task_fds(const struct cgroup *cg, int *fds_out, size_t max,
+    struct err *e)
+{
+	char path[SANDBOX_ID_MAX + 16];
+	size_t n = 0;
+	unsigned k;
+
+	(void)snprintf(path, sizeof(path), "%s/tasks", cg->id);
+	for (k = HIER_V2 + 1; k < HIER_N; k++) {
+		if (!(cg->in & BIT(k)))
+			continue;
+		if (n == max) {
+			fd_close_all(fds_out, n);
+			return err_set(e, ERR_INTERNAL, "too many hierarchies");
+		}
+		fds_out[n] = openat(cg->host->dir_fds[k], path,
+		    O_WRONLY | O_CLOEXEC);
+		if (fds_out[n] == -1) {
+			(void)err_sys(e, "open control group %s", cg->id);
+			fd_close_all(fds_out, n);
+			return -1;
+		}
+		n++;
+	}
+	return (int)n;
+}
+
+int
+cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2, struct err *e)
+{
+	unsigned k;
+
+	for (k = with_v2 ? HIER_V2 : HIER_V2 + 1; k < HIER_N; k++)
+		if ((cg->in & BIT(k)) &&
+		    group_write(cg, (enum hier)k, "cgroup.procs", pid) == -1)
+			return err_sys(e, "join control group %s", cg->id);
+	return 0;
+}
+
+int
+cgroup_freeze(const struct cgroup *cg, bool on, struct err *e)
+{
+	char path[SANDBOX_ID_MAX + 32];
+	int r;
+
+	if ((cg->in & BIT(HIER_V2)) && cg->host->v2_freeze)
+		r = group_write(cg, HIER_V2, "cgroup.freeze", on ? 1 : 0);
+	else if (cg->in & BIT(HIER_FREEZER)) {
+		(void)snprintf(path, sizeof(path), "%s/freezer.state", cg->id);
+		r = file_write(cg->host->dir_fds[HIER_FREEZER], path,
+		    on ? "FROZEN" : "THAWED");
+	} else {
+		return err_set(e, ERR_ISOLATION_UNAVAILABLE,
+		    "this host has no freezer");
+	}
+	return r == 0 ? 0 : err_sys(e, "freeze %s", cg->id);
+}
+
+/* SIGKILL whatever hierarchy K lists now. Returns how many. */
+static size_t
+kill_listed(const struct cgroup *cg, enum hier k)
+{
+	autofree char *buf = malloc(FILE_MAX);
+	char path[SANDBOX_ID_MAX + 32], *p, *end;
+	size_t n = 0;
+	long pid;
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", cg->id);
+	if (buf == NULL ||
+	    file_read(cg->host->dir_fds[k], path, buf, FILE_MAX) == -1)
+		return 0;
+	for (p = buf; *p != '\0'; p = end + (*end == '\n')) {
+		pid = strtol(p, &end, 10);
+		if (end == p)
+			break;
+		/* Frozen, and nobody else's to reap: the number is theirs. */
+		if (pid > 1 && kill((pid_t)pid, SIGKILL) == 0)
+			n++;
+	}
+	return n;
+}
+
+void
+cgroup_kill(const struct cgroup *cg)
+{
+	enum hier k = HIER_V2;
+	int round;
+
+	if ((cg->in & BIT(HIER_V2)) && cg->host->v2_kill &&
+	    group_write(cg, HIER_V2, "cgroup.kill", 1) == 0)
+		return;
+	while (k < HIER_N && !(cg->in & BIT(k)))
+		k++;
+	if (k == HIER_N)
+		return;
+	/* Frozen they cannot fork; SIGKILL takes effect on thawing. Freezing
+	 * is not instant, hence the rounds. */
+	(void)cgroup_freeze(cg, true, NULL);
+	for (round = 0; round < KILL_ROUNDS; round++)
+		if (kill_listed(cg, k) == 0)
+			break;
+	(void)cgroup_freeze(cg, false, NULL);
+}
+
+static int64_t
+pids_count(const struct cgroup *cg)
+{
+	autofree char *buf = NULL;
+	char path[SANDBOX_ID_MAX + 32], *p;
+	int64_t n = 0;
+
+	if (!(cg->in & BIT(HIER_V2)))
+		return -1;
+	buf = malloc(FILE_MAX);
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", cg->id);
+	if (buf == NULL ||
+	    file_read(cg->host->dir_fds[HIER_V2], path, buf, FILE_MAX) == -1)
+		return -1;
+	for (p = buf; (p = strchr(p, '\n')) != NULL; p++)
+		n++;
+	return n;
+}
+
+void
+cgroup_stats(const struct cgroup *cg, struct cgroup_stats *st)
+{
+	*st = (struct cgroup_stats){ -1, -1, -1, -1, -1 };
+	if (cg->host->v2_limits) {
+		st->memory_bytes =
+		    group_int(cg, HIER_V2, "memory.current", NULL);
+		st->memory_peak_bytes =
+		    group_int(cg, HIER_V2, "memory.peak", NULL);
+		st->oom_kills =
+		    group_int(cg, HIER_V2, "memory.events", "oom_kill");
+		st->pids = group_int(cg, HIER_V2, "pids.current", NULL);
+	} else {
+		st->memory_bytes = group_int(cg, HIER_MEMORY,
+		    "memory.usage_in_bytes", NULL);
+		st->memory_peak_bytes = group_int(cg, HIER_MEMORY,
+		    "memory.max_usage_in_bytes", NULL);
+		st->oom_kills = group_int(cg, HIER_MEMORY,
+		    "memory.oom_control", "oom_kill");
+		st->pids = group_int(cg, HIER_PIDS, "pids.current", NULL);
+		if (st->pids == -1)
+			st->pids = pids_count(cg);
+	}
+	st->cpu_usec = group_int(cg, HIER_V2, "cpu.stat", "usage_usec");
+}
+
+int
+cgroup_remove(struct cgroup *cg)
+{
+	unsigned k;
+
+	for (k = 0; k < HIER_N; k++) {
+		if (!(cg->in & BIT(k)))
+			continue;
+		if (unlinkat(cg->host->dir_fds[k], cg->id, AT_REMOVEDIR) ==
+			0 ||
+		    errno == ENOENT)
+			cg->in &= ~BIT(k);
+	}
+	return cg->in == 0 ? 0 : -1;
+}
+
+void
+cgroup_free(struct cgroup *cg)
+{
+	if (cg == NULL)
+		return;
+	fd_close(&cg->v2_fd);
+	free(cg);
+}
+
+/* --- what an earlier life has left --------------------------------------- */
+
+/* Kill and remove the group named ID in hierarchy K. */
+static bool
+group_end(const struct cgroup_host *h, enum hier k, const char *id)
+{
+	struct cgroup cg = { .host = h, .in = BIT(k), .v2_fd = -1 };
+
+	if (str_copy(cg.id, sizeof(cg.id), id) == -1)
+		return false;
+	if (k == HIER_V2 || h->dir_fds[HIER_V2] == -1)
+		cgroup_kill(&cg);
+	else
+		(void)kill_listed(&cg, k);
+	return cgroup_remove(&cg) == 0;
+}
+
+int
+cgroup_host_sweep(struct cgroup_host *h)
+{
+	const struct dirent *ent;
+	int left = 0, fd;
+	unsigned k;
+	DIR *d;
+
+	for (k = 0; k < HIER_N; k++) {
+		if (h->dir_fds[k] == -1)
+			continue;
+		fd = openat(h->dir_fds[k], ".",
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		d = fd == -1 ? NULL : fdopendir(fd);
+		if (d == NULL) {
+			fd_close(&fd);
+			continue;
+		}
+		while ((ent = readdir(d)) != NULL)
+			if (ent->d_type == DT_DIR && ent->d_name[0] != '.' &&
+			    !group_end(h, (enum hier)k, ent->d_name))
+				left++;
+		(void)closedir(d);
+	}
+	return left;
+}

@@ -1,0 +1,53 @@
+/*
+ * Control groups, version 2 where the host has its controllers and version 1
+ * otherwise; both below the group that we run in ourselves and nowhere else.
+ *
+ *	<our own group>/sandboxd-<instance>/<sandbox id>
+ *
+ * Only the supervisor uses this. Every call is a few file operations on
+ * descriptors held open; none waits for a process.
+ */
+#ifndef SANDBOX_CGROUP_H
+#define SANDBOX_CGROUP_H
+
+#include "sandbox/plan.h"
+
+struct cgroup_host; /* the hierarchies, opened once */
+struct cgroup;	    /* one sandbox's group in each */
+
+/* INSTANCE tells our groups from another instance's (hex digits). NULL with E
+ * set when no hierarchy can be written. */
+struct cgroup_host *cgroup_host_open(const char *instance, struct err *e);
+void cgroup_host_free(struct cgroup_host *h);
+/* "v2", "v1", "hybrid" */
+const char *cgroup_host_kind(const struct cgroup_host *h);
+/* End and remove whatever an earlier life of this instance has left. Returns
+ * the number of groups that could not be removed yet. */
+int cgroup_host_sweep(struct cgroup_host *h);
+
+/* Make the group and set its limits. E names the limit that was refused. */
+int cgroup_create(struct cgroup_host *h, const char *id,
+    const struct plan_limits *l, struct cgroup **cg_out, struct err *e);
+/* Descriptor of the v2 directory for CLONE_INTO_CGROUP, or -1. Borrowed. */
+int cgroup_v2_fd(const struct cgroup *cg);
+/* Descriptors of the v1 `tasks` files, opened for the child that is to become
+ * a member: it writes "0" to each. At most MAX; how many, or -1 with E set.
+ * They belong to the caller. */
+int cgroup_task_fds(const struct cgroup *cg, int *fds_out, size_t max,
+    struct err *e);
+/* Put PID into the v1 hierarchies (and into v2 if WITH_V2). */
+int cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2,
+    struct err *e);
+/* SIGKILL everything inside. */
+void cgroup_kill(const struct cgroup *cg);
+int cgroup_freeze(const struct cgroup *cg, bool on, struct err *e);
+struct cgroup_stats {
+	int64_t memory_bytes, memory_peak_bytes, oom_kills, cpu_usec, pids;
+}; /* -1: unknown */
+void cgroup_stats(const struct cgroup *cg, struct cgroup_stats *st_out);
+/* Remove the directories. 0, or -1 when something still lives inside: call
+ * again later. */
+int cgroup_remove(struct cgroup *cg);
+void cgroup_free(struct cgroup *cg); /* accepts NULL; does not remove */
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * Build a sandbox from a plan and start its init. Runs in the supervisor up
+ * to clone3; enter.c runs in the child from there to exec.
+ *
+ * sandbox_launch() never waits for the child. What the child does next is told
+ * on two descriptors, which the caller watches in its loop:
+ *   report_fd  a struct start_report when a stage failed; end of file without
+ *              one means that init was exec'd
+ *   chan_fd    our end of init's channel (frames, lib/chan.h)
+ */
+#ifndef SANDBOX_LAUNCH_H
+#define SANDBOX_LAUNCH_H
+
+#include "sandbox/plan.h"
+
+/* In the order in which the child passes them; names for the error text. */
+#define STAGES(X)                                                              \
+	X(NONE, "start")                                                       \
+	X(WAIT, "wait for the supervisor")                                     \
+	X(CREDS, "take the sandbox's ids")                                     \
+	X(SCRATCH, "make room for the root")                                   \
+	X(ROOT, "mount the root")                                              \
+	X(DEV, "mount /dev")                                                   \
+	X(PROC, "mount /proc")                                                 \
+	X(SYS, "mount /sys")                                                   \
+	X(TMP, "mount /tmp")                                                   \
+	X(MOUNTS, "mount what was asked for")                                  \
+	X(PIVOT, "change the root")                                            \
+	X(MASK, "mask kernel files")                                           \
+	X(NET, "bring up loopback")                                            \
+	X(HOSTNAME, "set the host name")                                       \
+	X(CGROUP, "enter the cgroup namespace")                                \
+	X(RLIMITS, "set resource limits")                                      \
+	X(CAPS, "drop capabilities")                                           \
+	X(LANDLOCK, "restrict with Landlock")                                  \
+	X(SECCOMP, "load the system call filter")                              \
+	X(EXEC, "exec init")
+
+enum stage {
+#define X(sym, text) STAGE_##sym,
+	STAGES(X)
+#undef X
+	    STAGE_N
+};
+
+struct start_report {
+	uint32_t stage;
+	int32_t err;	 /* errno */
+	uint32_t detail; /* index of the mount, for STAGE_MOUNTS */
+};
+
+/* What this host can give, found once at start. */
+struct host {
+	bool root;		    /* we may map id ranges, mount, … */
+	bool have[MECH_N];
+	char why_not[MECH_N][96];   /* where have is false */
+	int landlock_abi;	    /* 0: none */
+	const void *filter;	    /* compiled seccomp program, owned */
+	size_t filter_len;	    /* in instructions */
+	/* what else launch wants to keep between calls may follow in
+	 * launch-private members: */
+	void *priv;
+};
+
+/* Probe; builds the filter. Never fails: what is missing is told. */
+void host_probe(struct host *h);
+void host_free(struct host *h);
+
+struct launched {
+	pid_t pid;	/* a direct child of the caller */
+	int pidfd;
+	int chan_fd;
+	int report_fd;
+	bool have[MECH_N]; /* what holds for this one */
+};
+
+/* 0, or -1 with E set and nothing left behind. On success the descriptors
+ * belong to the caller. */
+int sandbox_launch(const struct host *h, const struct plan *p,
+    struct launched *out, struct err *e);
+
+/* Text for a failed stage: "mount what was asked for: /src: No such file". */
+void start_report_text(const struct plan *p, const struct start_report *r,
+    struct err *e);
+
+#endif

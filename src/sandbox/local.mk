@@ -1,0 +1,35 @@
+# Runs between clone and exec; linked by sandboxd, and by init to read changes.
+noinst_LIBRARIES += libsandbox.a
+libsandbox_a_SOURCES = \
+	src/sandbox/cgroup.c \
+	src/sandbox/cgroup.h \
+	src/sandbox/changes.c \
+	src/sandbox/changes.h \
+	src/sandbox/creds.c \
+	src/sandbox/creds.h \
+	src/sandbox/enter.c \
+	src/sandbox/hide.c \
+	src/sandbox/hide.h \
+	src/sandbox/host.c \
+	src/sandbox/landlock.c \
+	src/sandbox/landlock.h \
+	src/sandbox/launch.c \
+	src/sandbox/launch.h \
+	src/sandbox/mask.def \
+	src/sandbox/mounts.c \
+	src/sandbox/mounts.h \
+	src/sandbox/ns.c \
+	src/sandbox/ns.h \
+	src/sandbox/plan.c \
+	src/sandbox/plan.h \
+	src/sandbox/remove.c \
+	src/sandbox/remove.h \
+	src/sandbox/rootfs.c \
+	src/sandbox/rootfs.h \
+	src/sandbox/seccomp.c \
+	src/sandbox/seccomp.h \
+	src/sandbox/seccomp_args.c \
+	src/sandbox/setup.h \
+	src/sandbox/trees.c \
+	src/sandbox/trees.h
+libsandbox_a_CFLAGS = $(AM_CFLAGS)

@@ -1,0 +1,85 @@
+/*
+ * What the supervisor prepares for the child that becomes a sandbox's init:
+ * private to launch.c, enter.c and the mechanisms. The child gets it by being
+ * a fork: everything here is memory and descriptors of both processes, and
+ * the child only reads it (but for what it opens itself).
+ *
+ * Two ways of building exist. RANGED: we are the host's root, the sandbox has
+ * a range of ids, and the supervisor makes the trees (detached mounts) and
+ * maps their ids, since only it may. Rootless: one id is mapped, and the
+ * child makes the same trees itself, by path, in its own mount namespace.
+ */
+#ifndef SANDBOX_SETUP_H
+#define SANDBOX_SETUP_H
+
+#include "sandbox/launch.h"
+#include <limits.h>
+
+#define SETUP_MOUNTS_MAX 32
+#define SETUP_CGROUPS_MAX 8
+/* init's descriptors: 3 the channel, from 5 on the uppers of cow mounts */
+#define SETUP_CHAN_FD 3
+#define SETUP_UPPER_FD 5
+
+/* Program for the kernel: struct sock_filter[len], owned. */
+struct filter {
+	void *prog;
+	size_t len;
+};
+
+/* Behind struct host's priv. */
+struct host_private {
+	struct filter strict; /* used with rw mounts, see seccomp.h */
+	uint32_t masked;      /* bits of the paths in mask.def that exist */
+	bool resolv_moved;    /* /etc/resolv.conf lies on another file system */
+	bool hosts_moved;     /* /etc/hosts likewise */
+};
+
+struct setup_mount {
+	enum mount_mode mode;
+	bool is_file;
+	bool optional;	     /* ours, not the plan's: left out when it fails */
+	const char *source;  /* borrowed */
+	const char *target;  /* borrowed */
+	int tree_fd;	     /* detached mount of the source */
+	int upper_fd;	     /* cow: read-only view of the upper, for init */
+	uid_t uid;	     /* the source's owner on disk */
+	gid_t gid;
+};
+
+struct setup {
+	const struct host *host;
+	const struct plan *plan;
+	bool ranged;
+	bool idmap; /* the trees' ids are mapped */
+	bool own_net;
+	bool overlay_root; /* else: binds of the host's system directories */
+
+	/* supervisor's side until clone, the child's after */
+	int chan_fd;   /* init's end */
+	int go_fd;     /* child reads one byte: go on */
+	int report_fd; /* child writes a struct start_report */
+	int cgroup_fds[SETUP_CGROUPS_MAX];
+	size_t ncgroups;
+
+	int lower_fd; /* tree of the image, or of the host's root */
+	int dir_fd;   /* tree of the sandbox's own directory */
+	struct setup_mount mounts[SETUP_MOUNTS_MAX];
+	size_t nmounts;
+
+	char dir_path[PATH_MAX]; /* rootless: for the child's open_tree */
+	uid_t own_uid;		 /* rootless: whom 0 stands for */
+	gid_t own_gid;
+
+	/* the child's own */
+	uint32_t detail;
+	int scratch_fd;
+	int root_fd;
+	int proc_fd;
+	int sys_fd;
+};
+
+/* The child: performs the plan and never returns. */
+void enter(struct setup *s) ATTR_NORETURN;
+
+#endif

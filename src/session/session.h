@@ -1,0 +1,118 @@
+/*
+ * One session: its turns, the messages that wait, the requests that are open,
+ * and the worker's memory of all that across restarts.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "lib/chan.h"
+#include "session/agent.h"
+#include "session/outbox.h"
+#include "session/pending.h"
+#include "session/universal.h"
+#include <ev.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+enum session_stage {
+	STAGE_WAITING, /* for `start` and for `attached` */
+	STAGE_READY,
+	STAGE_REFUSED, /* `start` was answered with an error */
+	STAGE_ENDING,  /* `end` came; the agent is being stopped */
+	STAGE_LEAVING, /* we were told to go; the session goes on later */
+	STAGE_N
+};
+
+/* Members of the record that are written with the next batch. */
+#define SET_STATE BIT(0)
+#define SET_NATIVE BIT(1)
+#define SET_MODEL BIT(2)
+#define SET_MODE BIT(3)
+
+#define QUEUE_MAX 64
+#define QUEUE_BYTES_MAX (8u << 20)
+#define QUEUE_SAVED_BYTES 6144 /* of waiting text, in the checkpoint */
+#define CHECKPOINT_BYTES_MAX (16u << 10)
+#define TURN_ID_MAX 32
+
+/* A user's message that waits for its turn. */
+struct prompt {
+	TAILQ_ENTRY(prompt) link;
+	uint64_t number;    /* of its turn */
+	char *text;	    /* owned */
+	size_t len;
+	int64_t request_id; /* still to be answered, or 0 */
+	bool saved;	    /* in the checkpoint: was acknowledged */
+	bool cancelled;     /* logged but not given to the agent */
+};
+
+struct session {
+	struct ev_loop *loop;
+	struct chan *super; /* owned */
+	struct outbox out;
+	struct universal uni;
+	struct pending pending;
+	struct agent_conf conf;
+	struct agent *agent; /* owned */
+	enum session_stage stage;
+	int64_t start_id; /* request id of `start`, 0 before */
+	int64_t end_id;
+	int64_t next;	     /* from `attached` */
+	struct json *record; /* owned until the session goes */
+
+	bool turn_open;
+	bool parked;
+	bool cancelling;
+	bool pumping;
+	uint64_t turn;	/* number of the turn that is or was last open */
+	uint64_t turns; /* turn number given last */
+	TAILQ_HEAD(prompts, prompt) queue; /* owned */
+	unsigned nqueue;
+	size_t queue_bytes;
+	size_t saved_bytes;
+
+	unsigned dirty; /* SET_* */
+	const char *state;
+	char *checkpoint; /* owned: as last written, or NULL */
+	ev_timer leave;
+};
+
+void session_init(struct session *s, struct ev_loop *loop);
+void session_free(struct session *s);
+/* Frames of the supervisor's channel; see requests.c. */
+chan_cb session_frame;
+extern const struct outbox_hooks session_hooks;
+
+/* Both `start` and `attached` are here: begin or go on. */
+void session_go(struct session *s);
+void session_state(struct session *s, const char *state);
+/* Take a message: TEXT is the session's afterwards. */
+void session_prompt(struct session *s, int64_t request_id, char *text,
+    size_t len);
+void session_cancel(struct session *s, int64_t request_id);
+void session_permission(struct session *s, int64_t request_id, const char *id,
+    enum agent_reply reply, const char *message);
+void session_question(struct session *s, int64_t request_id, const char *id,
+    const struct json *answers);
+/* Settle open requests as declined: those of the turn, or all. */
+void session_decline(struct session *s, bool all);
+/* Start the turns that may start. */
+void session_pump(struct session *s);
+void session_drop_queue(struct session *s);
+void session_end(struct session *s, int64_t request_id);
+/* Close the log of what runs and leave the loop once that is stored. */
+void session_leave(struct session *s);
+
+/* Answer a request when all that was logged up to now is stored. */
+void session_reply_stored(struct session *s, int64_t request_id);
+void session_reply_prompt(struct session *s, int64_t request_id,
+    uint64_t number, int64_t after, bool queued);
+void session_reply_err(struct session *s, int64_t request_id,
+    enum err_code code, const char *text);
+void turn_id(char dst[TURN_ID_MAX], uint64_t number);
+
+/* checkpoint.c: the worker's memory as JSON, at most CHECKPOINT_BYTES_MAX. */
+void checkpoint_write(const struct session *s, struct buf *b);
+void checkpoint_read(struct session *s, const struct json *c);
+
+#endif

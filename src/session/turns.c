@@ -1,0 +1,267 @@
+/*
+ * Turns: the messages that wait, the one that is worked on, and how turns begin
+ * and end; see session.h. Runs in the session worker. The agent is not
+ * trusted: whatever it tells, there is one turn at a time, its start comes
+ * before all else of it, and when it ends nothing of it stays open.
+ */
+#include "session/session.h"
+
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+#include <inttypes.h>
+#include <string.h>
+
+static void
+prompt_drop(struct session *s, struct prompt *p)
+{
+	TAILQ_REMOVE(&s->queue, p, link);
+	s->nqueue--;
+	s->queue_bytes -= p->len;
+	if (p->saved)
+		s->saved_bytes -= p->len;
+	free(p->text);
+	free(p);
+}
+
+static void
+turn_begin(struct session *s, uint64_t number, const char *metadata)
+{
+	char id[TURN_ID_MAX];
+
+	turn_id(id, number);
+	uni_turn_started(&s->uni, id, metadata);
+	s->turn = number;
+	s->turn_open = true;
+	s->parked = false;
+	s->cancelling = false;
+	session_state(s, "turn");
+}
+
+static void
+log_user_message(struct session *s, const struct prompt *p)
+{
+	char native[TURN_ID_MAX];
+	struct part part = { .type = PART_TEXT,
+		.text = p->text,
+		.len = p->len };
+	const struct item it = { .native_id = native,
+		.kind = ITEM_MESSAGE,
+		.role = ROLE_OF_USER,
+		.origin = FROM_DAEMON,
+		.parts = &part,
+		.nparts = 1 };
+
+	if (str_format(native, sizeof(native), "user_%" PRIu64, p->number) ==
+	    -1)
+		abort(); /* 5 + 20 bytes */
+	uni_item_started(&s->uni, &it);
+	uni_item_completed(&s->uni, &it, ITEM_COMPLETED);
+}
+
+static void
+turn_start(struct session *s, struct prompt *p)
+{
+	int64_t after;
+	struct err e;
+
+	if (s->turn_open)
+		agent_turn_ended(s->agent, "end_turn", NULL);
+	uni_raw(&s->uni, NULL, 0);
+	after = outbox_last(&s->out);
+	turn_begin(s, p->number, NULL);
+	if (!s->agent->ops->echoes_user || p->cancelled)
+		log_user_message(s, p);
+	if (p->request_id != 0)
+		session_reply_prompt(s, p->request_id, p->number, after,
+		    p->saved);
+	if (p->cancelled) {
+		agent_turn_ended(s->agent, "cancelled", NULL);
+	} else if (s->agent->ops->prompt(s->agent, p->number, p->text, &e) ==
+	    -1) {
+		uni_error(&s->uni, FROM_DAEMON, err_wire(e.code), e.text, NULL);
+		agent_turn_ended(s->agent, "error", NULL);
+	}
+}
+
+/* Start turns while one may start. An adapter may end a turn before its
+ * prompt function returns: hence the loop, and the guard against recursion. */
+void
+session_pump(struct session *s)
+{
+	struct prompt *p;
+
+	if (s->pumping)
+		return;
+	s->pumping = true;
+	while ((!s->turn_open || s->parked) && s->stage != STAGE_LEAVING &&
+	    (p = TAILQ_FIRST(&s->queue)) != NULL) {
+		turn_start(s, p);
+		prompt_drop(s, p);
+	}
+	s->pumping = false;
+}
+
+void
+session_prompt(struct session *s, int64_t request_id, char *text, size_t len)
+{
+	struct prompt *p;
+	bool now = (!s->turn_open || s->parked) && TAILQ_EMPTY(&s->queue);
+
+	if (s->out.refused || s->nqueue >= QUEUE_MAX ||
+	    s->queue_bytes + len > QUEUE_BYTES_MAX) {
+		free(text);
+		if (s->out.refused)
+			session_reply_err(s, request_id, ERR_DISK_FULL,
+			    "the store accepts no events at present");
+		else
+			session_reply_err(s, request_id, ERR_LIMIT,
+			    "too many messages wait for the running turn");
+		return;
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->number = ++s->turns;
+	p->text = text;
+	p->len = len;
+	p->request_id = request_id;
+	TAILQ_INSERT_TAIL(&s->queue, p, link);
+	s->nqueue++;
+	s->queue_bytes += len;
+	/* A waiting message is acknowledged once it is in the checkpoint. One
+	 * too long for that is acknowledged when its turn starts. */
+	if (!now && s->saved_bytes + len <= QUEUE_SAVED_BYTES) {
+		p->saved = true;
+		s->saved_bytes += len;
+		p->request_id = 0;
+		outbox_touch(&s->out);
+		session_reply_prompt(s, request_id, p->number,
+		    outbox_last(&s->out), true);
+	}
+	session_pump(s);
+}
+
+void
+session_cancel(struct session *s, int64_t request_id)
+{
+	struct prompt *p;
+	struct err e;
+
+	if (!s->turn_open && s->pending.n == 0) {
+		session_reply_err(s, request_id, ERR_TURN_NOT_RUNNING,
+		    "no turn is running");
+		return;
+	}
+	TAILQ_FOREACH(p, &s->queue, link)
+		p->cancelled = true;
+	if (!s->turn_open || s->parked) {
+		session_decline(s, true);
+		if (s->turn_open)
+			agent_turn_ended(s->agent, "cancelled", NULL);
+	} else if (!s->cancelling) {
+		s->cancelling = true;
+		if (s->agent->ops->cancel(s->agent, &e) == -1) {
+			(void)chan_reply_err(s->super, request_id, &e);
+			return;
+		}
+	}
+	(void)chan_reply_ok(s->super, request_id);
+}
+
+void
+agent_native_id(struct agent *a, const char *id)
+{
+	struct session *s = a->session;
+	const char *old = s->uni.native_session;
+
+	if (id == old || (id != NULL && old != NULL && strcmp(id, old) == 0))
+		return;
+	uni_native_session(&s->uni, id);
+	s->dirty |= SET_NATIVE;
+	outbox_touch(&s->out);
+}
+
+bool
+agent_turn_open(const struct agent *a)
+{
+	return a->session->turn_open;
+}
+
+bool
+agent_cancelling(const struct agent *a)
+{
+	return a->session->cancelling;
+}
+
+void
+agent_turn_begun(struct agent *a)
+{
+	struct session *s = a->session;
+
+	if (!s->turn_open)
+		turn_begin(s, ++s->turns, "{\"initiated_by\":\"agent\"}");
+}
+
+void
+agent_turn_ended(struct agent *a, const char *stop_reason, const char *more)
+{
+	struct session *s = a->session;
+	char id[TURN_ID_MAX];
+	struct buf b;
+
+	if (!s->turn_open)
+		return;
+	uni_close_items(&s->uni);
+	if (!a->ops->keeps_requests || s->cancelling)
+		session_decline(s, false);
+	turn_id(id, s->turn);
+	buf_init(&b, 64u << 10);
+	(void)buf_addf(&b, "{\"stop_reason\":\"%s\"", stop_reason);
+	if (more != NULL && strlen(more) > 2)
+		(void)buf_addf(&b, ",%s", more + 1);
+	else
+		(void)buf_addc(&b, '}');
+	uni_turn_ended(&s->uni, id, b.failed ? NULL : b.data);
+	buf_free(&b);
+	s->turn_open = false;
+	s->parked = false;
+	s->cancelling = false;
+	pending_turn_over(&s->pending);
+	session_state(s, "idle");
+	session_pump(s);
+	if (!s->turn_open)
+		uni_trim(&s->uni);
+}
+
+void
+agent_turn_parked(struct agent *a)
+{
+	a->session->parked = true;
+	outbox_touch(&a->session->out);
+	session_pump(a->session);
+}
+
+void
+agent_mode_changed(struct agent *a, const char *permission_mode)
+{
+	struct session *s = a->session;
+
+	if (strcmp(s->conf.permission_mode, permission_mode) == 0)
+		return;
+	free(s->conf.permission_mode);
+	s->conf.permission_mode = xstrdup(permission_mode);
+	s->dirty |= SET_MODE;
+	outbox_touch(&s->out);
+}
+
+bool
+agent_settled(const struct agent *a)
+{
+	return outbox_settled(&a->session->out);
+}
+
+
+void
+session_drop_queue(struct session *s)
+{
+	while (!TAILQ_EMPTY(&s->queue))
+		prompt_drop(s, TAILQ_FIRST(&s->queue));
+}

@@ -1,0 +1,30 @@
+# The only process that writes LMDB.
+noinst_LIBRARIES += libstore.a
+libstore_a_SOURCES = \
+	src/store/append.c \
+	src/store/append.h \
+	src/store/batch.c \
+	src/store/batch.h \
+	src/store/commit.c \
+	src/store/confine.c \
+	src/store/confine.h \
+	src/store/purge.c \
+	src/store/purge.h \
+	src/store/record.c \
+	src/store/record.h \
+	src/store/requests.c \
+	src/store/requests.h \
+	src/store/schema.c \
+	src/store/schema.h \
+	src/store/serve.c \
+	src/store/serve.h \
+	src/store/sessions.c \
+	src/store/sessions.h \
+	src/store/store.c \
+	src/store/store.h \
+	src/store/stored.h \
+	src/store/stream.c \
+	src/store/stream.h \
+	src/store/worker.c \
+	src/store/worker.h
+libstore_a_CFLAGS = $(AM_CFLAGS)

@@ -1,0 +1,366 @@
+/*
+ * The answers that control clients get straight from the store: a session's
+ * events, one session, all sessions. Runs in the store. The stored text goes
+ * out as it is: events were checked when they came in, and what their authors
+ * wrote stays one line of JSON.
+ *
+ * A source keeps no place in the database, only the key where it goes on: it
+ * may be called again after a millisecond or a day.
+ */
+#include "store/serve.h"
+
+#include "lib/frame.h"
+#include "lib/log.h"
+#include "lib/xalloc.h"
+#include "store/record.h"
+#include "store/stored.h"
+#include "store/stream.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define EVENTS_STEP 512	 /* events looked at in one step */
+#define SESSIONS_STEP 64 /* records parsed in one step */
+
+void
+serve_free(struct serve *s)
+{
+	session_release(s->s);
+	free(s->final);
+	free(s->sandbox);
+}
+
+static void
+error_line(struct buf *b, const char *request, const struct err *e)
+{
+	struct jw w;
+
+	(void)buf_addf(b, "{\"id\":%s,\"error\":", request);
+	jw_init(&w, b);
+	jw_object(&w);
+	jw_kstr(&w, "code", err_wire(e->code));
+	jw_kstr(&w, "detail", e->text);
+	jw_object_end(&w);
+	(void)buf_adds(b, "}\n");
+}
+
+static enum stream_step
+fail(struct stream *x, struct buf *b, const struct err *e)
+{
+	error_line(b, x->request, e);
+	return STEP_END;
+}
+
+/* A request that never became a stream of its own. */
+static enum stream_step
+fill_error(struct stream *x, struct store *st ATTR_UNUSED,
+    MDB_txn *txn ATTR_UNUSED, struct buf *b)
+{
+	struct err e;
+
+	(void)err_set(&e, x->serve.code, "%s", x->serve.final);
+	return fail(x, b, &e);
+}
+
+static enum stream_step
+fail_removed(struct stream *x, struct buf *b, const struct session *s)
+{
+	struct err e;
+
+	(void)err_set(&e, ERR_SESSION_NOT_FOUND, "session '%s' was removed",
+	    s->id);
+	return fail(x, b, &e);
+}
+
+/* --- events -------------------------------------------------------------- */
+
+static void
+event_line(struct buf *b, const struct stream *x,
+    const struct stored_event *ev)
+{
+	(void)buf_adds(b, "{\"id\":");
+	(void)buf_adds(b, x->request);
+	(void)buf_adds(b, ",\"item\":");
+	if (x->serve.raw) {
+		(void)buf_add(b, ev->text, ev->len);
+		(void)buf_adds(b, "}\n");
+	} else {
+		(void)buf_add(b, ev->text, ev->head_len);
+		(void)buf_adds(b, ",\"raw\":null}}\n");
+	}
+}
+
+static enum stream_step
+events_final(struct stream *x, struct buf *b)
+{
+	const struct serve *v = &x->serve;
+	/* `more` tells that the limit has cut something off. */
+	bool more = v->left == 0 && v->after < v->s->last;
+
+	(void)buf_addf(b,
+	    "{\"id\":%s,\"ok\":{\"last\":%" PRIu64 ",\"count\":%" PRId64
+	    ",\"more\":%s%s%s}}\n",
+	    x->request, v->after, v->count, more ? "true" : "false",
+	    v->final != NULL ? "," : "", v->final != NULL ? v->final : "");
+	return STEP_END;
+}
+
+/* Does the event end what the client waits for? */
+static bool
+event_is_end(const struct serve *v, const struct stored_event *ev)
+{
+	if (!v->follow)
+		return false;
+	return (ev->flags & STORED_ENDS_SESSION) != 0 ||
+	    (v->until_turn && (ev->flags & STORED_ENDS_TURN) != 0);
+}
+
+/* Events from the cursor on; true when the stream's end was among them. */
+static bool
+events_add(struct stream *x, MDB_cursor *cur, struct buf *b, int *rc_out)
+{
+	struct serve *v = &x->serve;
+	struct event_key key = event_key(v->s->log, v->after + 1);
+	MDB_val k = val(&key, sizeof(key)), d;
+	struct stored_event ev;
+	unsigned n;
+	int rc = mdb_cursor_get(cur, &k, &d, MDB_SET_RANGE);
+
+	for (n = 0; rc == 0 && v->left > 0 && n < EVENTS_STEP &&
+	     b->len < STREAM_CHUNK;
+	     n++) {
+		key = event_key(v->s->log, v->after + 1);
+		if (k.mv_size != sizeof(key) ||
+		    memcmp(k.mv_data, &key, sizeof(key)) != 0 ||
+		    !stored_event_get(d.mv_data, d.mv_size, &ev)) {
+			rc = MDB_CORRUPTED; /* a gap: never skip it quietly */
+			break;
+		}
+		event_line(b, x, &ev);
+		v->after++;
+		v->left--;
+		v->count++;
+		if (event_is_end(v, &ev)) {
+			*rc_out = 0;
+			return true;
+		}
+		if (v->after == v->s->last)
+			break;
+		rc = mdb_cursor_get(cur, &k, &d, MDB_NEXT);
+	}
+	*rc_out = rc;
+	return false;
+}
+
+static enum stream_step
+fill_events(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
+{
+	struct serve *v = &x->serve;
+	MDB_cursor *cur;
+	struct err e;
+	bool end = false;
+	int rc;
+
+	if (v->s->removed)
+		return fail_removed(x, b, v->s);
+	if (v->left > 0 && v->after < v->s->last) {
+		rc = mdb_cursor_open(txn, st->db.dbi[DB_EVENTS], &cur);
+		if (rc == 0) {
+			end = events_add(x, cur, b, &rc);
+			mdb_cursor_close(cur);
+		}
+		if (rc != 0) {
+			(void)db_err(&e, rc, "read events");
+			log_error("store", "events lost",
+			    LOG_STR("session", v->s->id),
+			    LOG_INT("after", v->after));
+			return fail(x, b, &e);
+		}
+	}
+	if (end || v->left == 0)
+		return events_final(x, b);
+	if (v->after < v->s->last)
+		return STEP_MORE;
+	if (v->follow && !v->s->ended && !v->s->closed)
+		return STEP_WAIT;
+	return events_final(x, b);
+}
+
+/* --- sessions ------------------------------------------------------------ */
+
+static void
+session_object(struct buf *b, const struct json *rec,
+    const struct record_facts *facts)
+{
+	struct jw w;
+
+	jw_init(&w, b);
+	record_write(&w, rec, VIEW_CLIENT, facts);
+}
+
+static enum stream_step
+fill_session(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
+{
+	const struct session *s = x->serve.s;
+	struct record_facts facts;
+	struct json *rec;
+	struct err e;
+
+	if (s->removed)
+		return fail_removed(x, b, s);
+	if (session_read(&st->db, txn, s->id, strlen(s->id), &rec, &facts,
+		&e) == -1)
+		return fail(x, b, &e);
+	(void)buf_addf(b, "{\"id\":%s,\"ok\":", x->request);
+	session_object(b, rec, &facts);
+	(void)buf_adds(b, "}\n");
+	json_free(rec);
+	return STEP_END;
+}
+
+/* One entry of the list; a session that went meanwhile is none. */
+static void
+list_entry(struct stream *x, struct store *st, MDB_txn *txn,
+    const MDB_val *log_value, struct buf *b)
+{
+	struct serve *v = &x->serve;
+	const char *id = (const char *)log_value->mv_data + LOG_VALUE_BYTES;
+	struct record_facts facts;
+	struct json *rec;
+	struct err e;
+
+	if (log_value->mv_size <= LOG_VALUE_BYTES)
+		return;
+	if (session_read(&st->db, txn, id,
+		log_value->mv_size - LOG_VALUE_BYTES, &rec, &facts, &e) == -1) {
+		log_error("store", "session left out of a list",
+		    LOG_STR("detail", e.text));
+		return;
+	}
+	if (v->sandbox == NULL ||
+	    strcmp(json_str(rec, "sandbox", ""), v->sandbox) == 0) {
+		if (v->count++ > 0)
+			(void)buf_addc(b, ',');
+		session_object(b, rec, &facts);
+	}
+	json_free(rec);
+}
+
+/* Log numbers rise with the time of creation: the newest come first. */
+static enum stream_step
+fill_sessions(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
+{
+	struct serve *v = &x->serve;
+	uint64_t be = htobe64(v->after);
+	MDB_val k = val(&be, sizeof(be)), d;
+	MDB_cursor *cur;
+	struct err e;
+	unsigned n;
+	int rc = mdb_cursor_open(txn, st->db.dbi[DB_LOGS], &cur);
+
+	if (rc != 0) {
+		(void)db_err(&e, rc, "list sessions");
+		return fail(x, b, &e);
+	}
+	if (!v->started)
+		(void)buf_addf(b, "{\"id\":%s,\"ok\":{\"sessions\":[",
+		    x->request);
+	v->started = true;
+	/* To the first entry at or behind the place, then one back. */
+	rc = mdb_cursor_get(cur, &k, &d, MDB_SET_RANGE);
+	rc = mdb_cursor_get(cur, &k, &d, rc == 0 ? MDB_PREV : MDB_LAST);
+	for (n = 0; rc == 0 && n < SESSIONS_STEP && b->len < STREAM_CHUNK;
+	     n++) {
+		memcpy(&be, k.mv_data, sizeof(be));
+		v->after = be64toh(be);
+		list_entry(x, st, txn, &d, b);
+		rc = mdb_cursor_get(cur, &k, &d, MDB_PREV);
+	}
+	mdb_cursor_close(cur);
+	if (rc == 0)
+		return STEP_MORE;
+	(void)buf_adds(b, "]}}\n");
+	return STEP_END;
+}
+
+/* --- beginning ----------------------------------------------------------- */
+
+/* The members of an object as text, without its braces; NULL for none. */
+static char *
+members_text(const struct json *obj)
+{
+	struct buf b;
+	struct jw w;
+
+	if (obj == NULL || obj->child == NULL)
+		return NULL;
+	buf_init(&b, FRAME_MAX);
+	jw_init(&w, &b);
+	jw_value(&w, obj);
+	if (b.failed || b.len < 2) {
+		buf_free(&b);
+		return NULL;
+	}
+	b.data[b.len - 1] = '\0';
+	memmove(b.data, b.data + 1, b.len - 1);
+	return buf_steal(&b);
+}
+
+/* The client is told, by the same way as everything else. */
+static int
+refuse(struct store *st, int64_t id, const char *request, int fd,
+    const struct err *why, struct err *e)
+{
+	struct serve v = { .fill = fill_error };
+
+	v.final = xstrdup(why->text);
+	v.code = why->code;
+	return stream_new(st, fd, id, request, &v, e);
+}
+
+int
+serve_begin(struct store *st, int64_t id, const struct json *msg, int fd,
+    struct err *e)
+{
+	static const struct {
+		const char *kind;
+		stream_fill *fill;
+	} kinds[] = {
+		{ "events", fill_events },
+		{ "session", fill_session },
+		{ "sessions", fill_sessions },
+	};
+	const char *kind = json_str(msg, "kind", "");
+	const char *request = json_str(msg, "request", "null");
+	const char *session = json_str(msg, "session", NULL);
+	const char *sandbox = json_str(msg, "sandbox", NULL);
+	struct serve v = { 0 };
+	struct err why;
+	size_t i;
+
+	for (i = 0; i < countof(kinds); i++) {
+		if (strcmp(kind, kinds[i].kind) == 0)
+			v.fill = kinds[i].fill;
+	}
+	if (v.fill == NULL ||
+	    (v.fill != fill_sessions && session == NULL)) {
+		(void)close(fd);
+		return err_set(e, ERR_BAD_REQUEST,
+		    "serve: no kind '%s', or no session named", kind);
+	}
+	if (v.fill == fill_sessions)
+		v.after = UINT64_MAX;
+	else if (session_open(st, session, &v.s, &why) == -1)
+		return refuse(st, id, request, fd, &why, e);
+	if (v.fill == fill_events) {
+		v.after = (uint64_t)json_int(msg, "after", 0);
+		v.left = json_int(msg, "limit", INT64_MAX);
+	}
+	v.follow = json_bool(msg, "follow", false);
+	v.raw = json_bool(msg, "raw", false);
+	v.until_turn = strcmp(json_str(msg, "until", ""), "turn") == 0;
+	v.final = members_text(json_get(msg, "final"));
+	if (sandbox != NULL)
+		v.sandbox = xstrdup(sandbox);
+	return stream_new(st, fd, id, request, &v, e);
+}

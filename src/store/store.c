@@ -1,0 +1,189 @@
+/*
+ * The store's life: open, hello, loop, orderly end. Runs in sandboxd-store as
+ * a user of its own, confined to its directory (confine.c).
+ *
+ * One turn of the loop reads what has arrived, then `before_wait` commits all
+ * of it at once, then running streams get their share; only then does it wait
+ * again. Durable, then visible: nothing leaves before the commit that holds
+ * it. The end comes from outside at any instant, so there is none to prepare:
+ * when the parent is gone, what has arrived is committed and that is all.
+ */
+#include "store/store.h"
+
+#include "lib/log.h"
+#include "lib/proto.h"
+#include "lib/xalloc.h"
+#include "store/append.h"
+#include "store/batch.h"
+#include "store/purge.h"
+#include "store/requests.h"
+#include "store/sessions.h"
+#include "store/stream.h"
+#include "store/worker.h"
+
+#include <signal.h>
+#include <string.h>
+
+#ifdef HAVE_CONFIG_H
+# include "config.h"
+#endif
+
+#define LOG_LINE_BYTES 1024 /* what `log` may carry */
+
+/* Log lines go to the parent. Before its channel is there, and when it does
+ * not read, they are lost to nobody but stderr. */
+static void
+log_to_parent(void *ctx, enum log_level level, const char *line, size_t len)
+{
+	struct store *st = ctx;
+	char text[LOG_LINE_BYTES + 1];
+	struct jw *w;
+
+	if (st->super == NULL)
+		return;
+	len = MIN(len, (size_t)LOG_LINE_BYTES);
+	memcpy(text, line, len);
+	text[len] = '\0';
+	w = chan_begin(st->super);
+	proto_begin(w, MSG_LOG, 0);
+	jw_kstr(w, "level", log_level_name(level));
+	jw_kstr(w, "line", text);
+	(void)chan_end(st->super, NULL, 0); /* a full queue loses log lines */
+}
+
+void
+store_stay_busy(struct store *st)
+{
+	ev_idle_start(st->loop, &st->busy);
+}
+
+void
+store_stop(struct store *st, int exit_code)
+{
+	batch_commit(st);
+	st->exit_code = exit_code;
+	ev_break(st->loop, EVBREAK_ALL);
+}
+
+static void
+on_before_wait(struct ev_loop *loop, ev_prepare *w, int revents ATTR_UNUSED)
+{
+	struct store *st = w->data;
+
+	ev_idle_stop(loop, &st->busy);
+	purge_stage(st);
+	batch_commit(st);
+	streams_run(st);
+}
+
+static void
+on_busy(struct ev_loop *loop ATTR_UNUSED, ev_idle *w ATTR_UNUSED,
+    int revents ATTR_UNUSED)
+{
+	/* Its being active is what keeps the loop from waiting. */
+}
+
+static void
+on_retry(struct ev_loop *loop ATTR_UNUSED, ev_timer *w,
+    int revents ATTR_UNUSED)
+{
+	struct store *st = w->data;
+
+	st->purge_later = false;
+}
+
+static void
+on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *w,
+    int revents ATTR_UNUSED)
+{
+	store_stop(w->data, EXIT_OK);
+}
+
+static void
+watchers_start(struct store *st)
+{
+	ev_prepare_init(&st->before_wait, on_before_wait);
+	st->before_wait.data = st;
+	ev_prepare_start(st->loop, &st->before_wait);
+	ev_idle_init(&st->busy, on_busy);
+	ev_timer_init(&st->retry, on_retry, 0., 0.);
+	st->retry.data = st;
+	ev_signal_init(&st->on_term, on_term, SIGTERM);
+	st->on_term.data = st;
+	ev_signal_start(st->loop, &st->on_term);
+	/* A terminal's interrupt is for the supervisor, which ends us last;
+	 * a closed connection and a file size limit are errors, not ends. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
+}
+
+static int
+store_open(struct store *st, const struct store_options *opt, struct err *e)
+{
+	if (db_open(&st->db, &opt->db, e) == -1)
+		return err_prefix(e, "database");
+	if (streams_open(st, e) == -1)
+		return -1;
+	return purge_load(st, e);
+}
+
+static void
+store_close(struct store *st)
+{
+	struct worker *w;
+
+	while ((w = LIST_FIRST(&st->workers)) != NULL)
+		worker_free(w);
+	streams_close(st);
+	batch_free(STEAL(st->batch));
+	append_scanner_free(STEAL(st->scanner));
+	free(STEAL(st->purge));
+	db_close(&st->db);
+	log_sink(NULL, NULL);
+	chan_free(STEAL(st->super));
+	ev_loop_destroy(st->loop);
+}
+
+static void
+say_hello(struct store *st)
+{
+	struct jw *w = chan_begin(st->super);
+
+	proto_begin(w, MSG_HELLO, 0);
+	jw_kstr(w, "role", role_name(ROLE_STORE));
+	jw_kstr(w, "version", PACKAGE_VERSION);
+	(void)chan_end(st->super, NULL, 0); /* the end of file tells */
+}
+
+int
+store_run(const struct store_options *opt)
+{
+	struct store *st = xcalloc(1, sizeof(*st));
+	struct err e;
+	int code;
+
+	st->exit_code = EXIT_OK;
+	LIST_INIT(&st->workers);
+	st->loop = ev_loop_new(EVFLAG_AUTO);
+	if (st->loop == NULL)
+		fatal("store", "no event loop");
+	st->super = chan_new(st->loop, opt->super_fd, "supervisor",
+	    requests_frame, st);
+	log_sink(log_to_parent, st);
+	st->scanner = append_scanner_new();
+	st->batch = batch_new();
+	watchers_start(st);
+	if (store_open(st, opt, &e) == -1) {
+		log_error("store", "cannot start", LOG_STR("detail", e.text));
+		st->exit_code = EXIT_SYS;
+	} else {
+		say_hello(st);
+		(void)ev_run(st->loop, 0);
+	}
+	code = st->exit_code;
+	store_close(st);
+	free(st);
+	return code;
+}

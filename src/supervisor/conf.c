@@ -1,0 +1,355 @@
+/*
+ * The option table and the parser of sandboxd.conf. Runs in the supervisor
+ * before anything else, as whoever started it; trusts the file as far as its
+ * owner is trusted, but still bounds every line and value.
+ */
+#include "supervisor/conf.h"
+
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+
+#include <errno.h>
+#include <string.h>
+
+#ifndef LIBEXECDIR
+#define LIBEXECDIR "/usr/local/libexec/sandboxd"
+#endif
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+#ifndef LOCALSTATEDIR
+#define LOCALSTATEDIR "/var"
+#endif
+#ifndef RUNSTATEDIR
+#define RUNSTATEDIR "/run"
+#endif
+
+#define LINE_MAX_BYTES 4096
+
+#define OPTION(name, kind, field, min, max, def, help)                         \
+	{                                                                      \
+		name, kind, offsetof(struct conf, field), min, max, def, help  \
+	}
+
+const struct conf_option conf_table[] = {
+	OPTION("daemon.state_dir", CONF_STR, state_dir, 0, 4000, NULL,
+	    "Where records, events and sandboxes' files are kept."),
+	OPTION("daemon.run_dir", CONF_STR, run_dir, 0, 80, NULL,
+	    "Where the control socket is made."),
+	OPTION("daemon.log_level", CONF_STR, log_level, 0, 8, "info",
+	    "error, warn, info or debug."),
+	OPTION("daemon.log_format", CONF_STR, log_format, 0, 8, "text",
+	    "text, or json for one object a line."),
+	OPTION("daemon.libexec_dir", CONF_STR, libexec_dir, 0, 4000, LIBEXECDIR,
+	    "Where the helper programs are."),
+	OPTION("control.allow_users", CONF_STR, allow_users, 0, 4000, "",
+	    "Users besides root and our own who may use the control socket, by "
+	    "name or number, separated by blanks."),
+	OPTION("control.allow_group", CONF_STR, allow_group, 0, 64, "",
+	    "A group whose members may use the control socket."),
+	OPTION("control.max_clients", CONF_INT, max_clients, 1, 100000, "256",
+	    "Connections at one time; more wait in the socket's queue."),
+	OPTION("store.durability", CONF_STR, durability, 0, 8, "full",
+	    "full: on the disk before it is shown. relaxed: the last commit may "
+	    "be lost with the machine's power. none: several may be."),
+	OPTION("store.map_bytes", CONF_BYTES, map_bytes, 1 << 20, INT64_MAX,
+	    "64M", "First size of the database's map; it grows by itself."),
+	OPTION("sandbox.max", CONF_INT, max_sandboxes, 1, 30000, "1000",
+	    "Sandboxes at one time, running or not."),
+	OPTION("sandbox.ids_base", CONF_INT, ids_base, 65536, 2147483648,
+	    "1342177280",
+	    "First user and group id of the ranges given to sandboxes, 65536 "
+	    "each. The first range is for our own helpers."),
+	OPTION("sandbox.default_pids", CONF_INT, default_pids, 0, 4194304,
+	    "1024", "Processes in a sandbox that names no limit; 0: no limit."),
+	OPTION("sandbox.default_memory", CONF_BYTES, default_memory, 0,
+	    INT64_MAX, "0",
+	    "Memory of a sandbox that names no limit; 0: no limit."),
+	OPTION("sandbox.stop_grace", CONF_MS, stop_grace_ms, 0, 600000, "2s",
+	    "Time between TERM and KILL when a sandbox is stopped."),
+	OPTION("sandbox.start_time", CONF_MS, start_ms, 100, 600000, "15s",
+	    "Time a sandbox has to start."),
+	OPTION("session.max", CONF_INT, max_sessions, 1, 1000000, "10000",
+	    "Sessions that have not ended, at one time."),
+	OPTION("session.start_time", CONF_MS, start_session_ms, 100, 600000,
+	    "15s", "Time a session's worker has to start."),
+	OPTION("agent.claude", CONF_STR, claude, 0, 4000, "",
+	    "Path of the claude program. Empty: looked for in PATH."),
+};
+const size_t conf_table_n = countof(conf_table);
+
+static char **
+str_field(struct conf *c, const struct conf_option *o)
+{
+	return (char **)(void *)((char *)c + o->offset);
+}
+
+static int64_t *
+int_field(struct conf *c, const struct conf_option *o)
+{
+	return (int64_t *)(void *)((char *)c + o->offset);
+}
+
+static int
+set_option(struct conf *c, const struct conf_option *o, const char *value,
+    struct err *e)
+{
+	int64_t v = 0;
+	int bad = 0;
+
+	if (o->kind == CONF_STR) {
+		if (strlen(value) > (size_t)o->max)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "%s: longer than %lld bytes", o->name,
+			    (long long)o->max);
+		free(*str_field(c, o));
+		*str_field(c, o) = xstrdup(value);
+		return 0;
+	}
+	if (o->kind == CONF_INT)
+		bad = str_to_int(value, INT64_MIN, INT64_MAX, &v);
+	else if (o->kind == CONF_BYTES)
+		bad = str_to_bytes(value, &v);
+	else
+		bad = str_to_ms(value, &v);
+	if (bad)
+		return err_set(e, ERR_BAD_REQUEST, "%s: '%s' is not %s",
+		    o->name, value,
+		    o->kind == CONF_INT	    ? "a whole number"
+			: o->kind == CONF_BYTES ? "a size such as 64M"
+						: "a time such as 2s");
+	if (v < o->min || v > o->max)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "%s: %s is not between %lld and %lld", o->name, value,
+		    (long long)o->min, (long long)o->max);
+	*int_field(c, o) = v;
+	return 0;
+}
+
+/* Values that have a meaning beyond their kind. */
+static int
+check_word(const char *name, const char *value, struct err *e)
+{
+	static const struct {
+		const char *name, *words;
+	} tab[] = { { "daemon.log_level", "error warn info debug" },
+		{ "daemon.log_format", "text json" },
+		{ "store.durability", "full relaxed none" } };
+	size_t n = strlen(value);
+
+	for (size_t i = 0; i < countof(tab); i++) {
+		const char *at = tab[i].words;
+
+		if (strcmp(tab[i].name, name) != 0)
+			continue;
+		while (at != NULL) {
+			if (n > 0 && strncmp(at, value, n) == 0 &&
+			    (at[n] == ' ' || at[n] == '\0'))
+				return 0;
+			at = strchr(at, ' ');
+			at = at == NULL ? NULL : at + 1;
+		}
+		return err_set(e, ERR_BAD_REQUEST, "%s: '%s' is none of: %s",
+		    name, value, tab[i].words);
+	}
+	if ((strcmp(name, "daemon.state_dir") == 0 ||
+		strcmp(name, "daemon.run_dir") == 0 ||
+		strcmp(name, "daemon.libexec_dir") == 0) &&
+	    value[0] != '/')
+		return err_set(e, ERR_BAD_REQUEST,
+		    "%s: '%s' is not an absolute path", name, value);
+	return 0;
+}
+
+int
+conf_set(struct conf *c, const char *name, const char *value, struct err *e)
+{
+	for (size_t i = 0; i < conf_table_n; i++) {
+		if (strcmp(conf_table[i].name, name) != 0)
+			continue;
+		if (check_word(name, value, e) == -1)
+			return -1;
+		return set_option(c, &conf_table[i], value, e);
+	}
+	return err_set(e, ERR_BAD_REQUEST, "%s: no such option", name);
+}
+
+/* For users other than root: the XDG base directories. */
+static char *
+user_dir(const char *var, const char *below_home, const char *fallback)
+{
+	const char *dir = getenv(var);
+	const char *home = getenv("HOME");
+
+	if (dir != NULL && dir[0] == '/')
+		return xasprintf("%s/sandboxd", dir);
+	if (below_home != NULL && home != NULL && home[0] == '/')
+		return xasprintf("%s/%s/sandboxd", home, below_home);
+	return xasprintf("%s/sandboxd-%lu", fallback,
+	    (unsigned long)getuid());
+}
+
+void
+conf_defaults(struct conf *c, bool root)
+{
+	struct err e;
+
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; i < conf_table_n; i++) {
+		/* The table's own defaults are right by the unit test. */
+		if (conf_table[i].def != NULL)
+			(void)set_option(c, &conf_table[i], conf_table[i].def,
+			    &e);
+	}
+	if (root) {
+		c->state_dir = xstrdup(LOCALSTATEDIR "/lib/sandboxd");
+		c->run_dir = xstrdup(RUNSTATEDIR "/sandboxd");
+	} else {
+		c->state_dir = user_dir("XDG_STATE_HOME", ".local/state",
+		    "/var/tmp");
+		c->run_dir = user_dir("XDG_RUNTIME_DIR", NULL, "/tmp");
+	}
+}
+
+const char *
+conf_default_path(bool root)
+{
+	static char path[4096];
+	char *dir;
+	int bad;
+
+	if (root)
+		return SYSCONFDIR "/sandboxd/sandboxd.conf";
+	dir = user_dir("XDG_CONFIG_HOME", ".config", "/nonexistent");
+	bad = str_format(path, sizeof(path), "%s/sandboxd.conf", dir);
+	free(dir);
+	return bad ? SYSCONFDIR "/sandboxd/sandboxd.conf" : path;
+}
+
+static char *
+trim(char *s)
+{
+	size_t n;
+
+	s += strspn(s, " \t");
+	n = strlen(s);
+	while (n > 0 && strchr(" \t\r\n", s[n - 1]) != NULL)
+		s[--n] = '\0';
+	return s;
+}
+
+/* One line. SECTION is kept between calls. */
+static int
+parse_line(struct conf *c, char *line, char *section, size_t size,
+    struct err *e)
+{
+	char name[192];
+	char *s = trim(line);
+	char *eq;
+	size_t n;
+
+	if (*s == '\0' || *s == '#' || *s == ';')
+		return 0;
+	if (*s == '[') {
+		n = strlen(s);
+		if (s[n - 1] != ']')
+			return err_set(e, ERR_BAD_REQUEST,
+			    "section without a closing bracket");
+		s[n - 1] = '\0';
+		if (str_copy(section, size, trim(s + 1)) == -1)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "section name too long");
+		return 0;
+	}
+	eq = strchr(s, '=');
+	if (eq == NULL)
+		return err_set(e, ERR_BAD_REQUEST, "no '=' in '%s'", s);
+	*eq = '\0';
+	if (section[0] == '\0')
+		return err_set(e, ERR_BAD_REQUEST,
+		    "'%s' stands before the first [section]", trim(s));
+	if (str_format(name, sizeof(name), "%s.%s", section, trim(s)) == -1)
+		return err_set(e, ERR_BAD_REQUEST, "option name too long");
+	return conf_set(c, name, trim(eq + 1), e);
+}
+
+int
+conf_load(struct conf *c, const char *path, bool optional, char *mistakes,
+    size_t size)
+{
+	char line[LINE_MAX_BYTES], section[64] = "";
+	unsigned number = 0;
+	size_t used = 0;
+	struct err e;
+	FILE *f = fopen(path, "re");
+	int bad = 0;
+
+	mistakes[0] = '\0';
+	if (f == NULL) {
+		if (optional && errno == ENOENT)
+			return 0;
+		(void)snprintf(mistakes, size, "%s: %s\n", path,
+		    strerror(errno));
+		return -1;
+	}
+	while (fgets(line, sizeof(line), f) != NULL) {
+		number++;
+		if (strchr(line, '\n') == NULL && !feof(f)) {
+			err_set(&e, ERR_BAD_REQUEST, "line too long");
+			while (strchr(line, '\n') == NULL &&
+			    fgets(line, sizeof(line), f) != NULL)
+				;
+		} else if (parse_line(c, line, section, sizeof(section), &e) ==
+		    0) {
+			continue;
+		}
+		bad = -1;
+		if (used < size) {
+			int n = snprintf(mistakes + used, size - used,
+			    "%s:%u: %s\n", path, number, e.text);
+			used += n > 0 ? (size_t)n : 0;
+		}
+	}
+	(void)fclose(f); /* only read */
+	return bad;
+}
+
+void
+conf_print(const struct conf *c, FILE *f)
+{
+	char section[64] = "";
+
+	for (size_t i = 0; i < conf_table_n; i++) {
+		const struct conf_option *o = &conf_table[i];
+		const char *dot = strchr(o->name, '.');
+		size_t n = (size_t)(dot - o->name);
+
+		if (strlen(section) != n || memcmp(section, o->name, n) != 0) {
+			(void)fprintf(f, "%s[%.*s]\n", i == 0 ? "" : "\n",
+			    (int)n, o->name);
+			memcpy(section, o->name, n);
+			section[n] = '\0';
+		}
+		(void)fprintf(f, "# %s\n", o->help);
+		if (o->kind == CONF_STR) {
+			char *const *v = (char *const *)(const void *)(
+			    (const char *)c + o->offset);
+			(void)fprintf(f, "%s = %s\n", dot + 1, *v);
+		} else {
+			const int64_t *v = (const int64_t *)(const void *)(
+			    (const char *)c + o->offset);
+			(void)fprintf(f, "%s = %lld\n", dot + 1,
+			    (long long)*v);
+		}
+	}
+}
+
+void
+conf_free(struct conf *c)
+{
+	for (size_t i = 0; i < conf_table_n; i++) {
+		if (conf_table[i].kind == CONF_STR)
+			free(*str_field(c, &conf_table[i]));
+	}
+	memset(c, 0, sizeof(*c));
+}

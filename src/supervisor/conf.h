@@ -1,0 +1,66 @@
+/*
+ * Configuration: one table gives name, kind, bounds, default and a sentence
+ * of help to the parser, to -C, and to the test that compares
+ * sandboxd.conf(5). The file is `key = value` under `[section]`; it has no
+ * includes and no expansion, since root parses it.
+ */
+#ifndef SUPERVISOR_CONF_H
+#define SUPERVISOR_CONF_H
+
+#include "lib/defs.h"
+#include "lib/err.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+struct conf {
+	/* [daemon] */
+	char *state_dir, *run_dir; /* owned, as all strings here */
+	char *log_level, *log_format;
+	char *libexec_dir;
+	/* [control] */
+	char *allow_users; /* names or uids, separated by blanks */
+	char *allow_group;
+	int64_t max_clients;
+	/* [store] */
+	char *durability;
+	int64_t map_bytes;
+	/* [sandbox] */
+	int64_t max_sandboxes, ids_base, default_pids, default_memory;
+	int64_t stop_grace_ms, start_ms;
+	/* [session] */
+	int64_t max_sessions, start_session_ms;
+	/* [agent] */
+	char *claude;
+};
+
+enum conf_kind { CONF_STR, CONF_INT, CONF_BYTES, CONF_MS, CONF_KIND_N };
+
+struct conf_option {
+	const char *name; /* section.key */
+	enum conf_kind kind;
+	size_t offset; /* in struct conf */
+	int64_t min, max;
+	const char *def; /* as it would be written */
+	const char *help;
+};
+
+extern const struct conf_option conf_table[];
+extern const size_t conf_table_n;
+
+/* Fill C with the defaults for root or for another user. */
+void conf_defaults(struct conf *c, bool root);
+/* Read PATH over C. A missing file is an error unless OPTIONAL. All mistakes
+ * are collected, one line each with file and line number, into MISTAKES (at
+ * most SIZE bytes); then -1. */
+int conf_load(struct conf *c, const char *path, bool optional, char *mistakes,
+    size_t size);
+/* One option from text; also used for the command line. */
+int conf_set(struct conf *c, const char *name, const char *value,
+    struct err *e);
+/* What is in force, in the file's own form. */
+void conf_print(const struct conf *c, FILE *f);
+void conf_free(struct conf *c);
+/* The default file for root or another user; static storage. */
+const char *conf_default_path(bool root);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * The control socket: clients, their lines, and the requests that come of
+ * them. One request of a connection is served at a time, in order.
+ *
+ * Who a client is, SO_PEERCRED says. One that may not use us gets one error
+ * line, unparsed, and is hung up on (but for operations that anyone may ask).
+ */
+#ifndef SUPERVISOR_CONTROL_H
+#define SUPERVISOR_CONTROL_H
+
+#include "lib/fdio.h"
+#include "lib/ops.h"
+#include "supervisor/super.h"
+
+/* A request being served. It outlives its client: then `client` is NULL and
+ * answers go nowhere. Ends with exactly one of the request_end_* calls. */
+struct request {
+	struct super *s;
+	struct client *client; /* borrowed; NULL when it has gone */
+	struct op_request op;
+	int fds[FDIO_MAX_FDS]; /* that came with it; owned */
+	size_t nfds;
+	uid_t uid;
+	void *work;		       /* the operation's own, freed by it */
+	void (*gone)(struct request *r); /* client has gone; may be NULL */
+};
+
+struct control;
+int control_open(struct super *s, struct err *e);
+void control_accept(struct super *s); /* begin to serve */
+void control_close(struct super *s);
+size_t control_clients(const struct super *s);
+
+/* The answer: w = request_ok(r); write ONE value; request_end_ok(r). */
+struct jw *request_ok(struct request *r);
+void request_end_ok(struct request *r);
+void request_end_err(struct request *r, const struct err *e);
+/* An item line before the answer, with descriptors (which become the
+ * client's). */
+struct jw *request_item(struct request *r);
+void request_item_end(struct request *r, const int *fds, size_t nfds);
+/* Hand the connection over: a duplicate of it, once all of our own output is
+ * on its way; nothing else is written until request_end_handed(). -1 when the
+ * client has gone, or cannot take our output now. */
+int request_hand_over(struct request *r);
+/* The other side has written the final line; or (GONE) there is nobody any
+ * more, and the connection is closed. */
+void request_end_handed(struct request *r, bool gone);
+
+#endif

@@ -1,0 +1,353 @@
+/*
+ * State directory, run directory, lock. Runs in the supervisor.
+ *
+ *	STATE/lock             flock; holds our pid as text
+ *	STATE/store/           the database; belongs to the store's uid
+ *	STATE/empty/           root of helpers that need no file
+ *	STATE/hide/            layers that hide the host's private paths
+ *	STATE/sandboxes/ID/    files of one sandbox
+ *	STATE/trash/           trees that are being removed
+ *
+ * Sandboxes write below STATE/sandboxes/ID: names and trees there are hostile
+ * and only touched through tree_remove().
+ */
+#include "supervisor/instance.h"
+
+#include "lib/log.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+#include "sandbox/remove.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+/* Entries that are removed within the loop; more go to a child. */
+#define REMOVE_INLINE 200
+
+/* mkdir -p for one of our own directories; parents get 0755. */
+static int
+make_path(const char *path, mode_t mode, struct err *e)
+{
+	autofree char *copy = xstrdup(path);
+
+	for (char *p = copy + 1; *p != '\0'; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0755) == -1 && errno != EEXIST)
+			return err_sys(e, "make directory %s", copy);
+		*p = '/';
+	}
+	if (mkdir(copy, mode) == -1 && errno != EEXIST)
+		return err_sys(e, "make directory %s", copy);
+	return 0;
+}
+
+static int
+make_dir(int dir_fd, const char *name, mode_t mode, uid_t owner, struct err *e)
+{
+	struct stat st;
+
+	if (mkdirat(dir_fd, name, mode) == -1 && errno != EEXIST)
+		return err_sys(e, "make directory %s", name);
+	if (owner == 0)
+		return 0;
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    (st.st_uid != owner &&
+		fchownat(dir_fd, name, owner, owner, AT_SYMLINK_NOFOLLOW) ==
+		    -1))
+		return err_sys(e, "give %s to uid %lu", name,
+		    (unsigned long)owner);
+	return 0;
+}
+
+/* Files that a former life made under another uid (another ids_base). */
+static int
+give_files(int dir_fd, const char *name, uid_t owner, struct err *e)
+{
+	autofd int fd = openat(dir_fd, name,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	static const char *const files[] = { "data.mdb", "lock.mdb" };
+
+	if (fd == -1)
+		return err_sys(e, "open %s", name);
+	if (owner == 0)
+		return 0;
+	for (size_t i = 0; i < countof(files); i++) {
+		if (fchownat(fd, files[i], owner, owner, AT_SYMLINK_NOFOLLOW) ==
+			-1 &&
+		    errno != ENOENT)
+			return err_sys(e, "give %s/%s to uid %lu", name,
+			    files[i], (unsigned long)owner);
+	}
+	return 0;
+}
+
+static int
+take_lock(struct super *s, struct err *e)
+{
+	char text[32] = "";
+	ssize_t n;
+
+	s->lock_fd = openat(s->state_fd, "lock",
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lock_fd == -1)
+		return err_sys(e, "open %s/lock", s->conf.state_dir);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(e, "lock %s", s->conf.state_dir);
+		n = pread(s->lock_fd, text, sizeof(text) - 1, 0);
+		text[n > 0 ? n : 0] = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		return err_set(e, ERR_SYSTEM,
+		    "%s is in use by sandboxd with pid %s", s->conf.state_dir,
+		    text[0] != '\0' ? text : "unknown");
+	}
+	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	if (ftruncate(s->lock_fd, 0) == -1 ||
+	    pwrite(s->lock_fd, text, (size_t)n, 0) != n)
+		return err_sys(e, "write %s/lock", s->conf.state_dir);
+	return 0;
+}
+
+int
+instance_open(struct super *s, struct err *e)
+{
+	if (make_path(s->conf.state_dir, 0711, e) == -1 ||
+	    make_path(s->conf.run_dir, 0755, e) == -1)
+		return -1;
+	s->state_fd = open(s->conf.state_dir,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->state_fd == -1)
+		return err_sys(e, "open %s", s->conf.state_dir);
+	if (take_lock(s, e) == -1 ||
+	    make_dir(s->state_fd, "store", 0700, SUPER_STORE_ID(s), e) == -1 ||
+	    give_files(s->state_fd, "store", SUPER_STORE_ID(s), e) == -1 ||
+	    make_dir(s->state_fd, "empty", 0555, 0, e) == -1 ||
+	    make_dir(s->state_fd, "sandboxes", 0700, 0, e) == -1 ||
+	    make_dir(s->state_fd, "trash", 0700, 0, e) == -1)
+		return -1;
+	s->sandboxes_fd = openat(s->state_fd, "sandboxes",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (s->sandboxes_fd == -1)
+		return err_sys(e, "open %s/sandboxes", s->conf.state_dir);
+	return 0;
+}
+
+void
+instance_close(struct super *s)
+{
+	fd_close(&s->sandboxes_fd);
+	fd_close(&s->state_fd);
+	fd_close(&s->lock_fd); /* the lock goes with it */
+}
+
+void
+instance_name(const struct super *s, char name_out[17])
+{
+	struct stat st;
+
+	if (fstat(s->state_fd, &st) == -1)
+		memset(&st, 0, sizeof(st));
+	(void)snprintf(name_out, 17, "%llx%llx",
+	    (unsigned long long)st.st_dev & 0xffffff,
+	    (unsigned long long)st.st_ino & 0xffffffffff);
+}
+
+/* Call FN with each name in a directory of ours. */
+static void
+each_name(int dir_fd, void (*fn)(void *ctx, const char *name), void *ctx)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *de;
+
+	if (d == NULL) {
+		fd_close(&fd);
+		return;
+	}
+	while ((de = readdir(d)) != NULL) {
+		if (strcmp(de->d_name, ".") != 0 &&
+		    strcmp(de->d_name, "..") != 0)
+			fn(ctx, de->d_name);
+	}
+	(void)closedir(d); /* only read */
+}
+
+struct sweep {
+	struct super *s;
+	bool (*known)(struct super *s, const char *id);
+	int trash_fd;
+};
+
+static void
+sweep_one(void *ctx, const char *name)
+{
+	struct sweep *w = ctx;
+	char to[RANDOM_ID_MAX];
+
+	if (w->known(w->s, name))
+		return;
+	log_info("instance", "leftover", LOG_STR("sandbox", name));
+	random_id(to, "t-");
+	if (renameat(w->s->sandboxes_fd, name, w->trash_fd, to) == -1)
+		log_warn("instance", "leftover stays", LOG_STR("name", name),
+		    LOG_STR("error", strerror(errno)));
+}
+
+static void
+remove_one(void *ctx, const char *name)
+{
+	const int *trash_fd = ctx;
+	int64_t budget = INT64_MAX;
+	struct err e;
+
+	if (tree_remove(*trash_fd, name, &budget, &e) == -1)
+		log_warn("instance", "trash stays", LOG_STR("name", name),
+		    LOG_STR("detail", e.text));
+}
+
+/* --- removal in a child ----------------------------------------------------- */
+
+struct removal {
+	ev_child child;
+	void (*done)(void *ctx, const struct err *e);
+	void *ctx;
+	char name[RANDOM_ID_MAX];
+};
+
+static void
+on_removed(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
+{
+	struct removal *r = c->data;
+	struct err e;
+
+	ev_child_stop(loop, c);
+	if (c->rstatus != 0)
+		err_set(&e, ERR_SYSTEM, "some of its files could not be "
+					"removed yet");
+	if (r->done != NULL)
+		r->done(r->ctx, c->rstatus != 0 ? &e : NULL);
+	free(r);
+}
+
+/* Empty the trash in a child, so that a tree of a million files does not hold
+ * up everybody else. */
+static int
+start_removal(struct super *s, void (*done)(void *ctx, const struct err *e),
+    void *ctx, struct err *e)
+{
+	struct removal *r;
+	int trash_fd = openat(s->state_fd, "trash",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	pid_t pid;
+
+	if (trash_fd == -1)
+		return err_sys(e, "open %s/trash", s->conf.state_dir);
+	/* PRIV: before and after, the supervisor's own (root or the caller):
+	 * it removes files of every sandbox's ids. No exec: it runs nothing
+	 * but tree_remove(), which follows no link. */
+	pid = fork();
+	if (pid == 0) {
+		/* Nothing of ours may stay open in it: not the lock, not a
+		 * channel whose end tells a child that we are gone. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (dup2(trash_fd, 3) == -1 || close_range(4, ~0u, 0) == -1)
+			_exit(1);
+		trash_fd = 3;
+		each_name(trash_fd, remove_one, &trash_fd);
+		_exit(0);
+	}
+	fd_close(&trash_fd);
+	if (pid == -1)
+		return err_sys(e, "fork");
+	r = xcalloc(1, sizeof(*r));
+	r->done = done;
+	r->ctx = ctx;
+	ev_child_init(&r->child, on_removed, pid, 0);
+	r->child.data = r;
+	ev_child_start(s->loop, &r->child);
+	return 0;
+}
+
+void
+instance_sweep(struct super *s, bool (*known)(struct super *s, const char *id))
+{
+	struct sweep w = { s, known, -1 };
+	struct err e;
+
+	w.trash_fd = openat(s->state_fd, "trash",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (w.trash_fd == -1) {
+		log_warn("instance", "no trash",
+		    LOG_STR("error", strerror(errno)));
+		return;
+	}
+	each_name(s->sandboxes_fd, sweep_one, &w);
+	fd_close(&w.trash_fd);
+	if (start_removal(s, NULL, NULL, &e) == -1)
+		log_warn("instance", "trash stays", LOG_STR("detail", e.text));
+}
+
+int
+instance_open_dir(struct super *s, const char *id, int *fd_out, struct err *e)
+{
+	*fd_out = openat(s->sandboxes_fd, id,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (*fd_out == -1)
+		return err_sys(e, "open %s/sandboxes/%s", s->conf.state_dir,
+		    id);
+	return 0;
+}
+
+int
+instance_make_dir(struct super *s, const char *id, int *fd_out, struct err *e)
+{
+	/* The record is gone, so is whatever is still there by this name. */
+	int64_t budget = INT64_MAX;
+
+	if (mkdirat(s->sandboxes_fd, id, 0700) == -1) {
+		if (errno != EEXIST)
+			return err_sys(e, "make %s/sandboxes/%s",
+			    s->conf.state_dir, id);
+		if (tree_remove(s->sandboxes_fd, id, &budget, e) == -1)
+			return -1;
+		if (mkdirat(s->sandboxes_fd, id, 0700) == -1)
+			return err_sys(e, "make %s/sandboxes/%s",
+			    s->conf.state_dir, id);
+	}
+	return instance_open_dir(s, id, fd_out, e);
+}
+
+void
+instance_remove_dir(struct super *s, const char *id,
+    void (*done)(void *ctx, const struct err *e), void *ctx)
+{
+	int64_t budget = REMOVE_INLINE;
+	char to[RANDOM_ID_MAX];
+	struct err e;
+	autofd int trash_fd = -1;
+
+	if (tree_remove(s->sandboxes_fd, id, &budget, &e) == 0) {
+		done(ctx, NULL);
+		return;
+	}
+	random_id(to, "t-");
+	trash_fd = openat(s->state_fd, "trash",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (trash_fd == -1 ||
+	    renameat(s->sandboxes_fd, id, trash_fd, to) == -1) {
+		err_sys(&e, "remove %s/sandboxes/%s", s->conf.state_dir, id);
+		done(ctx, &e);
+		return;
+	}
+	if (start_removal(s, done, ctx, &e) == -1)
+		done(ctx, &e);
+}

@@ -1,0 +1,224 @@
+/*
+ * sandboxd: the supervisor. Runs as root, or as an ordinary user with fewer
+ * mechanisms. The only long-lived privileged process: it reads its own
+ * configuration, small messages of known shape from its children, and requests
+ * of control clients that SO_PEERCRED lets in. It never parses what agents,
+ * commands or networks say, never opens the database, and relays no data.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "lib/log.h"
+#include "lib/proctitle.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+#include "supervisor/super.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+struct options {
+	const char *conf_path;
+	const char *set[8][2]; /* option names and values, over the file's */
+	size_t nset;
+	int ready_fd;
+	bool check, print;
+};
+
+static const char usage_text[] =
+    "usage: sandboxd [-c FILE] [--state-dir DIR] [--run-dir DIR]\n"
+    "                [--log-level LEVEL] [--log-format text|json]\n"
+    "                [--ready-fd N] [-n | -C]\n"
+    "       sandboxd --version | --help\n"
+    "\n"
+    "  -c, --config FILE   configuration; default %s\n"
+    "  --state-dir DIR     where records, events and files are kept\n"
+    "  --run-dir DIR       where the control socket is made\n"
+    "  --log-level LEVEL   error, warn, info or debug\n"
+    "  --log-format FORM   text or json\n"
+    "  --libexec-dir DIR   where the helper programs are\n"
+    "  --ready-fd N        write a newline to descriptor N when ready\n"
+    "  -n, --check         check the configuration and exit\n"
+    "  -C, --print         print the configuration in force and exit\n";
+
+static void
+usage(FILE *f)
+{
+	(void)fprintf(f, usage_text, conf_default_path(geteuid() == 0));
+}
+
+static void
+set(struct options *o, const char *name, const char *value)
+{
+	if (o->nset == countof(o->set)) {
+		(void)fprintf(stderr, "sandboxd: too many options\n");
+		exit(EXIT_USAGE);
+	}
+	o->set[o->nset][0] = name;
+	o->set[o->nset][1] = value;
+	o->nset++;
+}
+
+static int
+ready_fd(const char *text)
+{
+	int64_t fd;
+
+	if (str_to_int(text, 0, 65535, &fd) == -1 ||
+	    fcntl((int)fd, F_GETFD) == -1) {
+		(void)fprintf(stderr,
+		    "sandboxd: --ready-fd %s: not an open descriptor\n", text);
+		exit(EXIT_USAGE);
+	}
+	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC); /* it is open */
+	return (int)fd;
+}
+
+static void
+options_parse(struct options *o, int argc, char *argv[])
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "state-dir", required_argument, NULL, 'S' },
+		{ "run-dir", required_argument, NULL, 'R' },
+		{ "log-level", required_argument, NULL, 'L' },
+		{ "log-format", required_argument, NULL, 'F' },
+		{ "libexec-dir", required_argument, NULL, 'X' },
+		{ "ready-fd", required_argument, NULL, 'r' },
+		{ "check", no_argument, NULL, 'n' },
+		{ "print", no_argument, NULL, 'C' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	memset(o, 0, sizeof(*o));
+	o->ready_fd = -1;
+	while ((c = getopt_long(argc, argv, "c:nCh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c': o->conf_path = optarg; break;
+		case 'S': set(o, "daemon.state_dir", optarg); break;
+		case 'R': set(o, "daemon.run_dir", optarg); break;
+		case 'L': set(o, "daemon.log_level", optarg); break;
+		case 'F': set(o, "daemon.log_format", optarg); break;
+		case 'X': set(o, "daemon.libexec_dir", optarg); break;
+		case 'r': o->ready_fd = ready_fd(optarg); break;
+		case 'n': o->check = true; break;
+		case 'C': o->print = true; break;
+		case 'V':
+			(void)printf("sandboxd %s\n", PACKAGE_VERSION);
+			exit(EXIT_OK);
+		case 'h':
+			usage(stdout);
+			exit(EXIT_OK);
+		default:
+			usage(stderr);
+			exit(EXIT_USAGE);
+		}
+	}
+	if (optind < argc) {
+		(void)fprintf(stderr, "sandboxd: unexpected '%s'\n",
+		    argv[optind]);
+		usage(stderr);
+		exit(EXIT_USAGE);
+	}
+}
+
+/* Relative directories on the command line are meant from where we stand. */
+static char *
+absolute(const char *name, const char *value)
+{
+	autofree char *cwd = NULL;
+	size_t n = strlen(name);
+
+	if (n < 4 || strcmp(name + n - 4, "_dir") != 0 || value[0] == '/')
+		return xstrdup(value);
+	cwd = getcwd(NULL, 0);
+	return cwd == NULL ? xstrdup(value) : xasprintf("%s/%s", cwd, value);
+}
+
+static void
+conf_load_or_die(struct super *s, const struct options *o)
+{
+	bool root = geteuid() == 0;
+	char mistakes[4000];
+	struct err e;
+
+	conf_defaults(&s->conf, root);
+	s->conf_optional = o->conf_path == NULL;
+	s->conf_path = xstrdup(
+	    o->conf_path != NULL ? o->conf_path : conf_default_path(root));
+	if (conf_load(&s->conf, s->conf_path, s->conf_optional, mistakes,
+		sizeof(mistakes)) == -1) {
+		(void)fputs(mistakes, stderr);
+		exit(EXIT_USAGE);
+	}
+	for (size_t i = 0; i < o->nset; i++) {
+		autofree char *v = absolute(o->set[i][0], o->set[i][1]);
+
+		if (conf_set(&s->conf, o->set[i][0], v, &e) == -1) {
+			(void)fprintf(stderr, "sandboxd: %s\n", e.text);
+			exit(EXIT_USAGE);
+		}
+	}
+}
+
+static void
+logging_start(const struct conf *c)
+{
+	enum log_level level = LOG_L_INFO;
+	enum log_format format = LOG_F_TEXT;
+
+	/* conf_set() let only good words in. */
+	(void)log_level_parse(c->log_level, &level);
+	(void)log_format_parse(c->log_format, &format);
+	log_init("sandboxd", level, format);
+}
+
+/* Descriptors 0, 1, 2 exist, so that none of ours lands there; and there may
+ * be as many as the limit lets us have. */
+static void
+process_prepare(void)
+{
+	struct rlimit rl;
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd <= 2 &&
+	    fcntl(fd, F_SETFD, 0) == 0); /* these three are inherited */
+	if (fd > 2)
+		(void)close(fd); /* nothing was written */
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl); /* else fewer clients */
+	}
+	(void)umask(022);
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct super s;
+	struct options o;
+
+	proctitle_init(argc, argv);
+	options_parse(&o, argc, argv); /* 1 what we were asked */
+	conf_load_or_die(&s, &o);      /* 2 what we are told   */
+	if (o.print)
+		conf_print(&s.conf, stdout);
+	if (o.print || o.check)
+		return EXIT_OK;
+	process_prepare();
+	logging_start(&s.conf);
+	super_open_or_die(&s, o.ready_fd); /* 3 sockets, helpers */
+	proctitle_set("sandboxd", "sandboxd: supervisor %s", s.conf.state_dir);
+	/* 4 Point of no return: from here an error costs a session, not us. */
+	return super_run(&s);
+}

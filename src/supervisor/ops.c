@@ -1,0 +1,177 @@
+/*
+ * From an operation to its handler; and the operations about ourselves. Runs
+ * in the supervisor.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "supervisor/ops.h"
+
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+#include "sandbox/cgroup.h"
+#include "supervisor/sandboxes.h"
+#include "supervisor/sessions.h"
+#include "supervisor/storec.h"
+
+static op_handler op_help_text, op_status;
+
+static op_handler *const handlers[OP_N] = {
+	[OP_HELP] = op_help_text,
+	[OP_STATUS] = op_status,
+	[OP_SANDBOX_CREATE] = op_sandbox_create,
+	[OP_SANDBOX_LIST] = op_sandbox_list,
+	[OP_SANDBOX_GET] = op_sandbox_get,
+	[OP_SANDBOX_EXEC] = op_sandbox_exec,
+	[OP_SANDBOX_STOP] = op_sandbox_stop,
+	[OP_SANDBOX_START] = op_sandbox_start,
+	[OP_SANDBOX_DESTROY] = op_sandbox_destroy,
+	[OP_SANDBOX_CHANGES] = op_sandbox_changes,
+	[OP_SESSION_CREATE] = op_session_create,
+	[OP_SESSION_LIST] = op_session_list,
+	[OP_SESSION_GET] = op_session_get,
+	[OP_SESSION_PROMPT] = op_session_prompt,
+	[OP_SESSION_EVENTS] = op_session_events,
+	[OP_SESSION_CANCEL] = op_session_cancel,
+	[OP_SESSION_PERMISSION_REPLY] = op_session_permission_reply,
+	[OP_SESSION_QUESTION_REPLY] = op_session_question_reply,
+	[OP_SESSION_QUESTION_REJECT] = op_session_question_reject,
+	[OP_SESSION_CONFIGURE] = op_session_configure,
+	[OP_SESSION_END] = op_session_end,
+};
+
+void
+ops_serve(struct request *r)
+{
+	handlers[r->op.op](r);
+}
+
+struct sandbox *
+op_sandbox(struct request *r)
+{
+	const char *id = json_str(r->op.args, "id", "");
+	struct sandbox *sb = sandbox_find(r->s, id);
+	struct err e;
+
+	if (sb != NULL && sb->state != SB_DESTROYING &&
+	    (sb->stored || sb->state == SB_CREATING))
+		return sb;
+	err_set(&e, ERR_SANDBOX_NOT_FOUND, "no such sandbox: %s", id);
+	request_end_err(r, &e);
+	return NULL;
+}
+
+struct session *
+op_session(struct request *r)
+{
+	const char *id = json_str(r->op.args, "id", "");
+	struct session *ss = session_find(r->s, id);
+	struct err e;
+
+	if (ss != NULL && (ss->stored || ss->creating != NULL))
+		return ss;
+	err_set(&e, ERR_SESSION_NOT_FOUND, "no such session: %s", id);
+	request_end_err(r, &e);
+	return NULL;
+}
+
+static void
+op_help_text(struct request *r)
+{
+	const char *only = json_str(r->op.args, "id", NULL);
+	enum op_type op = OP_N;
+	struct err e;
+
+	if (only != NULL && (op = op_find(only)) == OP_N) {
+		err_set(&e, ERR_UNKNOWN_OPERATION, "no such operation: %s",
+		    only);
+		request_end_err(r, &e);
+		return;
+	}
+	op_help(request_ok(r), op);
+	request_end_ok(r);
+}
+
+/* --- status ------------------------------------------------------------------- */
+
+static void
+write_counts(struct super *s, struct jw *w)
+{
+	size_t by_state[SB_N] = { 0 };
+	struct sandbox *sb;
+
+	LIST_FOREACH(sb, &s->sandboxes, link)
+	{
+		by_state[sb->state == SB_STOPPING ? SB_RUNNING : sb->state]++;
+	}
+	jw_key(w, "sandboxes");
+	jw_object(w);
+	for (int st = 0; st < SB_N; st++) {
+		if (st != SB_STOPPING && st != SB_DESTROYING)
+			jw_kint(w, sandbox_state_name((enum sandbox_state)st),
+			    (int64_t)by_state[st]);
+	}
+	jw_object_end(w);
+	jw_kint(w, "sessions", (int64_t)s->nsessions);
+	jw_kint(w, "clients", (int64_t)control_clients(s));
+}
+
+static void
+write_isolation(struct super *s, struct jw *w)
+{
+	jw_key(w, "isolation");
+	jw_object(w);
+	for (int m = 0; m < MECH_N; m++)
+		jw_kbool(w, mechanism_name((enum mechanism)m),
+		    s->host.have[m]);
+	jw_object_end(w);
+	jw_key(w, "isolation_missing");
+	jw_object(w);
+	for (int m = 0; m < MECH_N; m++) {
+		if (!s->host.have[m])
+			jw_kstr(w, mechanism_name((enum mechanism)m),
+			    s->host.why_not[m]);
+	}
+	jw_object_end(w);
+	jw_kstr(w, "cgroups",
+	    s->cgroups != NULL ? cgroup_host_kind(s->cgroups) : NULL);
+	jw_kint(w, "landlock_abi", s->host.landlock_abi);
+}
+
+static void
+on_stats(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e ATTR_UNUSED)
+{
+	struct request *r = ctx;
+	struct super *s = r->s;
+	struct jw *w = request_ok(r);
+
+	jw_object(w);
+	jw_kstr(w, "version", PACKAGE_VERSION);
+	jw_kstr(w, "state", s->stopping ? "stopping" : "running");
+	jw_kint(w, "pid", getpid());
+	jw_kint(w, "uid", (int64_t)geteuid());
+	jw_kint(w, "uptime_ms", now_monotonic_ms() - s->started_ms);
+	jw_kstr(w, "state_dir", s->conf.state_dir);
+	jw_kstr(w, "run_dir", s->conf.run_dir);
+	write_counts(s, w);
+	jw_kvalue(w, "store", ok); /* null: it is restarting */
+	write_isolation(s, w);
+	jw_object_end(w);
+	request_end_ok(r);
+}
+
+static void
+op_status(struct request *r)
+{
+	struct proc *store = storec_proc(r->s->store);
+	struct jw *w = proc_up(store)
+	    ? proc_call(store, MSG_STORE_STATS, 2000, on_stats, r)
+	    : NULL;
+
+	if (w == NULL)
+		on_stats(r, NULL, NULL, NULL);
+	else
+		(void)proc_send(store, NULL, 0); /* failure is an answer */
+}

@@ -1,0 +1,25 @@
+/*
+ * What each public operation does: from a checked request to its answer.
+ */
+#ifndef SUPERVISOR_OPS_H
+#define SUPERVISOR_OPS_H
+
+#include "supervisor/control.h"
+
+/* Serve R; ends it now or later. */
+void ops_serve(struct request *r);
+
+typedef void op_handler(struct request *r);
+/* ops_sandbox.c, ops_session.c, exec.c */
+op_handler op_sandbox_create, op_sandbox_list, op_sandbox_get, op_sandbox_exec,
+    op_sandbox_stop, op_sandbox_start, op_sandbox_destroy, op_sandbox_changes;
+op_handler op_session_create, op_session_list, op_session_get,
+    op_session_prompt, op_session_events, op_session_cancel,
+    op_session_permission_reply, op_session_question_reply,
+    op_session_question_reject, op_session_configure, op_session_end;
+
+/* The sandbox or session that the request names, or NULL and R has ended. */
+struct sandbox *op_sandbox(struct request *r);
+struct session *op_session(struct request *r);
+
+#endif

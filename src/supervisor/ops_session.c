@@ -1,0 +1,337 @@
+/*
+ * The session operations: what is asked of a worker is forwarded to it, what
+ * is asked of the log is answered by the store on the client's connection.
+ * Runs in the supervisor.
+ */
+#include "supervisor/ops.h"
+#include "supervisor/sandboxes.h"
+#include "supervisor/sessions.h"
+#include "supervisor/storec.h"
+
+#include <string.h>
+
+/* A worker that says nothing for so long is stuck. */
+#define WORKER_MS 60000
+
+void
+op_session_create(struct request *r)
+{
+	struct err e;
+
+	if (session_create(r, &e) == -1)
+		request_end_err(r, &e);
+}
+
+/* --- answered by the store ------------------------------------------------------ */
+
+static void
+on_served(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e ATTR_UNUSED)
+{
+	/* If the store died in the middle of a line, hanging up is the only
+	 * answer that cannot be mistaken. */
+	request_end_handed(ctx, ok == NULL || json_bool(ok, "gone", true));
+}
+
+/* Begin to hand R over to the store; NULL: R has ended. */
+static struct jw *
+serve_begin(struct request *r, const char *kind, int *fd_out)
+{
+	struct proc *store = storec_proc(r->s->store);
+	struct jw *w;
+	struct err e;
+
+	*fd_out = proc_up(store) ? request_hand_over(r) : -1;
+	if (*fd_out == -1) {
+		err_set(&e, ERR_STORE_UNAVAILABLE,
+		    "the store is restarting; try again");
+		request_end_err(r, &e);
+		return NULL;
+	}
+	w = proc_call(store, MSG_STORE_SERVE, 0, on_served, r);
+	jw_kstr(w, "kind", kind);
+	jw_kstr(w, "request", r->op.id);
+	return w;
+}
+
+static void
+serve_end(struct request *r, int fd)
+{
+	/* failure comes as an answer */
+	(void)proc_send(storec_proc(r->s->store), &fd, 1);
+}
+
+void
+op_session_list(struct request *r)
+{
+	int fd;
+	struct jw *w = serve_begin(r, "sessions", &fd);
+	const char *sandbox = json_str(r->op.args, "sandbox", NULL);
+
+	if (w == NULL)
+		return;
+	if (sandbox != NULL)
+		jw_kstr(w, "sandbox", sandbox);
+	serve_end(r, fd);
+}
+
+void
+op_session_get(struct request *r)
+{
+	struct jw *w;
+	int fd;
+
+	if (op_session(r) == NULL)
+		return;
+	w = serve_begin(r, "session", &fd);
+	if (w == NULL)
+		return;
+	jw_kstr(w, "session", json_str(r->op.args, "id", ""));
+	serve_end(r, fd);
+}
+
+void
+op_session_events(struct request *r)
+{
+	const struct json *args = r->op.args;
+	const char *until = json_str(args, "until", NULL);
+	struct err e;
+	struct jw *w;
+	int fd;
+
+	if (op_session(r) == NULL)
+		return;
+	if (until != NULL && strcmp(until, "turn") != 0) {
+		err_set(&e, ERR_BAD_REQUEST, "until: only 'turn' is known");
+		request_end_err(r, &e);
+		return;
+	}
+	w = serve_begin(r, "events", &fd);
+	if (w == NULL)
+		return;
+	jw_kstr(w, "session", json_str(args, "id", ""));
+	jw_kint(w, "after", json_int(args, "after", 0));
+	if (json_get(args, "limit") != NULL)
+		jw_kint(w, "limit", json_int(args, "limit", 0));
+	jw_kbool(w, "follow", json_bool(args, "follow", false));
+	jw_kbool(w, "raw", json_bool(args, "raw", false));
+	if (until != NULL)
+		jw_kstr(w, "until", until);
+	serve_end(r, fd);
+}
+
+/* --- answered by the worker ------------------------------------------------------- */
+
+static void
+on_answer(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
+{
+	struct request *r = ctx;
+
+	if (ok == NULL) {
+		request_end_err(r, e);
+		return;
+	}
+	jw_value(request_ok(r), ok);
+	request_end_ok(r);
+}
+
+/* The prompt is stored; with `stream` its events follow on the connection. */
+static void
+on_prompted(void *ctx, const struct json *ok, const struct chan_frame *f,
+    const struct err *e)
+{
+	struct request *r = ctx;
+	struct jw *w;
+	int fd;
+
+	if (ok == NULL || !json_bool(r->op.args, "stream", false)) {
+		on_answer(ctx, ok, f, e);
+		return;
+	}
+	w = serve_begin(r, "events", &fd);
+	if (w == NULL)
+		return;
+	jw_kstr(w, "session", json_str(r->op.args, "id", ""));
+	jw_kint(w, "after", json_int(ok, "after", 0));
+	jw_kbool(w, "follow", true);
+	jw_kstr(w, "until", "turn");
+	jw_kvalue(w, "final", ok);
+	serve_end(r, fd);
+}
+
+static void
+write_message(struct request *r, struct jw *w)
+{
+	const struct json *args = r->op.args;
+
+	json_foreach(it, args)
+	{
+		if (strcmp(it->key, "id") != 0 &&
+		    strcmp(it->key, "stream") != 0)
+			jw_kvalue(w, it->key, it);
+	}
+}
+
+void
+session_send(struct session *ss, struct request *r)
+{
+	static const enum msg_type types[OP_N] = {
+		[OP_SESSION_PROMPT] = MSG_SESSION_PROMPT,
+		[OP_SESSION_CANCEL] = MSG_SESSION_CANCEL,
+		[OP_SESSION_PERMISSION_REPLY] = MSG_SESSION_PERMISSION,
+		[OP_SESSION_QUESTION_REPLY] = MSG_SESSION_QUESTION,
+		[OP_SESSION_QUESTION_REJECT] = MSG_SESSION_QUESTION,
+		[OP_SESSION_CONFIGURE] = MSG_SESSION_CONFIGURE,
+	};
+	struct jw *w = proc_call(&ss->proc, types[r->op.op], WORKER_MS,
+	    r->op.op == OP_SESSION_PROMPT ? on_prompted : on_answer, r);
+	const struct json *answers = json_get(r->op.args, "answers");
+
+	if (answers != NULL && answers->type == JSON_STRING) {
+		/* A single word stands for one question, one answer. */
+		jw_kvalue(w, "question_id",
+		    json_get(r->op.args, "question_id"));
+		jw_key(w, "answers");
+		jw_array(w);
+		jw_array(w);
+		jw_value(w, answers);
+		jw_array_end(w);
+		jw_array_end(w);
+	} else {
+		write_message(r, w);
+	}
+	(void)proc_send(&ss->proc, NULL, 0); /* failure comes as an answer */
+}
+
+static void
+ask(struct request *r)
+{
+	struct session *ss = op_session(r);
+
+	if (ss != NULL)
+		session_ask(ss, r);
+}
+
+/* Attachments are names of files inside; the agent opens them itself. */
+static int
+check_attachments(const struct json *list, struct err *e)
+{
+	static const struct json_field fields[] = {
+		{ "path", JK_STR, true, 1, 4095 },
+		{ "mime", JK_STR, false, 1, 255 },
+		{ "filename", JK_STR, false, 1, 255 },
+	};
+
+	json_foreach(it, list)
+	{
+		if (json_check(it, fields, countof(fields), e) == -1)
+			return err_prefix(e, "attachments");
+	}
+	return 0;
+}
+
+void
+op_session_prompt(struct request *r)
+{
+	struct err e;
+
+	if (check_attachments(json_get(r->op.args, "attachments"), &e) == -1)
+		request_end_err(r, &e);
+	else
+		ask(r);
+}
+
+void
+op_session_cancel(struct request *r)
+{
+	ask(r);
+}
+
+void
+op_session_permission_reply(struct request *r)
+{
+	const char *reply = json_str(r->op.args, "reply", "");
+	struct err e;
+
+	if (strcmp(reply, "once") != 0 && strcmp(reply, "always") != 0 &&
+	    strcmp(reply, "reject") != 0) {
+		err_set(&e, ERR_BAD_REQUEST,
+		    "reply: '%s' is none of once, always, reject", reply);
+		request_end_err(r, &e);
+		return;
+	}
+	ask(r);
+}
+
+/* [["Red"],["A","B"]], or one word. */
+static int
+check_answers(const struct json *a, struct err *e)
+{
+	bool good = a->type == JSON_STRING ||
+	    (a->type == JSON_ARRAY && a->len <= 64);
+
+	json_foreach(one, a->type == JSON_ARRAY ? a : NULL)
+	{
+		good = good && one->type == JSON_ARRAY && one->len <= 64;
+		json_foreach(word, one)
+		{
+			good = good && word->type == JSON_STRING &&
+			    word->len <= 4096;
+		}
+	}
+	if (good)
+		return 0;
+	return err_set(e, ERR_BAD_REQUEST,
+	    "answers: a word, or one list of words per question");
+}
+
+void
+op_session_question_reply(struct request *r)
+{
+	struct err e;
+
+	if (check_answers(json_get(r->op.args, "answers"), &e) == -1)
+		request_end_err(r, &e);
+	else
+		ask(r);
+}
+
+void
+op_session_question_reject(struct request *r)
+{
+	ask(r);
+}
+
+void
+op_session_configure(struct request *r)
+{
+	struct session *ss = op_session(r);
+	const char *mode = json_str(r->op.args, "permission_mode", NULL);
+	const char *const *known;
+	struct err e;
+
+	if (ss == NULL)
+		return;
+	for (known = ss->agent->permission_modes; mode != NULL; known++) {
+		if (*known == NULL) {
+			err_set(&e, ERR_MODE_NOT_SUPPORTED,
+			    "permission_mode: %s does not have '%s'",
+			    ss->agent->name, mode);
+			request_end_err(r, &e);
+			return;
+		}
+		if (strcmp(*known, mode) == 0)
+			break;
+	}
+	session_ask(ss, r);
+}
+
+void
+op_session_end(struct request *r)
+{
+	struct session *ss = op_session(r);
+
+	if (ss != NULL)
+		session_end(ss, r);
+}

@@ -1,0 +1,731 @@
+/*
+ * The state grid of children. Runs in the supervisor (root). What a child says
+ * has passed proto_check() before it becomes an event here; what it breaks
+ * costs the child its life, never us.
+ *
+ * All behaviour is in the grid at the end of the first half: a cell is a
+ * function of a few lines. An empty cell is a breach if the child caused the
+ * event and a defect of ours otherwise.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "supervisor/proc.h"
+
+#include "lib/log.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* A child that lived shorter than this after its start died young. */
+#define YOUNG_MS 1000
+#define BACKOFF_MIN_MS 20
+#define BACKOFF_MAX_MS 5000
+/* So many young deaths in a row make it FAILED. */
+#define YOUNG_DEATHS_MAX 10
+/* Time between the exit and the end of the channel, in either order. */
+#define LINGER_MS 1000
+
+static int
+real_pidfd_kill(int pidfd, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+struct sysops sysops = { real_pidfd_kill, now_monotonic_ms };
+
+static void dispatch(struct proc *p, enum proc_event ev,
+    const struct proto_in *in, const struct chan_frame *f);
+
+static void
+set_state(struct proc *p, enum proc_state s)
+{
+	if (p->state == s)
+		return;
+	log_debug("proc", "state", LOG_STR("proc", p->name),
+	    LOG_STR("from", proc_state_name(p->state)),
+	    LOG_STR("to", proc_state_name(s)));
+	p->state = s;
+}
+
+static void
+set_deadline(struct proc *p, int64_t ms)
+{
+	ev_timer_stop(p->loop, &p->timer);
+	if (ms <= 0)
+		return;
+	ev_timer_set(&p->timer, (double)ms / 1000.0, 0.);
+	ev_timer_start(p->loop, &p->timer);
+}
+
+static void
+set_cause(struct proc *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->cause[0] != '\0')
+		return; /* the first cause is the true one */
+	va_start(ap, fmt);
+	(void)vsnprintf(p->cause, sizeof(p->cause), fmt, ap);
+	va_end(ap);
+}
+
+/* --- calls ---------------------------------------------------------------- */
+
+static void
+call_free(struct proc_call *c)
+{
+	ev_timer_stop(c->p->loop, &c->deadline);
+	TAILQ_REMOVE(&c->p->calls, c, link);
+	free(c);
+}
+
+static void
+call_finish(struct proc_call *c, const struct json *ok,
+    const struct chan_frame *f, const struct err *e)
+{
+	proc_reply_cb *cb = c->cb;
+	void *ctx = c->ctx;
+
+	call_free(c);
+	if (cb != NULL)
+		cb(ctx, ok, f, e);
+}
+
+static void
+call_timeout(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
+    int revents ATTR_UNUSED)
+{
+	struct proc_call *c = t->data;
+	struct err e;
+
+	err_set(&e, ERR_TIMEOUT, "%s did not answer", c->p->name);
+	call_finish(c, NULL, NULL, &e);
+}
+
+static void
+fail_calls(struct proc *p)
+{
+	struct proc_call *c;
+	struct err e;
+
+	err_set(&e,
+	    p->kind->role == ROLE_STORE ? ERR_STORE_UNAVAILABLE
+	    : p->kind->role == ROLE_INIT ? ERR_SANDBOX_FAILED
+					 : ERR_SESSION_FAILED,
+	    "%s ended: %s", p->name, p->cause);
+	/* A callback may make new calls: on a channel that is closed they are
+	 * refused, so the list only shrinks. */
+	while ((c = TAILQ_FIRST(&p->calls)) != NULL)
+		call_finish(c, NULL, NULL, &e);
+}
+
+struct jw *
+proc_call(struct proc *p, enum msg_type type, int64_t ms, proc_reply_cb *cb,
+    void *ctx)
+{
+	struct proc_call *c;
+	struct jw *w;
+
+	if (p->ch == NULL)
+		return NULL;
+	c = xcalloc(1, sizeof(*c));
+	c->id = ++p->next_id;
+	c->type = type;
+	c->cb = cb;
+	c->ctx = ctx;
+	c->p = p;
+	ev_timer_init(&c->deadline, call_timeout, (double)ms / 1000.0, 0.);
+	c->deadline.data = c;
+	if (ms > 0)
+		ev_timer_start(p->loop, &c->deadline);
+	TAILQ_INSERT_TAIL(&p->calls, c, link);
+	w = chan_begin(p->ch);
+	proto_begin(w, type, c->id);
+	return w;
+}
+
+int64_t
+proc_call_id(const struct proc *p)
+{
+	return p->next_id;
+}
+
+static void
+call_unsent(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
+    int revents ATTR_UNUSED)
+{
+	struct proc_call *c = t->data;
+	struct err e;
+
+	err_set(&e, ERR_LIMIT, "%s has too much to do", c->p->name);
+	call_finish(c, NULL, NULL, &e);
+}
+
+int
+proc_send(struct proc *p, const int *fds, size_t nfds)
+{
+	struct proc_call *c = TAILQ_LAST(&p->calls, proc_calls);
+
+	if (chan_end(p->ch, fds, nfds) == 0)
+		return 0;
+	/* A message too many or too long: its answer is an error, which comes
+	 * from the loop like any other. */
+	if (c != NULL && c->id == p->next_id) {
+		ev_timer_stop(p->loop, &c->deadline);
+		ev_timer_init(&c->deadline, call_unsent, 0., 0.);
+		ev_timer_start(p->loop, &c->deadline);
+	}
+	return -1;
+}
+
+struct jw *
+proc_notice(struct proc *p, enum msg_type type)
+{
+	struct jw *w;
+
+	if (p->ch == NULL)
+		return NULL;
+	p->next_id++; /* so that proc_send finds no call of this number */
+	w = chan_begin(p->ch);
+	proto_begin(w, type, 0);
+	return w;
+}
+
+void
+proc_forget(struct proc *p, void *ctx)
+{
+	struct proc_call *c;
+
+	TAILQ_FOREACH(c, &p->calls, link)
+	{
+		if (c->ctx == ctx)
+			c->cb = NULL;
+	}
+}
+
+static int
+on_reply(struct proc *p, const struct proto_in *in, const struct chan_frame *f,
+    struct err *e)
+{
+	struct proc_call *c;
+	struct err told;
+
+	TAILQ_FOREACH(c, &p->calls, link)
+	{
+		if (c->id == in->id)
+			break;
+	}
+	if (c == NULL) {
+		/* Ours to forgive: the deadline may have come first. */
+		if (in->id > 0 && in->id <= p->next_id)
+			return 0;
+		return err_set(e, ERR_BAD_REQUEST, "reply to no request");
+	}
+	if (in->kind == PROTO_ERROR) {
+		(void)chan_reply_to_err(f->msg, &told);
+		call_finish(c, NULL, f, &told);
+		return 0;
+	}
+	if (proto_check_reply(c->type, in->body, e) == -1)
+		return -1;
+	call_finish(c, in->body, f, NULL);
+	return 0;
+}
+
+/* --- the channel and the process as sources of events --------------------- */
+
+static void
+breach(struct proc *p, const struct err *e)
+{
+	log_warn("proc", "breach", LOG_STR("proc", p->name),
+	    LOG_STR("detail", e->text));
+	set_cause(p, "broke the protocol: %s", e->text);
+	dispatch(p, PE_EOF, NULL, NULL);
+}
+
+static void
+on_log(struct proc *p, const struct json *msg)
+{
+	enum log_level level;
+
+	if (log_level_parse(json_str(msg, "level", "info"), &level) == -1)
+		level = LOG_L_INFO;
+	log_write(level, "child", json_str(msg, "line", ""),
+	    (const struct log_field[]) { LOG_STR("proc", p->name) }, 1);
+}
+
+static void
+on_frame(struct proc *p, const struct chan_frame *f)
+{
+	struct proto_in in;
+	struct err e;
+
+	if (proto_check(p->kind->role, p->state, ROLE_SUPER, f->msg, f->len,
+		f->nfds, &in, &e) == -1) {
+		breach(p, &e);
+		return;
+	}
+	if (in.kind != PROTO_MESSAGE) {
+		if (on_reply(p, &in, f, &e) == -1)
+			breach(p, &e);
+	} else if (in.type == MSG_LOG) {
+		on_log(p, in.body);
+	} else {
+		dispatch(p, in.type == MSG_HELLO ? PE_HELLO : PE_MSG, &in, f);
+	}
+}
+
+static void
+on_chan(struct chan *ch ATTR_UNUSED, enum chan_what what,
+    const struct chan_frame *f, const char *why, void *ctx)
+{
+	struct proc *p = ctx;
+
+	if (what == CHAN_FRAME) {
+		on_frame(p, f);
+		return;
+	}
+	set_cause(p, "%s", why);
+	dispatch(p, PE_EOF, NULL, NULL);
+}
+
+static void
+on_child(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
+{
+	struct proc *p = c->data;
+
+	ev_child_stop(loop, c);
+	proc_exited(p, c->rstatus);
+}
+
+static void
+on_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
+    int revents ATTR_UNUSED)
+{
+	dispatch(t->data, PE_TIMEOUT, NULL, NULL);
+}
+
+/* --- what the cells do ----------------------------------------------------- */
+
+static void
+kill_hard(struct proc *p)
+{
+	if (p->kind->kill != NULL)
+		p->kind->kill(p);
+	else if (p->pidfd != -1)
+		(void)sysops.pidfd_kill(p->pidfd, SIGKILL); /* may be gone */
+}
+
+static int64_t
+backoff_ms(const struct proc *p)
+{
+	int64_t ms = BACKOFF_MIN_MS;
+
+	for (unsigned i = 1; i < p->young_deaths && ms < BACKOFF_MAX_MS; i++)
+		ms *= 2;
+	return MIN(ms, BACKOFF_MAX_MS);
+}
+
+/* Exit and end of file were both seen (or there never was a process). */
+static void
+retire(struct proc *p)
+{
+	bool young = p->up_since_ms == 0 ||
+	    sysops.now_ms() - p->up_since_ms < YOUNG_MS;
+
+	set_deadline(p, 0);
+	fd_close(&p->pidfd);
+	p->pid = -1;
+	p->young_deaths = young ? p->young_deaths + 1 : 1;
+	p->up_since_ms = 0;
+	if (p->stop_wanted || p->once || !p->kind->restart) {
+		set_state(p, PS_DOWN);
+	} else if (p->young_deaths >= YOUNG_DEATHS_MAX &&
+	    !p->kind->never_fail) {
+		set_state(p, PS_FAILED);
+	} else {
+		set_state(p, PS_WAITING);
+		set_deadline(p, backoff_ms(p));
+	}
+	if (!p->stop_wanted)
+		log_warn("proc", "lost", LOG_STR("proc", p->name),
+		    LOG_STR("cause", p->cause),
+		    LOG_STR("state", proc_state_name(p->state)),
+		    LOG_INT("young_deaths", p->young_deaths));
+	fail_calls(p);
+	if (p->kind->down != NULL)
+		p->kind->down(p, p->cause); /* may free P */
+}
+
+static void
+on_hello(struct proc *p, const struct proto_in *in,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	struct err e;
+	const char *role = json_str(in->body, "role", "");
+	const char *version = json_str(in->body, "version", "");
+
+	if (strcmp(role, role_name(p->kind->role)) != 0 ||
+	    strcmp(version, PACKAGE_VERSION) != 0) {
+		err_set(&e, ERR_BAD_REQUEST, "hello of %s %s", role, version);
+		breach(p, &e);
+		return;
+	}
+	set_deadline(p, 0);
+	set_state(p, PS_RUNNING);
+	p->up_since_ms = sysops.now_ms();
+	if (p->kind->up != NULL)
+		p->kind->up(p);
+}
+
+static void
+on_msg(struct proc *p, const struct proto_in *in, const struct chan_frame *f)
+{
+	struct err e;
+
+	if (p->kind->message == NULL) {
+		err_set(&e, ERR_BAD_REQUEST, "unexpected message");
+		breach(p, &e);
+	} else if (p->kind->message(p, in, f, &e) == -1) {
+		breach(p, &e);
+	}
+}
+
+static void
+on_report(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	/* The child exits by itself after its report. */
+	set_state(p, PS_STOPPING);
+	set_deadline(p, LINGER_MS);
+}
+
+static void
+on_stop(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	bool asked = p->state == PS_RUNNING && p->kind->ask_stop != NULL &&
+	    !p->no_ask;
+
+	p->rung = asked ? 0 : 1;
+	set_cause(p, "stopped");
+	set_state(p, PS_STOPPING);
+	if (asked)
+		p->kind->ask_stop(p);
+	else if (p->pidfd != -1 && p->kind->kill == NULL)
+		(void)sysops.pidfd_kill(p->pidfd, SIGTERM);
+	else
+		kill_hard(p);
+	set_deadline(p, p->stop_ms);
+}
+
+static void
+on_stop_waiting(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	set_deadline(p, 0);
+	set_state(p, PS_DOWN);
+	if (p->kind->down != NULL)
+		p->kind->down(p, "stopped");
+}
+
+static void
+on_mute(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	set_cause(p, "did not say hello in time");
+	set_state(p, PS_STOPPING);
+	kill_hard(p);
+	set_deadline(p, p->stop_ms);
+}
+
+/* The next rung: whatever was tried before was not enough. */
+static void
+on_ladder(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	if (!p->alive && p->ch != NULL) {
+		/* It is gone, but somebody keeps its end of the channel. */
+		chan_free(STEAL(p->ch));
+		retire(p);
+		return;
+	}
+	kill_hard(p);
+	p->rung++;
+	if (p->rung > 3 && p->pidfd == -1) {
+		/* A grandchild whose init tells us nothing any more. */
+		p->alive = false;
+		chan_free(STEAL(p->ch));
+		retire(p);
+		return;
+	}
+	if (p->rung == 6)
+		log_error("proc", "will not die", LOG_STR("proc", p->name),
+		    LOG_INT("pid", p->pid));
+	set_deadline(p, p->stop_ms);
+}
+
+static void
+on_backoff_over(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	struct err e;
+
+	p->restarts++;
+	if (proc_start(p, &e) == -1)
+		log_warn("proc", "restart failed", LOG_STR("proc", p->name),
+		    LOG_STR("detail", e.text));
+}
+
+static void
+on_exit_seen(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	p->alive = false;
+	if (p->ch == NULL) {
+		retire(p);
+		return;
+	}
+	if (p->state != PS_STOPPING) {
+		/* Read what it still said; its end of file follows. */
+		set_state(p, PS_STOPPING);
+	}
+	set_deadline(p, LINGER_MS);
+}
+
+static void
+on_eof(struct proc *p, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+	chan_free(STEAL(p->ch));
+	if (!p->alive) {
+		retire(p);
+		return;
+	}
+	/* Without a channel it is of no use, whatever it still does. */
+	if (p->state != PS_STOPPING)
+		p->rung = 1;
+	set_state(p, PS_STOPPING);
+	set_deadline(p, p->rung == 0 ? p->stop_ms : LINGER_MS);
+	if (p->rung > 0)
+		kill_hard(p);
+}
+
+static void
+on_nothing(struct proc *p ATTR_UNUSED, const struct proto_in *in ATTR_UNUSED,
+    const struct chan_frame *f ATTR_UNUSED)
+{
+}
+
+proc_action *const proc_grid[PS_N][PE_N] = {
+	[PS_STARTING] = { [PE_HELLO] = on_hello, [PE_MSG] = on_msg,
+	    [PE_REPORT] = on_report, [PE_STOP] = on_stop,
+	    [PE_TIMEOUT] = on_mute, [PE_EXIT] = on_exit_seen,
+	    [PE_EOF] = on_eof },
+	[PS_RUNNING] = { [PE_MSG] = on_msg, [PE_STOP] = on_stop,
+	    [PE_EXIT] = on_exit_seen, [PE_EOF] = on_eof },
+	[PS_STOPPING] = { [PE_HELLO] = on_nothing, [PE_MSG] = on_msg,
+	    [PE_REPORT] = on_nothing, [PE_STOP] = on_nothing,
+	    [PE_TIMEOUT] = on_ladder, [PE_EXIT] = on_exit_seen,
+	    [PE_EOF] = on_eof },
+	[PS_WAITING] = { [PE_STOP] = on_stop_waiting,
+	    [PE_TIMEOUT] = on_backoff_over },
+	[PS_FAILED] = { [PE_STOP] = on_stop_waiting },
+	[PS_DOWN] = { [PE_STOP] = on_nothing },
+};
+
+static void
+dispatch(struct proc *p, enum proc_event ev, const struct proto_in *in,
+    const struct chan_frame *f)
+{
+	proc_action *fn = proc_grid[p->state][ev];
+	struct err e;
+
+	if (fn != NULL) {
+		fn(p, in, f);
+		return;
+	}
+	if (ev == PE_HELLO || ev == PE_MSG) {
+		err_set(&e, ERR_BAD_REQUEST, "%s while %s",
+		    proc_event_name(ev), proc_state_name(p->state));
+		breach(p, &e);
+		return;
+	}
+	log_error("proc", "event in a state that has none",
+	    LOG_STR("proc", p->name), LOG_STR("event", proc_event_name(ev)),
+	    LOG_STR("state", proc_state_name(p->state)));
+}
+
+/* --- interface -------------------------------------------------------------- */
+
+void
+proc_init(struct proc *p, const struct proc_kind *kind, void *owner,
+    struct ev_loop *loop, const char *fmt, ...)
+{
+	va_list ap;
+
+	memset(p, 0, sizeof(*p));
+	p->kind = kind;
+	p->owner = owner;
+	p->loop = loop;
+	p->stop_ms = kind->stop_ms;
+	p->state = PS_DOWN;
+	p->pid = -1;
+	p->pidfd = -1;
+	TAILQ_INIT(&p->calls);
+	ev_timer_init(&p->timer, on_timer, 0., 0.);
+	p->timer.data = p;
+	va_start(ap, fmt);
+	(void)vsnprintf(p->name, sizeof(p->name), fmt, ap);
+	va_end(ap);
+}
+
+void
+proc_free(struct proc *p)
+{
+	struct proc_call *c;
+
+	if (p->alive)
+		kill_hard(p);
+	while ((c = TAILQ_FIRST(&p->calls)) != NULL)
+		call_free(c);
+	ev_timer_stop(p->loop, &p->timer);
+	if (p->pid != -1)
+		ev_child_stop(p->loop, &p->child);
+	chan_free(STEAL(p->ch));
+	fd_close(&p->pidfd);
+	p->alive = false;
+	p->pid = -1;
+	p->state = PS_DOWN;
+}
+
+int
+proc_start(struct proc *p, struct err *e)
+{
+	bool again = p->state == PS_WAITING;
+
+	if (p->state == PS_STARTING || p->state == PS_RUNNING)
+		return 0;
+	if (p->state == PS_STOPPING)
+		return err_set(e, ERR_SANDBOX_STATE, "%s is stopping", p->name);
+	if (p->state == PS_FAILED || p->state == PS_DOWN)
+		p->young_deaths = 0;
+	set_deadline(p, 0);
+	p->cause[0] = '\0';
+	p->stop_wanted = false;
+	p->no_ask = false;
+	p->rung = 0;
+	if (p->kind->start(p, e) == 0)
+		return 0;
+	set_cause(p, "%s", e->text);
+	if (again)
+		retire(p); /* as if it had died: the backoff goes on */
+	else
+		set_state(p, PS_DOWN);
+	return -1;
+}
+
+void
+proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd)
+{
+	p->generation++;
+	p->pid = pid;
+	p->pidfd = pidfd;
+	p->alive = true;
+	p->ch = chan_new(p->loop, chan_fd, p->name, on_chan, p);
+	if (pid != -1) {
+		ev_child_init(&p->child, on_child, pid, 0);
+		p->child.data = p;
+		ev_child_start(p->loop, &p->child);
+	}
+	set_state(p, PS_STARTING);
+	set_deadline(p, p->kind->start_ms);
+}
+
+void
+proc_stop(struct proc *p)
+{
+	p->stop_wanted = true;
+	dispatch(p, PE_STOP, NULL, NULL);
+}
+
+void
+proc_kill(struct proc *p)
+{
+	p->no_ask = true;
+	if (p->state == PS_STOPPING) {
+		p->stop_wanted = true;
+		p->rung = 1;
+		kill_hard(p);
+		set_deadline(p, LINGER_MS);
+		return;
+	}
+	proc_stop(p);
+}
+
+void
+proc_exited(struct proc *p, int status)
+{
+	if (!p->alive)
+		return;
+	p->exit_status = status;
+	if (WIFSIGNALED(status))
+		set_cause(p, "killed by signal %d", WTERMSIG(status));
+	else
+		set_cause(p, "exited with %d", WEXITSTATUS(status));
+	p->pid = -1;
+	dispatch(p, PE_EXIT, NULL, NULL);
+}
+
+void
+proc_start_failed(struct proc *p, const struct err *e)
+{
+	set_cause(p, "%s", e->text);
+	dispatch(p, PE_REPORT, NULL, NULL);
+}
+
+bool
+proc_up(const struct proc *p)
+{
+	return p->state == PS_RUNNING && p->ch != NULL;
+}
+
+const char *
+proc_state_name(enum proc_state s)
+{
+	static const char *const names[PS_N] = {
+		[PS_STARTING] = "starting",
+		[PS_RUNNING] = "running",
+		[PS_STOPPING] = "stopping",
+		[PS_WAITING] = "waiting",
+		[PS_FAILED] = "failed",
+		[PS_DOWN] = "down",
+	};
+
+	return s < PS_N ? names[s] : "?";
+}
+
+const char *
+proc_event_name(enum proc_event ev)
+{
+	static const char *const names[PE_N] = {
+		[PE_HELLO] = "hello",
+		[PE_MSG] = "message",
+		[PE_REPORT] = "report",
+		[PE_STOP] = "stop",
+		[PE_TIMEOUT] = "timeout",
+		[PE_EXIT] = "exit",
+		[PE_EOF] = "eof",
+	};
+
+	return ev < PE_N ? names[ev] : "?";
+}

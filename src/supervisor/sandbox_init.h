@@ -1,0 +1,21 @@
+/*
+ * A sandbox's init as a child of the supervisor: how it is launched, what it
+ * says, how it ends. Calls back into sandboxes.c.
+ */
+#ifndef SUPERVISOR_SANDBOX_INIT_H
+#define SUPERVISOR_SANDBOX_INIT_H
+
+#include "supervisor/sandboxes.h"
+
+void sandbox_init_proc(struct sandbox *sb);
+void sandbox_init_report_close(struct sandbox *sb);
+/* Do all mechanisms that SP can have hold in HAVE? -1 with E naming those that
+ * do not. */
+int sandbox_isolation_check(struct super *s, const struct sandbox_spec *sp,
+    const bool have[MECH_N], struct err *e);
+
+/* In sandboxes.c: */
+void sandbox_is_up(struct sandbox *sb);
+void sandbox_is_down(struct sandbox *sb, const char *cause);
+
+#endif

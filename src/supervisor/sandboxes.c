@@ -1,0 +1,699 @@
+/*
+ * The table of sandboxes and their life. Runs in the supervisor. Building is
+ * in sandbox/, what was asked for in spec.c; here is what follows what.
+ */
+#include "supervisor/sandboxes.h"
+
+#include "lib/log.h"
+#include "lib/xalloc.h"
+#include "supervisor/control.h"
+#include "supervisor/exec.h"
+#include "supervisor/instance.h"
+#include "supervisor/sandbox_init.h"
+#include "supervisor/sessions.h"
+#include "supervisor/spec.h"
+#include "supervisor/storec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *
+sandbox_state_name(enum sandbox_state st)
+{
+	static const char *const names[SB_N] = {
+		[SB_CREATING] = "creating",
+		[SB_RUNNING] = "running",
+		[SB_STOPPING] = "running", /* until it has stopped */
+		[SB_STOPPED] = "stopped",
+		[SB_ERROR] = "error",
+		[SB_DESTROYING] = "destroyed",
+	};
+
+	return names[st];
+}
+
+struct sandbox *
+sandbox_find(struct super *s, const char *id)
+{
+	struct sandbox *sb;
+
+	LIST_FOREACH(sb, &s->sandboxes, link)
+	{
+		if (strcmp(sb->id, id) == 0)
+			return sb;
+	}
+	return NULL;
+}
+
+/* --- waiters ----------------------------------------------------------------- */
+
+static void
+wait_for(struct sandbox_waiters *q, sandbox_done *done, void *ctx)
+{
+	struct sandbox_waiter *w;
+
+	if (done == NULL)
+		return;
+	w = xcalloc(1, sizeof(*w));
+	w->done = done;
+	w->ctx = ctx;
+	TAILQ_INSERT_TAIL(q, w, link);
+}
+
+static void
+wake(struct sandbox_waiters *q, const struct err *e)
+{
+	struct sandbox_waiters all = TAILQ_HEAD_INITIALIZER(all);
+	struct sandbox_waiter *w;
+
+	/* A callback may wait again: for the next time. */
+	TAILQ_CONCAT(&all, q, link);
+	while ((w = TAILQ_FIRST(&all)) != NULL) {
+		TAILQ_REMOVE(&all, w, link);
+		w->done(w->ctx, e);
+		free(w);
+	}
+}
+
+void
+sandbox_forget(struct sandbox *sb, void *ctx)
+{
+	struct sandbox_waiters *const qs[] = { &sb->start_waiters,
+		&sb->stop_waiters };
+	struct sandbox_waiter *w, *next;
+
+	for (size_t i = 0; i < countof(qs); i++) {
+		for (w = TAILQ_FIRST(qs[i]); w != NULL; w = next) {
+			next = TAILQ_NEXT(w, link);
+			if (w->ctx != ctx)
+				continue;
+			TAILQ_REMOVE(qs[i], w, link);
+			free(w);
+		}
+	}
+}
+
+/* --- making and freeing ------------------------------------------------------- */
+
+static unsigned
+free_slot(struct super *s, unsigned wanted)
+{
+	struct sandbox *sb;
+
+	for (unsigned n = wanted; n <= 30001; n++) {
+		LIST_FOREACH(sb, &s->sandboxes, link)
+		{
+			if (sb->slot == n)
+				break;
+		}
+		if (sb == NULL)
+			return n;
+	}
+	return 0;
+}
+
+static void
+on_time_limit(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
+    int revents ATTR_UNUSED)
+{
+	struct sandbox *sb = t->data;
+
+	sandbox_stop(sb, sb->s->conf.stop_grace_ms, "its time limit is over",
+	    NULL, NULL);
+}
+
+static struct sandbox *
+sandbox_new(struct super *s, const char *id, unsigned slot)
+{
+	struct sandbox *sb = xcalloc(1, sizeof(*sb));
+
+	sb->s = s;
+	(void)!str_copy(sb->id, sizeof(sb->id), id);
+	sb->slot = s->root ? free_slot(s, slot) : 0;
+	sb->report_fd = -1;
+	sb->created_at_ms = now_realtime_ms();
+	TAILQ_INIT(&sb->start_waiters);
+	TAILQ_INIT(&sb->stop_waiters);
+	LIST_INIT(&sb->execs);
+	ev_timer_init(&sb->time_limit, on_time_limit, 0., 0.);
+	sb->time_limit.data = sb;
+	sandbox_init_proc(sb);
+	LIST_INSERT_HEAD(&s->sandboxes, sb, link);
+	s->nsandboxes++;
+	return sb;
+}
+
+static void
+sandbox_free(struct sandbox *sb)
+{
+	LIST_REMOVE(sb, link);
+	sb->s->nsandboxes--;
+	ev_timer_stop(sb->s->loop, &sb->time_limit);
+	sandbox_init_report_close(sb);
+	proc_free(&sb->proc);
+	cgroup_free(sb->cgroup);
+	spec_free(&sb->spec);
+	free(sb->plan_mounts);
+	free(sb);
+}
+
+/* --- records ------------------------------------------------------------------ */
+
+static void
+record_put(struct sandbox *sb, storec_done *done, void *ctx)
+{
+	struct buf b;
+	struct jw w;
+
+	buf_init(&b, FRAME_MAX);
+	jw_init(&w, &b);
+	jw_object(&w);
+	jw_kstr(&w, "id", sb->id);
+	jw_kstr(&w, "state", sandbox_state_name(sb->state));
+	jw_kbool(&w, "want", sb->want);
+	jw_kint(&w, "slot", sb->slot);
+	jw_kint(&w, "created_at", sb->created_at_ms);
+	jw_kstr(&w, "reason", sb->reason);
+	spec_write(&sb->spec, &w);
+	jw_object_end(&w);
+	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, ctx);
+	buf_free(&b);
+}
+
+static void
+usage_write(struct sandbox *sb, struct jw *w)
+{
+	struct cgroup_stats st;
+
+	if (sb->cgroup == NULL)
+		return;
+	cgroup_stats(sb->cgroup, &st);
+	jw_key(w, "usage");
+	jw_object(w);
+	if (st.memory_bytes >= 0)
+		jw_kint(w, "memory", st.memory_bytes);
+	if (st.memory_peak_bytes >= 0)
+		jw_kint(w, "memory_peak", st.memory_peak_bytes);
+	if (st.oom_kills >= 0)
+		jw_kint(w, "oom_kills", st.oom_kills);
+	if (st.cpu_usec >= 0)
+		jw_kint(w, "cpu_usec", st.cpu_usec);
+	if (st.pids >= 0)
+		jw_kint(w, "pids", st.pids);
+	jw_object_end(w);
+}
+
+void
+sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
+{
+	struct super *s = sb->s;
+	bool up = sb->state == SB_RUNNING || sb->state == SB_STOPPING;
+
+	jw_object(w);
+	jw_kstr(w, "id", sb->id);
+	jw_kstr(w, "state", sandbox_state_name(sb->state));
+	if (sb->reason[0] != '\0')
+		jw_kstr(w, "reason", sb->reason);
+	jw_kint(w, "created_at", sb->created_at_ms);
+	if (up) {
+		jw_kint(w, "started_at", sb->started_at_ms);
+		jw_kint(w, "pid", sb->proc.pid);
+	}
+	jw_kint(w, "restarts", sb->proc.restarts);
+	spec_write(&sb->spec, w);
+	if (up) {
+		jw_key(w, "isolation");
+		jw_object(w);
+		for (int m = 0; m < MECH_N; m++)
+			jw_kbool(w, mechanism_name((enum mechanism)m),
+			    sb->have[m]);
+		jw_object_end(w);
+		jw_key(w, "isolation_missing");
+		jw_object(w);
+		for (int m = 0; m < MECH_N; m++) {
+			if (sb->have[m])
+				continue;
+			jw_kstr(w, mechanism_name((enum mechanism)m),
+			    m == MECH_NET && s->host.have[m]
+				? "network host was asked for"
+				: s->host.why_not[m]);
+		}
+		jw_object_end(w);
+		if (with_usage)
+			usage_write(sb, w);
+	}
+	sessions_write_ids(sb, w);
+	jw_object_end(w);
+}
+
+/* --- start -------------------------------------------------------------------- */
+
+static void
+fail_start(struct sandbox *sb, const struct err *e)
+{
+	(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s", e->text);
+	wake(&sb->start_waiters, e);
+}
+
+static void
+on_dropped(void *ctx, const struct err *e)
+{
+	struct sandbox *sb = ctx;
+
+	if (e != NULL)
+		log_warn("sandbox", "leftover", LOG_STR("sandbox", sb->id),
+		    LOG_STR("detail", e->text));
+}
+
+static void
+on_free_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
+    int revents ATTR_UNUSED)
+{
+	struct sandbox *sb = t->data;
+	struct super *s = sb->s;
+
+	sandbox_free(sb);
+	super_stop_step(s);
+}
+
+/* From the loop, since callers up the stack may still look at it. */
+static void
+free_soon(struct sandbox *sb)
+{
+	ev_timer_stop(sb->s->loop, &sb->time_limit);
+	ev_timer_init(&sb->time_limit, on_free_timer, 0., 0.);
+	sb->time_limit.data = sb;
+	ev_timer_start(sb->s->loop, &sb->time_limit);
+}
+
+/* A create that failed: nothing of it stays. */
+static void
+drop_failed(struct sandbox *sb, const struct err *e)
+{
+	sb->state = SB_DESTROYING;
+	instance_remove_dir(sb->s, sb->id, on_dropped, sb);
+	fail_start(sb, e);
+	free_soon(sb);
+}
+
+int
+sandbox_create(struct super *s, const struct json *args,
+    struct sandbox **sb_out, struct err *e)
+{
+	char made[RANDOM_ID_MAX];
+	const char *id = json_str(args, "id", NULL);
+	struct sandbox_spec sp;
+	struct sandbox *sb;
+	int fd = -1;
+
+	if (id == NULL) {
+		random_id(made, "sb-");
+		id = made;
+	}
+	if (!sandbox_id_valid(id))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "id: letters, digits, '-', '.' and '_', at most 63, "
+		    "beginning with a letter or digit");
+	if (sandbox_find(s, id) != NULL)
+		return err_set(e, ERR_SANDBOX_EXISTS, "sandbox exists: %s", id);
+	if (s->nsandboxes >= (size_t)s->conf.max_sandboxes)
+		return err_set(e, ERR_LIMIT, "there are %zu sandboxes already",
+		    s->nsandboxes);
+	if (spec_parse(s, args, id, false, &sp, e) == -1)
+		return -1;
+	if (strcmp(sp.isolation, "full") == 0 &&
+	    sandbox_isolation_check(s, &sp, s->host.have, e) == -1) {
+		spec_free(&sp);
+		return -1;
+	}
+	if (instance_make_dir(s, id, &fd, e) == -1) {
+		spec_free(&sp);
+		return err_prefix(e, "create sandbox %s", id);
+	}
+	fd_close(&fd);
+	sb = sandbox_new(s, id, 1);
+	sb->spec = sp;
+	sb->state = SB_CREATING;
+	sb->want = true;
+	sb->proc.once = true; /* a create that fails is not tried again */
+	if (proc_start(&sb->proc, e) == -1) {
+		(void)err_prefix(e, "create sandbox %s", id);
+		drop_failed(sb, e);
+		return -1;
+	}
+	*sb_out = sb;
+	return 0;
+}
+
+int
+sandbox_default(struct super *s, struct sandbox **sb_out, struct err *e)
+{
+	static const char args[] = "{\"id\":\"default\"}";
+	struct json *j;
+	int rc;
+
+	*sb_out = sandbox_find(s, "default");
+	if (*sb_out != NULL && (*sb_out)->state != SB_DESTROYING)
+		return 0;
+	if (json_parse(args, sizeof(args) - 1, 4, &j, e) == -1)
+		return -1;
+	rc = sandbox_create(s, j, sb_out, e);
+	json_free(j);
+	return rc;
+}
+
+static void
+on_record_stored(void *ctx, const struct err *e)
+{
+	struct sandbox *sb = ctx;
+	struct err why;
+
+	if (e != NULL) {
+		/* Not durable, so it never was: as a create that failed. */
+		why = *e;
+		(void)err_prefix(&why, "store sandbox %s", sb->id);
+		fail_start(sb, &why);
+		sandbox_destroy(sb, NULL, NULL);
+		return;
+	}
+	sb->stored = true;
+	sb->proc.once = false; /* from now on it is kept running */
+	if (sb->state == SB_RUNNING)
+		wake(&sb->start_waiters, NULL);
+}
+
+/* Its init said hello. */
+void
+sandbox_is_up(struct sandbox *sb)
+{
+	struct err e;
+
+	if (strcmp(sb->spec.isolation, "full") == 0 &&
+	    sandbox_isolation_check(sb->s, &sb->spec, sb->have, &e) == -1) {
+		fail_start(sb, &e);
+		if (sb->stored)
+			sandbox_stop(sb, 0, e.text, NULL, NULL);
+		else
+			sandbox_destroy(sb, NULL, NULL);
+		return;
+	}
+	sb->state = SB_RUNNING;
+	sb->started_at_ms = now_realtime_ms();
+	sb->reason[0] = '\0';
+	if (sb->spec.time_ms > 0) {
+		ev_timer_stop(sb->s->loop, &sb->time_limit);
+		ev_timer_set(&sb->time_limit,
+		    (double)sb->spec.time_ms / 1000.0, 0.);
+		ev_timer_start(sb->s->loop, &sb->time_limit);
+	}
+	if (!sb->stored || !TAILQ_EMPTY(&sb->start_waiters))
+		record_put(sb, on_record_stored, sb);
+	sessions_sandbox_up(sb);
+}
+
+void
+sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
+{
+	struct err e;
+
+	if (sb->state == SB_RUNNING && sb->stored && proc_up(&sb->proc)) {
+		if (done != NULL)
+			done(ctx, NULL);
+		return;
+	}
+	if (sb->state == SB_DESTROYING) {
+		err_set(&e, ERR_SANDBOX_NOT_FOUND, "sandbox is being "
+						   "destroyed: %s",
+		    sb->id);
+		if (done != NULL)
+			done(ctx, &e);
+		return;
+	}
+	wait_for(&sb->start_waiters, done, ctx);
+	if (sb->state == SB_CREATING || sb->state == SB_RUNNING)
+		return; /* on its way */
+	sb->want = true;
+	if (sb->state == SB_STOPPING)
+		return; /* goes on when it has stopped */
+	sb->state = SB_CREATING;
+	if (proc_start(&sb->proc, &e) == -1) {
+		sb->state = SB_ERROR;
+		(void)err_prefix(&e, "start sandbox %s", sb->id);
+		fail_start(sb, &e);
+	}
+}
+
+/* --- stop --------------------------------------------------------------------- */
+
+static void
+on_stop_stored(void *ctx, const struct err *e)
+{
+	struct sandbox *sb = ctx;
+
+	wake(&sb->stop_waiters, e);
+	super_stop_step(sb->s);
+}
+
+void
+sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
+    sandbox_done *done, void *ctx)
+{
+	struct err e;
+
+	if (sb->state == SB_DESTROYING) {
+		err_set(&e, ERR_SANDBOX_NOT_FOUND,
+		    "sandbox is being destroyed: %s", sb->id);
+		if (done != NULL)
+			done(ctx, &e);
+		return;
+	}
+	if (sb->state == SB_STOPPED) {
+		if (done != NULL)
+			done(ctx, NULL);
+		return;
+	}
+	wait_for(&sb->stop_waiters, done, ctx);
+	if (!sb->s->stopping)
+		sb->want = false; /* else it starts again with us */
+	ev_timer_stop(sb->s->loop, &sb->time_limit);
+	(void)!str_format(sb->reason, sizeof(sb->reason), "%s", reason);
+	if (sb->state == SB_STOPPING) {
+		/* A second stop does not lengthen the first. */
+		return;
+	}
+	sb->state = SB_STOPPING;
+	sb->proc.stop_ms = grace_ms + 2000; /* then the ladder goes on */
+	sb->grace_ms = grace_ms;
+	sessions_sandbox_stopping(sb);
+	proc_stop(&sb->proc);
+}
+
+/* --- destroy ------------------------------------------------------------------- */
+
+struct destroy {
+	struct sandbox *sb;
+	unsigned waits; /* for the record and for the files */
+	struct err e;
+};
+
+static void
+destroy_step(struct destroy *d)
+{
+	struct sandbox *sb = d->sb;
+
+	if (--d->waits > 0)
+		return;
+	wake(&sb->stop_waiters, d->e.code != ERR_NONE ? &d->e : NULL);
+	free(d);
+	free_soon(sb);
+}
+
+static void
+on_destroy_part(void *ctx, const struct err *e)
+{
+	struct destroy *d = ctx;
+
+	if (e != NULL)
+		d->e = *e;
+	destroy_step(d);
+}
+
+/* Nothing runs in it any more. */
+static void
+destroy_files(struct sandbox *sb)
+{
+	struct destroy *d = xcalloc(1, sizeof(*d));
+	struct err e;
+
+	err_set(&e, ERR_SANDBOX_NOT_FOUND, "sandbox was destroyed: %s",
+	    sb->id);
+	fail_start(sb, &e);
+	d->sb = sb;
+	d->waits = 3;
+	if (sb->stored)
+		storec_delete(sb->s->store, "sandboxes", sb->id,
+		    on_destroy_part, d);
+	else
+		d->waits--;
+	instance_remove_dir(sb->s, sb->id, on_destroy_part, d);
+	destroy_step(d);
+}
+
+static void
+on_sessions_ended(void *ctx)
+{
+	struct sandbox *sb = ctx;
+	bool was_down = sb->proc.state == PS_DOWN;
+
+	/* proc_kill() reports through sandbox_is_down(), at once when there is
+	 * nothing to kill but the backoff. */
+	if (was_down)
+		destroy_files(sb);
+	else
+		proc_kill(&sb->proc);
+}
+
+void
+sandbox_destroy(struct sandbox *sb, sandbox_done *done, void *ctx)
+{
+	wait_for(&sb->stop_waiters, done, ctx);
+	if (sb->state == SB_DESTROYING)
+		return;
+	sb->state = SB_DESTROYING;
+	sb->want = false;
+	ev_timer_stop(sb->s->loop, &sb->time_limit);
+	sessions_end_all(sb, on_sessions_ended, sb);
+}
+
+/* --- its init has ended --------------------------------------------------------- */
+
+void
+sandbox_is_down(struct sandbox *sb, const char *cause)
+{
+	bool first = !sb->stored;
+	struct err e;
+
+	if (sb->quiet)
+		return; /* only the backoff was called off */
+	err_set(&e, ERR_SANDBOX_FAILED, "sandbox %s: %s", sb->id, cause);
+	ev_timer_stop(sb->s->loop, &sb->time_limit);
+	exec_sandbox_down(sb, &e);
+	sessions_sandbox_down(sb);
+	if (sb->state == SB_DESTROYING) {
+		destroy_files(sb);
+		return;
+	}
+	if (sb->proc.state == PS_DOWN && sb->state == SB_STOPPING) {
+		if (!TAILQ_EMPTY(&sb->start_waiters)) {
+			/* A start came while it stopped. */
+			sb->state = SB_STOPPED;
+			wake(&sb->stop_waiters, NULL);
+			sandbox_ensure(sb, NULL, NULL);
+			return;
+		}
+		sb->state = SB_STOPPED;
+		record_put(sb, on_stop_stored, sb);
+		return;
+	}
+	if (first) {
+		drop_failed(sb, &e);
+		return;
+	}
+	sb->state = SB_ERROR;
+	(void)!str_format(sb->reason, sizeof(sb->reason), "%.240s", cause);
+	if (TAILQ_EMPTY(&sb->start_waiters))
+		return;
+	/* Somebody asked for this start and is told; no retries. */
+	if (sb->proc.state == PS_WAITING) {
+		sb->quiet = true;
+		proc_stop(&sb->proc);
+		sb->quiet = false;
+	}
+	wake(&sb->start_waiters, &e);
+}
+
+/* --- at start and at the end ------------------------------------------------------ */
+
+void
+sandboxes_loaded(struct super *s, const struct json *rec)
+{
+	const char *id = json_str(rec, "id", "");
+	struct sandbox_spec sp;
+	struct sandbox *sb;
+	struct err e;
+	int64_t slot = json_int(rec, "slot", 0);
+
+	if (!sandbox_id_valid(id) || sandbox_find(s, id) != NULL)
+		return;
+	if (spec_parse(s, rec, id, true, &sp, &e) == -1) {
+		log_error("sandbox", "record not understood",
+		    LOG_STR("sandbox", id), LOG_STR("detail", e.text));
+		return;
+	}
+	sb = sandbox_new(s, id,
+	    slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
+	sb->spec = sp;
+	sb->stored = true;
+	sb->want = json_bool(rec, "want", false);
+	sb->state = SB_STOPPED;
+	sb->created_at_ms = json_int(rec, "created_at", sb->created_at_ms);
+	(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s",
+	    json_str(rec, "reason", ""));
+}
+
+static bool
+is_known(struct super *s, const char *id)
+{
+	return sandbox_find(s, id) != NULL;
+}
+
+void
+sandboxes_all_loaded(struct super *s)
+{
+	struct sandbox *sb;
+	struct err e;
+
+	instance_sweep(s, is_known);
+	LIST_FOREACH(sb, &s->sandboxes, link)
+	{
+		if (!sb->want || sb->state != SB_STOPPED)
+			continue;
+		sb->state = SB_CREATING;
+		if (proc_start(&sb->proc, &e) == -1) {
+			sb->state = SB_ERROR;
+			(void)!str_format(sb->reason, sizeof(sb->reason),
+			    "%.250s", e.text);
+			log_warn("sandbox", "not started",
+			    LOG_STR("sandbox", sb->id),
+			    LOG_STR("detail", e.text));
+		}
+	}
+	super_ready(s);
+}
+
+bool
+sandboxes_stop_all(struct super *s)
+{
+	struct sandbox *sb;
+	bool some = false;
+
+	LIST_FOREACH(sb, &s->sandboxes, link)
+	{
+		if (sb->proc.state == PS_DOWN)
+			continue;
+		some = true;
+		if (sb->state != SB_STOPPING && sb->state != SB_DESTROYING)
+			sandbox_stop(sb, s->conf.stop_grace_ms,
+			    "the supervisor stopped", NULL, NULL);
+	}
+	return !some;
+}
+
+void
+sandboxes_free(struct super *s)
+{
+	struct sandbox *sb;
+
+	while ((sb = LIST_FIRST(&s->sandboxes)) != NULL)
+		sandbox_free(sb);
+}

@@ -1,0 +1,109 @@
+/*
+ * Sandboxes: their records, their life, and what waits for them.
+ *
+ *	creating -> running -> stopped -> running …
+ *	                    -> error (init keeps dying; the backoff is on, or
+ *	                              it has given up)
+ *	any -> destroyed (gone from the table)
+ *
+ * A record is stored when its sandbox first runs: a create that fails leaves
+ * nothing, not even that.
+ */
+#ifndef SUPERVISOR_SANDBOXES_H
+#define SUPERVISOR_SANDBOXES_H
+
+#include "lib/strutil.h"
+#include "sandbox/cgroup.h"
+#include "supervisor/super.h"
+
+enum sandbox_state {
+	SB_CREATING,
+	SB_RUNNING,
+	SB_STOPPING,
+	SB_STOPPED,
+	SB_ERROR,
+	SB_DESTROYING,
+	SB_N
+};
+const char *sandbox_state_name(enum sandbox_state st);
+
+/* What was asked for; all strings owned. */
+struct sandbox_spec {
+	char *image; /* "host" or an absolute path */
+	char *network, *user, *directory, *hostname, *isolation;
+	char **env, **labels; /* "K=V", NULL-terminated; may be NULL */
+	struct plan_mount *mounts;
+	size_t nmounts;
+	struct plan_limits limits;
+	int64_t time_ms;
+	uid_t uid; /* USER as numbers, for the ownership of mounts */
+	gid_t gid;
+	char *home; /* USER's, as far as it is known */
+};
+
+/* Called once with E NULL when it happened, or with the reason why not. */
+typedef void sandbox_done(void *ctx, const struct err *e);
+
+struct sandbox_waiter {
+	TAILQ_ENTRY(sandbox_waiter) link;
+	sandbox_done *done;
+	void *ctx;
+};
+TAILQ_HEAD(sandbox_waiters, sandbox_waiter);
+
+struct exec;
+LIST_HEAD(exec_list, exec);
+
+struct sandbox {
+	LIST_ENTRY(sandbox) link;
+	struct super *s;
+	char id[SANDBOX_ID_MAX + 1];
+	enum sandbox_state state;
+	bool stored;	/* its record is in the store */
+	bool want;	/* should run */
+	bool quiet;	/* its proc's end is no news */
+	char reason[256]; /* why it is stopped or in error */
+	struct sandbox_spec spec;
+	unsigned slot; /* of the id ranges; 0: none */
+	int64_t created_at_ms, started_at_ms; /* epoch */
+	struct proc proc;		      /* its init */
+	int64_t grace_ms; /* of the stop under way */
+	struct cgroup *cgroup;		      /* owned */
+	bool have[MECH_N];
+	int report_fd; /* owned; -1 when empty */
+	ev_io report_io;
+	struct start_report report;
+	struct plan_mount *plan_mounts; /* owned; spec's and agents' */
+	size_t nplan_mounts;
+	ev_timer time_limit;
+	struct sandbox_waiters start_waiters, stop_waiters;
+	struct exec_list execs;
+};
+
+struct sandbox *sandbox_find(struct super *s, const char *id);
+
+/* From ops: the whole of sandbox.create; *SB_OUT is in the table and starting.
+ * ARGS were checked against ops.def. */
+int sandbox_create(struct super *s, const struct json *args,
+    struct sandbox **sb_out, struct err *e);
+/* The sandbox that sessions get which name none: found or created. */
+int sandbox_default(struct super *s, struct sandbox **sb_out, struct err *e);
+/* DONE when it runs: at once if it does already; starts it if it is stopped.
+ * Never calls DONE before it returns, unless it runs already. */
+void sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx);
+void sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
+    sandbox_done *done, void *ctx);
+void sandbox_destroy(struct sandbox *sb, sandbox_done *done, void *ctx);
+void sandbox_forget(struct sandbox *sb, void *ctx);
+
+/* The public record. */
+void sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage);
+
+/* At start. */
+void sandboxes_loaded(struct super *s, const struct json *record);
+void sandboxes_all_loaded(struct super *s);
+/* At the end: false while something still runs. */
+bool sandboxes_stop_all(struct super *s);
+void sandboxes_free(struct super *s);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * Sessions and their workers.
+ *
+ * The supervisor knows which sessions there are and keeps a worker running for
+ * each that needs one; what happens in a session is between its worker, the
+ * store and the agent. A worker is started with the session, again when it
+ * dies, and, after a restart of ours, when the session was in a turn or is
+ * asked for something.
+ */
+#ifndef SUPERVISOR_SESSIONS_H
+#define SUPERVISOR_SESSIONS_H
+
+#include "lib/strutil.h"
+#include "supervisor/agents.h"
+#include "supervisor/control.h"
+
+/* A request that waits until the worker can take it. */
+struct session_wait {
+	TAILQ_ENTRY(session_wait) link;
+	struct request *r;
+};
+
+struct session {
+	LIST_ENTRY(session) link;
+	struct super *s;
+	char id[SESSION_ID_MAX + 1];
+	struct sandbox *sb; /* NULL once it was destroyed */
+	const struct agent_def *agent;
+	char *model, *permission_mode, *agent_mode, *directory, *title;
+	char **env, **command; /* may be NULL */
+	int64_t created_at_ms;
+	bool ended;
+	bool stored;
+	bool want_worker; /* should have one while its sandbox runs */
+	bool ready;	  /* the worker has answered `start` */
+	struct proc proc;
+	int64_t exec_id;	   /* by which init names the worker */
+	uint64_t store_generation; /* that the worker is attached to */
+	TAILQ_HEAD(, session_wait) waits;
+	struct request *creating; /* the create that waits for us */
+	ev_timer free_timer;
+};
+
+struct session *session_find(struct super *s, const char *id);
+int session_create(struct request *r, struct err *e);
+/* Serve R (prompt, cancel, reply, …) by the worker, started if need be. */
+void session_ask(struct session *ss, struct request *r);
+void session_end(struct session *ss, struct request *r);
+/* In ops_session.c: send R's message, or end R. */
+void session_send(struct session *ss, struct request *r);
+
+void sessions_loaded(struct super *s, const struct json *record);
+void sessions_store_up(struct super *s);
+void sessions_sandbox_up(struct sandbox *sb);
+void sessions_sandbox_stopping(struct sandbox *sb);
+void sessions_sandbox_down(struct sandbox *sb);
+/* End all of SB's sessions, then call DONE (at once if there are none). */
+void sessions_end_all(struct sandbox *sb, void (*done)(void *ctx), void *ctx);
+/* From init: false if it is none of ours. */
+bool sessions_exited(struct sandbox *sb, int64_t exec, int status);
+void sessions_write_ids(struct sandbox *sb, struct jw *w);
+void sessions_free(struct super *s);
+
+#endif

@@ -1,0 +1,535 @@
+/*
+ * What a sandbox was asked to be. Runs in the supervisor; the words come from
+ * control clients that may use us, and are checked in full before anything is
+ * made.
+ */
+#include "supervisor/spec.h"
+
+#include "lib/xalloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const mode_names[] = {
+	[MOUNT_RO] = "ro",
+	[MOUNT_RW] = "rw",
+	[MOUNT_COW] = "cow",
+};
+
+char **
+strmap_parse(const struct json *obj)
+{
+	char **v;
+	size_t n = 0;
+
+	if (obj == NULL || obj->type != JSON_OBJECT || obj->len == 0)
+		return NULL;
+	v = xcalloc(obj->len + 1, sizeof(*v));
+	json_foreach(it, obj)
+	{
+		v[n++] = xasprintf("%s=%s", it->key, it->str);
+	}
+	return v;
+}
+
+void
+strmap_write(struct jw *w, char *const *v)
+{
+	char name[256];
+
+	jw_object(w);
+	for (; v != NULL && *v != NULL; v++) {
+		size_t n = strcspn(*v, "=");
+
+		if (n >= sizeof(name))
+			continue; /* never stored: see check_env */
+		memcpy(name, *v, n);
+		name[n] = '\0';
+		jw_kstr(w, name, *v + n + 1);
+	}
+	jw_object_end(w);
+}
+
+const char *
+strmap_get(char *const *v, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; v != NULL && *v != NULL; v++) {
+		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
+			return *v + n + 1;
+	}
+	return NULL;
+}
+
+void
+spec_free(struct sandbox_spec *sp)
+{
+	free(sp->image);
+	free(sp->network);
+	free(sp->user);
+	free(sp->directory);
+	free(sp->hostname);
+	free(sp->isolation);
+	free(sp->home);
+	strv_free(sp->env);
+	strv_free(sp->labels);
+	for (size_t i = 0; i < sp->nmounts; i++) {
+		free((char *)(uintptr_t)sp->mounts[i].source);
+		free((char *)(uintptr_t)sp->mounts[i].target);
+	}
+	free(sp->mounts);
+	memset(sp, 0, sizeof(*sp));
+}
+
+/* --- checks ------------------------------------------------------------------ */
+
+static int
+check_env(const struct json *env, struct err *e)
+{
+	json_foreach(it, env)
+	{
+		if (!env_name_valid(it->key) || strlen(it->key) > 200)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "env: '%.64s' is no name of a variable", it->key);
+	}
+	return 0;
+}
+
+static int
+check_labels(const struct json *labels, struct err *e)
+{
+	json_foreach(it, labels)
+	{
+		if (it->key[0] == '\0' || strlen(it->key) > 200 ||
+		    strchr(it->key, '=') != NULL || it->len > 1024)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "labels: '%.64s': a name has 1 to 200 bytes and no "
+			    "'=', a value at most 1024 bytes",
+			    it->key);
+	}
+	return 0;
+}
+
+/* Absolute, no empty, "." or ".." part, no control character. */
+static bool
+clean_path(const char *p)
+{
+	if (p[0] != '/' || strlen(p) >= PATH_MAX)
+		return false;
+	for (const char *at = p; *at != '\0';) {
+		size_t n = strcspn(++at, "/");
+
+		if ((n == 0 && *at != '\0') || (n == 1 && at[0] == '.') ||
+		    (n == 2 && at[0] == '.' && at[1] == '.'))
+			return false;
+		at += n;
+	}
+	for (; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static char *
+drop_slash(const char *p)
+{
+	size_t n = strlen(p);
+
+	while (n > 1 && p[n - 1] == '/')
+		n--;
+	return xstrndup(p, n);
+}
+
+static int
+parse_mount(const struct json *m, bool stored, struct plan_mount *pm,
+    struct err *e)
+{
+	static const struct json_field fields[] = {
+		{ "source", JK_STR, true, 1, 4095 },
+		{ "target", JK_STR, false, 1, 4095 },
+		{ "mode", JK_STR, false, 1, 8 },
+	};
+	const char *mode, *target;
+	autofree char *given = NULL;
+	autofree char *source = NULL;
+	autofree char *clean = NULL;
+
+	if (json_check(m, fields, countof(fields), e) == -1)
+		return err_prefix(e, "mounts");
+	mode = json_str(m, "mode", "ro");
+	for (pm->mode = MOUNT_RO; strcmp(mode_names[pm->mode], mode) != 0;
+	     pm->mode++) {
+		if (pm->mode == MOUNT_COW)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "mounts: mode '%s' is none of ro, rw, cow", mode);
+	}
+	given = drop_slash(json_str(m, "source", ""));
+	if (given[0] != '/')
+		return err_set(e, ERR_MOUNT_REFUSED,
+		    "mounts: source '%s' is not an absolute path", given);
+	/* The caller may name a link of its own; what it leads to is what is
+	 * recorded and mounted. */
+	source = stored ? xstrdup(given) : realpath(given, NULL);
+	if (source == NULL)
+		return err_set(e, ERR_MOUNT_REFUSED, "mounts: source %s: %s",
+		    given, strerror(errno));
+	target = json_str(m, "target", given);
+	clean = drop_slash(target);
+	if (!clean_path(clean) || strcmp(clean, "/") == 0)
+		return err_set(e, ERR_MOUNT_REFUSED,
+		    "mounts: target '%s' is not an absolute path below /",
+		    target);
+	pm->source = STEAL(source);
+	pm->target = STEAL(clean);
+	return 0;
+}
+
+static int
+parse_mounts(const struct json *mounts, bool stored, struct sandbox_spec *sp,
+    struct err *e)
+{
+	static const char *const reserved[] = { "/proc", "/sys", "/dev" };
+
+	if (mounts == NULL || mounts->len == 0)
+		return 0;
+	sp->mounts = xcalloc(mounts->len, sizeof(*sp->mounts));
+	json_foreach(m, mounts)
+	{
+		struct plan_mount *pm = &sp->mounts[sp->nmounts];
+
+		if (parse_mount(m, stored, pm, e) == -1)
+			return -1;
+		sp->nmounts++;
+		for (size_t i = 0; i < countof(reserved); i++) {
+			size_t n = strlen(reserved[i]);
+
+			if (strncmp(pm->target, reserved[i], n) == 0 &&
+			    (pm->target[n] == '/' || pm->target[n] == '\0'))
+				return err_set(e, ERR_MOUNT_REFUSED,
+				    "mounts: target %s lies in %s", pm->target,
+				    reserved[i]);
+		}
+		for (size_t i = 0; i + 1 < sp->nmounts; i++) {
+			if (strcmp(sp->mounts[i].target, pm->target) == 0)
+				return err_set(e, ERR_MOUNT_REFUSED,
+				    "mounts: target %s stands twice",
+				    pm->target);
+		}
+	}
+	return 0;
+}
+
+/* --- limits ------------------------------------------------------------------ */
+
+typedef int to_number(const char *s, int64_t *v_out);
+
+static int
+plain_number(const char *s, int64_t *v_out)
+{
+	return str_to_int(s, 0, INT64_MAX, v_out);
+}
+
+/* Cores with up to three decimals, as thousandths. */
+static int
+cores(const char *s, int64_t *v_out)
+{
+	char digits[4] = "000", whole[16];
+	size_t n = strcspn(s, ".");
+	int64_t w, d = 0;
+
+	if (n == 0 || n >= sizeof(whole))
+		return -1;
+	memcpy(whole, s, n);
+	whole[n] = '\0';
+	if (s[n] == '.') {
+		size_t m = strlen(s + n + 1);
+
+		if (m == 0 || m > 3)
+			return -1;
+		memcpy(digits, s + n + 1, m);
+		if (str_to_int(digits, 0, 999, &d) == -1)
+			return -1;
+	}
+	if (str_to_int(whole, 0, 100000, &w) == -1)
+		return -1;
+	*v_out = w * 1000 + d;
+	return 0;
+}
+
+/* Seconds, or a time with its unit. */
+static int
+seconds_as_ms(const char *s, int64_t *v_out)
+{
+	int64_t v;
+
+	if (str_to_int(s, 0, INT64_MAX / 1000, &v) == 0) {
+		*v_out = v * 1000;
+		return 0;
+	}
+	return str_to_ms(s, v_out);
+}
+
+static int
+parse_limit(const struct json *limits, const char *name, to_number *fn,
+    int64_t min, int64_t max, int64_t *v_out, struct err *e)
+{
+	const struct json *j = json_get(limits, name);
+	char text[64];
+
+	if (j == NULL || j->type == JSON_NULL)
+		return 0;
+	if ((j->type != JSON_NUMBER && j->type != JSON_STRING) ||
+	    str_format(text, sizeof(text), "%.*s", (int)MIN(j->len, 63),
+		j->str) == -1 ||
+	    j->len > 63 || fn(text, v_out) == -1 ||
+	    (*v_out != 0 && (*v_out < min || *v_out > max)))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "limits.%s: not a value between its bounds", name);
+	return 0;
+}
+
+static int
+parse_limits(const struct json *limits, struct sandbox_spec *sp, struct err *e)
+{
+	static const struct json_field fields[] = {
+		{ "memory", JK_ANY, false, 0, 0 },
+		{ "cpu", JK_ANY, false, 0, 0 },
+		{ "pids", JK_ANY, false, 0, 0 },
+		{ "open_files", JK_ANY, false, 0, 0 },
+		{ "time", JK_ANY, false, 0, 0 },
+	};
+	struct plan_limits *l = &sp->limits;
+
+	if (limits == NULL)
+		return 0;
+	if (json_check(limits, fields, countof(fields), e) == -1)
+		return err_prefix(e, "limits");
+	/* Below these a sandbox could not even start its init. */
+	if (parse_limit(limits, "memory", str_to_bytes, 4 << 20, INT64_MAX / 2,
+		&l->memory_bytes, e) == -1 ||
+	    parse_limit(limits, "cpu", cores, 10, 100000000, &l->cpu_millis,
+		e) == -1 ||
+	    parse_limit(limits, "pids", plain_number, 4, 4194304, &l->pids,
+		e) == -1 ||
+	    parse_limit(limits, "open_files", plain_number, 16, 1048576,
+		&l->open_files, e) == -1 ||
+	    parse_limit(limits, "time", seconds_as_ms, 100, INT64_MAX / 4,
+		&sp->time_ms, e) == -1)
+		return -1;
+	return 0;
+}
+
+/* --- user -------------------------------------------------------------------- */
+
+/* USER as numbers, since mounts must belong to somebody before the sandbox
+ * exists. Names are looked up in the host's own passwd file, and only when
+ * that is what the sandbox will show. */
+static int
+parse_user(struct sandbox_spec *sp, bool stored, struct err *e)
+{
+	char text[160];
+	char *colon;
+	int64_t uid, gid;
+	struct passwd *pw;
+	FILE *f;
+
+	if (str_copy(text, sizeof(text), sp->user) == -1)
+		return err_set(e, ERR_BAD_REQUEST, "user: too long");
+	colon = strchr(text, ':');
+	if (colon != NULL)
+		*colon++ = '\0';
+	if (strcmp(text, "root") == 0)
+		(void)!str_copy(text, sizeof(text), "0");
+	if (str_to_int(text, 0, PLAN_IDS - 2, &uid) == 0) {
+		gid = uid;
+		if (colon != NULL && strcmp(colon, "root") == 0)
+			gid = 0;
+		else if (colon != NULL &&
+		    str_to_int(colon, 0, PLAN_IDS - 2, &gid) == -1)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "user: with a numeric uid the group is a gid");
+		sp->uid = (uid_t)uid;
+		sp->gid = (gid_t)gid;
+		/* Directories as images need not even have a /root. */
+		sp->home = xstrdup(
+		    uid == 0 && strcmp(sp->image, "host") == 0 ? "/root" : "/");
+		return 0;
+	}
+	if (strcmp(sp->image, "host") != 0)
+		return err_set(e, ERR_USER_NOT_FOUND,
+		    "user: with an image that is a directory give numbers, "
+		    "uid or uid:gid");
+	f = fopen("/etc/passwd", "re");
+	while (f != NULL && (pw = fgetpwent(f)) != NULL) {
+		if (strcmp(pw->pw_name, text) != 0)
+			continue;
+		sp->uid = pw->pw_uid;
+		sp->gid = pw->pw_gid;
+		sp->home = xstrdup(pw->pw_dir[0] == '/' ? pw->pw_dir : "/");
+		(void)fclose(f); /* only read */
+		if (sp->uid >= PLAN_IDS || sp->gid >= PLAN_IDS)
+			return err_set(e, ERR_USER_NOT_FOUND,
+			    "user: %s has an id of %u or more", text, PLAN_IDS);
+		return 0;
+	}
+	if (f != NULL)
+		(void)fclose(f); /* only read */
+	if (stored) {
+		sp->home = xstrdup("/");
+		return 0; /* gone since; init will say so */
+	}
+	return err_set(e, ERR_USER_NOT_FOUND, "user: no such user %s", text);
+}
+
+static int
+check_image(struct sandbox_spec *sp, bool stored, struct err *e)
+{
+	struct stat st;
+	char *real;
+
+	if (strcmp(sp->image, "host") == 0 || stored)
+		return 0;
+	if (sp->image[0] != '/')
+		return err_set(e, ERR_IMAGE_NOT_FOUND,
+		    "image '%s' is neither host nor an absolute path",
+		    sp->image);
+	real = realpath(sp->image, NULL);
+	if (real == NULL)
+		return err_set(e, ERR_IMAGE_NOT_FOUND, "image %s: %s",
+		    sp->image, strerror(errno));
+	free(sp->image);
+	sp->image = real;
+	if (stat(real, &st) == -1 || !S_ISDIR(st.st_mode))
+		return err_set(e, ERR_IMAGE_NOT_FOUND,
+		    "image %s is not a directory", real);
+	if (strcmp(real, "/") == 0)
+		return err_set(e, ERR_IMAGE_NOT_FOUND,
+		    "image / is called host");
+	return 0;
+}
+
+static int
+check_words(const struct sandbox_spec *sp, struct err *e)
+{
+	if (strcmp(sp->network, "none") != 0 &&
+	    strcmp(sp->network, "host") != 0)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "network: '%s' is neither none nor host", sp->network);
+	if (strcmp(sp->isolation, "full") != 0 &&
+	    strcmp(sp->isolation, "available") != 0)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "isolation: '%s' is neither full nor available",
+		    sp->isolation);
+	if (sp->directory != NULL && !clean_path(sp->directory) &&
+	    strcmp(sp->directory, "/") != 0)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "directory: '%s' is not an absolute path", sp->directory);
+	if (!sandbox_id_valid(sp->hostname))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "hostname: letters, digits, '-', '.' and '_', at most 63");
+	return 0;
+}
+
+static char *
+opt_str(const struct json *args, const char *key)
+{
+	const char *v = json_str(args, key, NULL);
+
+	return v == NULL ? NULL : xstrdup(v);
+}
+
+int
+spec_parse(struct super *s, const struct json *args, const char *id,
+    bool stored, struct sandbox_spec *sp, struct err *e)
+{
+	memset(sp, 0, sizeof(*sp));
+	sp->image = xstrdup(json_str(args, "image", "host"));
+	sp->network = xstrdup(json_str(args, "network", "none"));
+	sp->user = xstrdup(json_str(args, "user", "root"));
+	/* In a record the name `isolation` says what holds. */
+	sp->isolation = xstrdup(json_str(args,
+	    stored ? "isolation_wanted" : "isolation", "available"));
+	sp->hostname = xstrdup(json_str(args, "hostname", id));
+	sp->directory = opt_str(args, "directory");
+	if (!stored) {
+		sp->limits.pids = s->conf.default_pids;
+		sp->limits.memory_bytes = s->conf.default_memory;
+	}
+	if (check_env(json_get(args, "env"), e) == -1 ||
+	    check_labels(json_get(args, "labels"), e) == -1 ||
+	    check_words(sp, e) == -1 || check_image(sp, stored, e) == -1 ||
+	    parse_user(sp, stored, e) == -1 ||
+	    parse_limits(json_get(args, "limits"), sp, e) == -1 ||
+	    parse_mounts(json_get(args, "mounts"), stored, sp, e) == -1) {
+		spec_free(sp);
+		return -1;
+	}
+	sp->env = strmap_parse(json_get(args, "env"));
+	sp->labels = strmap_parse(json_get(args, "labels"));
+	return 0;
+}
+
+/* --- back -------------------------------------------------------------------- */
+
+static void
+limits_write(const struct sandbox_spec *sp, struct jw *w)
+{
+	jw_key(w, "limits");
+	jw_object(w);
+	if (sp->limits.memory_bytes != 0)
+		jw_kint(w, "memory", sp->limits.memory_bytes);
+	if (sp->limits.cpu_millis != 0) {
+		jw_key(w, "cpu");
+		jw_double(w, (double)sp->limits.cpu_millis / 1000.0);
+	}
+	if (sp->limits.pids != 0)
+		jw_kint(w, "pids", sp->limits.pids);
+	if (sp->limits.open_files != 0)
+		jw_kint(w, "open_files", sp->limits.open_files);
+	if (sp->time_ms != 0) {
+		char text[32];
+
+		/* Whole seconds as a number; the rest with its unit. */
+		(void)snprintf(text, sizeof(text), "%lldms",
+		    (long long)sp->time_ms);
+		if (sp->time_ms % 1000 == 0)
+			jw_kint(w, "time", sp->time_ms / 1000);
+		else
+			jw_kstr(w, "time", text);
+	}
+	jw_object_end(w);
+}
+
+void
+spec_write(const struct sandbox_spec *sp, struct jw *w)
+{
+	jw_kstr(w, "image", sp->image);
+	jw_kstr(w, "network", sp->network);
+	jw_kstr(w, "user", sp->user);
+	jw_kstr(w, "hostname", sp->hostname);
+	if (sp->directory != NULL)
+		jw_kstr(w, "directory", sp->directory);
+	jw_kstr(w, "isolation_wanted", sp->isolation);
+	jw_key(w, "env");
+	strmap_write(w, sp->env);
+	jw_key(w, "labels");
+	strmap_write(w, sp->labels);
+	limits_write(sp, w);
+	jw_key(w, "mounts");
+	jw_array(w);
+	for (size_t i = 0; i < sp->nmounts; i++) {
+		jw_object(w);
+		jw_kstr(w, "source", sp->mounts[i].source);
+		jw_kstr(w, "target", sp->mounts[i].target);
+		jw_kstr(w, "mode", mode_names[sp->mounts[i].mode]);
+		jw_object_end(w);
+	}
+	jw_array_end(w);
+}

@@ -1,0 +1,30 @@
+/*
+ * The supervisor's side of the store: records that must reach it, whatever
+ * happens to it meanwhile.
+ *
+ * Puts and deletes are kept until they are answered and sent again, in order,
+ * to a store that was restarted: both may be repeated without harm.
+ */
+#ifndef SUPERVISOR_STOREC_H
+#define SUPERVISOR_STOREC_H
+
+#include "supervisor/super.h"
+
+/* E is NULL when the commit is done. */
+typedef void storec_done(void *ctx, const struct err *e);
+
+struct storec *storec_new(struct super *s);
+void storec_free(struct storec *st);
+int storec_start(struct storec *st, struct err *e);
+void storec_stop(struct storec *st);
+struct proc *storec_proc(struct storec *st);
+bool storec_idle(const struct storec *st); /* nothing waits */
+
+/* Merge RECORD (an object, as JSON text) into a record. DONE may be NULL. */
+void storec_put(struct storec *st, const char *db, const char *key,
+    const struct buf *record, storec_done *done, void *ctx);
+void storec_delete(struct storec *st, const char *db, const char *key,
+    storec_done *done, void *ctx);
+void storec_forget(struct storec *st, void *ctx);
+
+#endif

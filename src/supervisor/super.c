@@ -1,0 +1,278 @@
+/*
+ * Opening, running and stopping the whole. Runs in the supervisor. After
+ * super_open_or_die() no error ends the process: it costs a request, a session
+ * or a sandbox.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "supervisor/super.h"
+
+#include "lib/log.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/hide.h"
+#include "supervisor/control.h"
+#include "supervisor/instance.h"
+#include "supervisor/relay.h"
+#include "supervisor/sandboxes.h"
+#include "supervisor/sessions.h"
+#include "supervisor/spawn.h"
+#include "supervisor/storec.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+/* The second TERM, or this long after the first, ends us the hard way. */
+#define STOP_SLACK_S 10.0
+
+static void
+die(const char *doing, const struct err *e)
+{
+	fatal("super", "%s: %s", doing, e->text);
+}
+
+/* --- signals -------------------------------------------------------------------- */
+
+static void
+on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *sig,
+    int revents ATTR_UNUSED)
+{
+	struct super *s = sig->data;
+
+	if (s->stopping) {
+		log_warn("super", "second signal: stopping at once");
+		s->exit_code = 128 + sig->signum;
+		ev_break(s->loop, EVBREAK_ALL);
+		return;
+	}
+	super_stop(s, 0);
+}
+
+/* Options that can change while we run: who may use the control socket, and
+ * limits on what is made from now on. The rest is told and left as it is. */
+static void
+on_hup(struct ev_loop *loop ATTR_UNUSED, ev_signal *sig,
+    int revents ATTR_UNUSED)
+{
+	struct super *s = sig->data;
+	char mistakes[2000];
+	struct conf fresh;
+
+	conf_defaults(&fresh, s->root);
+	if (conf_load(&fresh, s->conf_path, s->conf_optional, mistakes,
+		sizeof(mistakes)) == -1) {
+		log_error("super", "configuration not reloaded",
+		    LOG_STR("mistakes", mistakes));
+		conf_free(&fresh);
+		return;
+	}
+	/* What the command line or the start fixed stays. */
+	free(fresh.state_dir);
+	free(fresh.run_dir);
+	free(fresh.libexec_dir);
+	free(fresh.log_level);
+	free(fresh.log_format);
+	fresh.state_dir = STEAL(s->conf.state_dir);
+	fresh.run_dir = STEAL(s->conf.run_dir);
+	fresh.libexec_dir = STEAL(s->conf.libexec_dir);
+	fresh.log_level = STEAL(s->conf.log_level);
+	fresh.log_format = STEAL(s->conf.log_format);
+	fresh.ids_base = s->conf.ids_base;
+	conf_free(&s->conf);
+	s->conf = fresh;
+	log_info("super", "configuration reloaded",
+	    LOG_STR("file", s->conf_path));
+}
+
+static void
+watch_signals(struct super *s)
+{
+	ev_signal_init(&s->sig_term, on_term, SIGTERM);
+	ev_signal_init(&s->sig_int, on_term, SIGINT);
+	ev_signal_init(&s->sig_hup, on_hup, SIGHUP);
+	s->sig_term.data = s->sig_int.data = s->sig_hup.data = s;
+	ev_signal_start(s->loop, &s->sig_term);
+	ev_signal_start(s->loop, &s->sig_int);
+	ev_signal_start(s->loop, &s->sig_hup);
+	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail for SIGPIPE */
+}
+
+/* --- opening --------------------------------------------------------------------- */
+
+static void
+on_sweep(struct ev_loop *loop, ev_timer *t, int revents ATTR_UNUSED)
+{
+	struct super *s = t->data;
+	struct sandbox *sb;
+
+	/* Only while nothing is starting: a group that is being made looks
+	 * like one that was left. */
+	LIST_FOREACH(sb, &s->sandboxes, link)
+	{
+		if (sb->state == SB_CREATING)
+			break;
+	}
+	if (sb == NULL && cgroup_host_sweep(s->cgroups) == 0)
+		return;
+	ev_timer_set(t, 0.2, 0.);
+	ev_timer_start(loop, t);
+}
+
+static void
+open_isolation(struct super *s)
+{
+	const char *extra[] = { s->conf.state_dir, s->conf.run_dir,
+		s->conf_path, NULL };
+	char name[17];
+	struct err e;
+
+	host_probe(&s->host);
+	instance_name(s, name);
+	s->cgroups = cgroup_host_open(name, &s->cgroups_why);
+	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
+	s->sweep_timer.data = s;
+	if (s->cgroups == NULL) {
+		s->host.have[MECH_CGROUP] = false;
+		(void)!str_format(s->host.why_not[MECH_CGROUP],
+		    sizeof(s->host.why_not[0]), "%.90s",
+		    s->cgroups_why.text);
+		log_warn("super", "no control groups",
+		    LOG_STR("detail", s->cgroups_why.text));
+	} else if (cgroup_host_sweep(s->cgroups) > 0) {
+		log_info("super", "ending what an earlier life has left");
+		ev_timer_set(&s->sweep_timer, 0.05, 0.);
+		ev_timer_start(s->loop, &s->sweep_timer);
+	}
+	if (s->root && hide_open(extra, &s->hide, &e) == -1)
+		die("hide the host's private files", &e);
+}
+
+void
+super_open_or_die(struct super *s, int ready_fd)
+{
+	struct err e;
+
+	s->started_ms = now_monotonic_ms();
+	s->root = geteuid() == 0;
+	s->state_fd = s->sandboxes_fd = s->lock_fd = -1;
+	s->init_fd = s->session_fd = -1;
+	s->ready_fd = ready_fd;
+	LIST_INIT(&s->sandboxes);
+	LIST_INIT(&s->sessions);
+	s->loop = ev_default_loop(EVFLAG_AUTO);
+	if (s->loop == NULL)
+		fatal("super", "no event loop: %s", strerror(errno));
+	watch_signals(s);
+	if (instance_open(s, &e) == -1)
+		die("open the state directory", &e);
+	if (spawn_load_program(s, "sandboxd-init", &s->init_fd, &e) == -1 ||
+	    spawn_load_program(s, "sandboxd-session", &s->session_fd, &e) == -1)
+		die("load programs", &e);
+	open_isolation(s);
+	if (control_open(s, &e) == -1)
+		die("open the control socket", &e);
+	s->store = storec_new(s);
+	s->relay = relay_new(s);
+	if (storec_start(s->store, &e) == -1)
+		die("start the store", &e);
+	if (relay_start(s->relay, &e) == -1)
+		die("start the relay", &e);
+}
+
+/* Records are loaded: from here on requests are served. */
+void
+super_ready(struct super *s)
+{
+	if (s->ready)
+		return;
+	s->ready = true;
+	control_accept(s);
+	log_info("super", "ready", LOG_STR("version", PACKAGE_VERSION),
+	    LOG_INT("pid", getpid()), LOG_STR("state_dir", s->conf.state_dir),
+	    LOG_STR("run_dir", s->conf.run_dir));
+	if (s->ready_fd != -1) {
+		if (write(s->ready_fd, "\n", 1) != 1)
+			log_warn("super", "nobody waits on --ready-fd");
+		fd_close(&s->ready_fd);
+	}
+}
+
+/* --- stopping ---------------------------------------------------------------------- */
+
+static void
+on_stop_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
+    int revents ATTR_UNUSED)
+{
+	struct super *s = t->data;
+
+	log_error("super", "stop took too long: ending the hard way");
+	s->exit_code = EXIT_SYS;
+	ev_break(s->loop, EVBREAK_ALL);
+}
+
+void
+super_stop(struct super *s, int exit_code)
+{
+	if (s->stopping)
+		return;
+	log_info("super", "stopping");
+	s->stopping = true;
+	s->exit_code = exit_code;
+	ev_timer_init(&s->stop_timer, on_stop_timer,
+	    (double)s->conf.stop_grace_ms / 1000.0 + STOP_SLACK_S, 0.);
+	s->stop_timer.data = s;
+	ev_timer_start(s->loop, &s->stop_timer);
+	super_stop_step(s);
+}
+
+void
+super_stop_step(struct super *s)
+{
+	if (!s->stopping)
+		return;
+	/* In reverse order of need; each step is taken when the one before has
+	 * ended, and each ending calls here again. */
+	if (!sandboxes_stop_all(s))
+		return;
+	if (relay_proc(s->relay)->state != PS_DOWN) {
+		if (relay_proc(s->relay)->state != PS_STOPPING)
+			relay_stop(s->relay);
+		return;
+	}
+	if (storec_proc(s->store)->state != PS_DOWN) {
+		/* What is still to be written is written first, by a store
+		 * that can. */
+		if (storec_proc(s->store)->state != PS_STOPPING &&
+		    (storec_idle(s->store) || !proc_up(storec_proc(s->store))))
+			storec_stop(s->store);
+		return;
+	}
+	ev_break(s->loop, EVBREAK_ALL);
+}
+
+int
+super_run(struct super *s)
+{
+	ev_run(s->loop, 0);
+	log_info("super", "stopped", LOG_INT("exit_code", s->exit_code));
+	control_close(s);
+	sessions_free(s);
+	sandboxes_free(s);
+	relay_free(s->relay);
+	storec_free(s->store);
+	if (s->cgroups != NULL)
+		(void)cgroup_host_sweep(s->cgroups); /* what is left is told */
+	cgroup_host_free(s->cgroups);
+	hide_close(s->hide);
+	host_free(&s->host);
+	fd_close(&s->init_fd);
+	fd_close(&s->session_fd);
+	instance_close(s);
+	return s->exit_code;
+}

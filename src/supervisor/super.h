@@ -1,0 +1,79 @@
+/*
+ * The supervisor's one object: everything that lives as long as it does. Each
+ * module keeps its part here and is handed the whole.
+ */
+#ifndef SUPERVISOR_SUPER_H
+#define SUPERVISOR_SUPER_H
+
+#include "lib/defs.h"
+#include "lib/err.h"
+#include "sandbox/launch.h"
+#include "supervisor/conf.h"
+#include "supervisor/proc.h"
+#include <ev.h>
+#include <sys/queue.h>
+
+struct sandbox;
+struct session;
+struct client;
+struct cgroup_host;
+struct hide;
+struct storec;
+struct relay;
+
+struct super {
+	struct conf conf;
+	char *conf_path; /* owned; read again on HUP */
+	bool conf_optional;
+	struct ev_loop *loop;
+	bool root;
+	int64_t started_ms; /* monotonic */
+
+	/* instance.c */
+	int state_fd;	  /* STATE */
+	int sandboxes_fd; /* STATE/sandboxes */
+	int lock_fd;
+	int init_fd, session_fd; /* programs as sealed memory files */
+
+	/* What isolation can be had. */
+	struct host host;
+	struct cgroup_host *cgroups; /* NULL: none, cgroups_why tells */
+	struct err cgroups_why;
+	struct hide *hide; /* NULL when not root */
+
+	struct storec *store;
+	struct relay *relay;
+	struct control *control;
+
+	LIST_HEAD(, sandbox) sandboxes;
+	size_t nsandboxes;
+	LIST_HEAD(, session) sessions;
+	size_t nsessions; /* those that have not ended */
+
+	bool ready;    /* records are loaded; requests are served */
+	bool stopping; /* an orderly stop is under way */
+	int exit_code;
+	ev_signal sig_term, sig_int, sig_hup;
+	ev_timer stop_timer;
+	ev_timer sweep_timer; /* groups an earlier life has left */
+	int ready_fd;	      /* gets a newline when ready; -1 after */
+};
+
+/* Open everything short of the loop; exits with a message on failure. */
+void super_open_or_die(struct super *s, int ready_fd);
+/* Run until told to stop; the exit code. */
+int super_run(struct super *s);
+/* Records are loaded: begin to serve, tell --ready-fd. */
+void super_ready(struct super *s);
+/* Begin the orderly stop: sessions, sandboxes, relay, store, in this order. */
+void super_stop(struct super *s, int exit_code);
+/* Something has ended: goes on with the orderly stop if one is under way. */
+void super_stop_step(struct super *s);
+
+/* Host ids of our unprivileged helpers (0: they keep ours). */
+#define SUPER_STORE_ID(s)                                                      \
+	((s)->root ? (uid_t)(s)->conf.ids_base + 1 : (uid_t)0)
+#define SUPER_RELAY_ID(s)                                                      \
+	((s)->root ? (uid_t)(s)->conf.ids_base + 2 : (uid_t)0)
+
+#endif

@@ -1,0 +1,65 @@
+# The folder is the trust boundary: who may include whom, checked line by line.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sandboxd;
+use Test::More;
+
+my %may = (
+	lib => [],
+	sandbox => [qw(lib)],
+	supervisor => [qw(lib sandbox)],
+	store => [qw(lib)],
+	init => [qw(lib sandbox)],
+	session => [qw(lib)],
+	relay => [qw(lib)],
+	ctl => [qw(lib sandbox)],
+);
+# The only user of each outside library, by folder.
+my %only = (
+	'lmdb.h' => qr{^store/},
+	'seccomp.h' => qr{^sandbox/},
+	'yajl/' => qr{^lib/json\.c$},
+	'curl/' => qr{^courier/},
+);
+my $src = root_dir() . '/src';
+my @files = split /\n/,
+    run_cmd(['find', $src, '-name', '*.[ch]', '-type', 'f'])->{out};
+
+ok(@files > 20, 'there are sources to look at');
+my (@wrong, @outside, @unknown, @reports);
+for my $file (sort @files) {
+	(my $name = $file) =~ s{^\Q$src\E/}{};
+	my ($folder) = $name =~ m{^([^/]+)/};
+	push @unknown, $name if !$may{$folder};
+	for my $line (split /\n/, slurp($file)) {
+		if ($line =~ /^\s*#\s*include\s+"([^"]+)"/) {
+			my $what = $1;
+			next if $what eq 'config.h' || $what !~ m{/};
+			my ($to) = $what =~ m{^([^/]+)/};
+			next if -e "$src/$folder/$what";	# agents/mock.h
+			push @wrong, "$name: $what" unless $to eq $folder ||
+			    grep { $_ eq $to } @{$may{$folder}};
+			# The code between fork and exec reports, it does
+			# not log.
+			push @reports, "$name: $what" if $folder eq 'sandbox' &&
+			    $what =~ m{^lib/(?:log|chan|proto|ops)\.h};
+		} elsif ($line =~ /^\s*#\s*include\s+<([^>]+)>/) {
+			for my $lib (keys %only) {
+				push @outside, "$name: $1" if
+				    index($1, $lib) == 0 && $name !~ $only{$lib};
+			}
+		}
+	}
+}
+is(join("\n", @unknown), '', 'every folder of sources has a row');
+is(join("\n", @wrong), '', 'no folder includes one that its row does not name');
+is(join("\n", @outside), '', 'each library has one user');
+is(join("\n", @reports), '', 'the sandbox folder reports and never logs');
+
+# Every source opens by saying what it is for.
+my @mute = grep { slurp($_) !~ m{\A/\*} } @files;
+is(join("\n", @mute), '', 'every file opens with its job');
+
+done_testing;

@@ -1,0 +1,102 @@
+# The manual pages against the tables that the programs are made from, and
+# against what the running daemon says of itself.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sandboxd;
+use Test::More;
+
+my $root = root_dir();
+my %page;
+
+# A page's text without markup, so that a word is found however it is set.
+for my $name (qw(sandboxd.8 sandboxctl.1 sandboxd-protocol.7)) {
+	my $text = slurp("$root/doc/$name");
+	ok(defined $text, "$name is there") or next;
+	$text =~ s/\\-/-/g;
+	$text =~ s/\\&//g;
+	$text =~ s/\\[f(][BIRP]?[A-Z]?//g;
+	$page{$name} = $text;
+}
+my $protocol = $page{'sandboxd-protocol.7'} // '';
+
+# Members of one list of ours: MACRO(symbol, "name", …).
+sub listed {
+	my ($file, $macro, $which) = @_;
+	my $text = slurp("$root/src/lib/$file");
+	$text =~ s{/\*.*?\*/}{}gs;
+	my @found;
+	while ($text =~ /^$macro\(([^\n]*)\)$/mg) {
+		my @strings = $1 =~ /"((?:[^"\\]|\\.)*)"/g;
+		push @found, [$1 =~ /^(\w+)/, @strings];
+	}
+	return @found;
+}
+
+sub missing {
+	my ($text, @words) = @_;
+	return join(' ', grep { $text !~ /(?<![\w.])\Q$_\E(?![\w])/ } @words);
+}
+
+my @ops = map { $_->[1] } listed('ops.def', 'OP');
+ok(@ops > 15, 'operations are read from ops.def');
+is(missing($protocol, @ops), '', 'every operation is in sandboxd-protocol(7)');
+
+my %args;
+for (listed('ops.def', 'ARG')) {
+	push @{$args{$_->[0]}}, $_->[1];
+}
+my @names = map { @$_ } values %args;
+my %unique = map { $_ => 1 } @names;
+is(missing($protocol, sort keys %unique), '',
+    'every field of an operation is in sandboxd-protocol(7)');
+
+is(missing($protocol, map { $_->[1] } listed('errors.def', 'ERRCODE')), '',
+    'every error code is in sandboxd-protocol(7)');
+is(missing($protocol, map { $_->[1] } listed('proto.def', 'MSG')), '',
+    'every message between processes is in sandboxd-protocol(7)');
+
+# The other way round: nothing is documented that is not there.
+my %known = map { $_ => 1 } @ops;
+my @invented = grep { !$known{$_} }
+    $protocol =~ /(?<![\w.])((?:sandbox|session)\.[a-z]+(?:\.[a-z]+)?)(?![\w.(])/g;
+my %event = map { $_ => 1 } qw(session.started session.ended);
+is(join(' ', grep { !$event{$_} } @invented), '',
+    'sandboxd-protocol(7) names no operation that does not exist');
+
+# Options, from each program's own usage.
+for (['sandboxd', 'sandboxd.8'], ['sandboxctl', 'sandboxctl.1']) {
+	my ($program, $name) = @$_;
+	my $usage = run_cmd([program($program), '--help']);
+	my $text = "$usage->{out}$usage->{err}";
+	my %options = map { $_ => 1 } $text =~ /(--[a-z][a-z-]+)/g;
+	ok(%options, "$program --help names options");
+	(my $plain = $page{$name} // '') =~ s/\bFl (?=-|Fl )/Fl /g;
+	my @lost = grep {
+		my $o = substr($_, 2);
+		$plain !~ /(?:--|Fl -|Fl Fl )\Q$o\E\b/
+	} sort keys %options;
+	is("@lost", '', "every option of $program is in $name");
+}
+
+# What the daemon answers to help is the same list again.
+SKIP: {
+	skip 'needs root', 2 if $> != 0;
+	my $d = Sandboxd->start;
+	my $help = to_json($d->ok('help'));
+	is(missing($help, @ops), '', 'help lists every operation');
+	is(missing($help, sort keys %unique), '', 'help lists every field');
+}
+
+# Pages have the sections that readers look for.
+for my $name (qw(sandboxd.8 sandboxctl.1)) {
+	for my $section ('NAME', 'SYNOPSIS', 'DESCRIPTION', 'FILES',
+	    'EXIT STATUS', 'EXAMPLES') {
+		like($page{$name} // '', qr/^\.Sh "?\Q$section\E/m,
+		    "$name has $section");
+	}
+}
+like($page{'sandboxd.8'} // '', qr/^\.Sh SIGNALS/m, 'sandboxd.8 has SIGNALS');
+
+done_testing;

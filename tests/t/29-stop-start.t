@@ -1,0 +1,62 @@
+# Stop keeps files, ends processes, and is in time; start goes on.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sandboxd;
+use Test::More;
+use Time::HiRes qw(time);
+
+need_root();
+my $d = Sandboxd->start;
+$d->ok('sandbox.create', { id => 's', env => { KEEP => 'env' } });
+$d->sh('s', 'mkdir -p /srv/data; echo kept >/srv/data/f; echo tmp >/tmp/t; '
+    . 'rm /etc/hostname; ln -s data /srv/link; chmod 600 /srv/data/f');
+my ($init) = $d->children(qr/init/);
+$d->sh('s', 'setsid sleep 300 >/dev/null 2>&1 & setsid sh -c "trap : TERM; '
+    . 'while :; do sleep 1; done" >/dev/null 2>&1 &');
+
+my $began = time;
+$d->ok('sandbox.stop', { id => 's', grace_ms => 500 });
+my $took = time - $began;
+ok($took >= 0.45 && $took < 5 * Sandboxd::slow_factor(),
+    "one that ignores TERM is given its grace and no more ($took s)");
+ok(!-e "/proc/$init" || slurp("/proc/$init/stat") =~ /\) Z/, 'its init is gone');
+is(join(' ', $d->children(qr/sleep|init:/)), '', 'and all its processes');
+is($d->ok('sandbox.get', { id => 's' })->{state}, 'stopped', 'state');
+
+$d->ok('sandbox.start', { id => 's' });
+is($d->sh('s', 'cat /srv/link/f; stat -c %a /srv/data/f; echo $KEEP; '
+    . 'test -e /etc/hostname || echo removed')->{stdout},
+    "kept\n600\nenv\nremoved\n", 'files, modes, links, removals and env are as left');
+is($d->sh('s', 'ls /proc | grep -c "^[0-9]"')->{exit_code}, 0, 'it runs');
+
+# A gentle one ends at once.
+$began = time;
+$d->ok('sandbox.stop', { id => 's', grace_ms => 20000 });
+ok(time - $began < 5 * Sandboxd::slow_factor(), 'nothing to wait for');
+
+# The files survive the daemon too.
+$d->restart;
+is($d->ok('sandbox.get', { id => 's' })->{state}, 'stopped',
+    'a stopped one stays stopped over a restart');
+$d->ok('sandbox.start', { id => 's' });
+is($d->sh('s', 'cat /srv/data/f')->{stdout}, "kept\n", 'with its files');
+
+# A running one runs again after a restart.
+$d->restart;
+ok(wait_for(20, sub {
+	$d->ok('sandbox.get', { id => 's' })->{state} eq 'running'
+}), 'a running one runs again after a restart');
+is($d->sh('s', 'cat /srv/data/f; echo $KEEP')->{stdout}, "kept\nenv\n",
+    'with its files and env');
+
+# And after the daemon was killed.
+$d->restart('KILL');
+ok(wait_for(20, sub {
+	$d->ok('sandbox.get', { id => 's' })->{state} eq 'running'
+}), 'and after the daemon was killed');
+is($d->sh('s', 'cat /srv/data/f')->{stdout}, "kept\n", 'with its files');
+is(scalar(my @i = $d->children(qr/init/)), 1, 'once, not twice');
+
+done_testing;
