@@ -7,6 +7,7 @@
  * contents go as they are, since a patch must be exact, and names are quoted
  * the way git quotes them.
  */
+#include "ctl/apply.h"
 #include "ctl/beneath.h"
 #include "ctl/commands.h"
 #include "ctl/review.h"
@@ -26,8 +27,10 @@ struct diff {
 	struct ctl *ctl;
 	struct review *rv;
 	bool stat;
+	bool with_git;	 /* also what lies in .git, which no patch may name */
 	struct jw *json; /* NULL without --json */
 	int64_t files, added, removed;
+	int64_t binary, in_git, git_config; /* not in the patch */
 	char **gone; /* owned: below replaced directories, not seen again */
 	size_t ngone;
 };
@@ -38,6 +41,7 @@ struct side {
 	size_t len;
 	unsigned mode; /* as git writes it; 0: does not exist */
 	bool is_large; /* content was not read */
+	bool is_equal; /* of the new side: content as in the old */
 };
 
 /* --- names --------------------------------------------------------------- */
@@ -75,7 +79,7 @@ put_name(struct buf *b, const char *prefix, const char *path)
 
 static void
 put_side_name(struct buf *b, const char *mark, const char *prefix,
-    const char *path, const struct side *s)
+    const char *path, const struct side *s, const char *end)
 {
 	(void)buf_adds(b, mark);
 	if (s->mode == 0)
@@ -83,9 +87,9 @@ put_side_name(struct buf *b, const char *mark, const char *prefix,
 	else
 		put_name(b, prefix, path);
 	/* A blank in a name would end it for patch(1). */
-	if (s->mode != 0 && strchr(path, ' ') != NULL)
+	if (s->mode != 0 && *end == '\n' && strchr(path, ' ') != NULL)
 		(void)buf_addc(b, '\t');
-	(void)buf_addc(b, '\n');
+	(void)buf_adds(b, end);
 }
 
 /* --- output -------------------------------------------------------------- */
@@ -138,16 +142,16 @@ print_patch(const struct ctl *ctl, const struct buf *b)
 	}
 }
 
+/* ST is NULL for what has no lines. */
 static void
-print_stat(const char *path, const struct udiff_stat *st, bool shown,
-    const char *what)
+print_stat(const char *path, const struct udiff_stat *st, const char *what)
 {
 	ctl_put(path);
-	if (shown)
-		(void)printf(" | +%zu -%zu (%s)\n", st->added, st->removed,
+	if (st != NULL)
+		(void)printf(" | +%zu -%zu %s\n", st->added, st->removed,
 		    what);
 	else
-		(void)printf(" | %s\n", what);
+		(void)printf(" | binary, %s\n", what);
 }
 
 static void
@@ -160,7 +164,7 @@ json_change(struct diff *d, const char *path, const char *type,
 	jw_kstr(d->json, "path", path);
 	jw_kstr(d->json, "change", what);
 	jw_kstr(d->json, "type", type);
-	if (mode != 0) {
+	if ((mode & 07777) != 0) {
 		(void)snprintf(octal, sizeof(octal), "%04o", mode & 07777);
 		jw_kstr(d->json, "mode", octal);
 	}
@@ -191,59 +195,94 @@ is_opaque(const struct side *s)
 	return s->is_large || udiff_is_binary(s->data, s->len);
 }
 
-/* What git would say of the two sides. Same type, or one of them missing. */
-static int
-emit(struct diff *d, const char *path, const char *type,
-    const struct side *old, const struct side *new, struct err *e)
+/* Is PATH in a repository's own directory? git takes no patch for that. */
+static bool
+is_in_git(const char *path)
+{
+	return strcmp(path, ".git") == 0 || str_starts(path, ".git/") ||
+	    strstr(path, "/.git/") != NULL;
+}
+
+static void
+put_patch(struct diff *d, const char *path, const struct side *old,
+    const struct side *new, const struct buf *hunks, bool opaque)
+{
+	struct buf b;
+
+	buf_init(&b, PATCH_MAX + 64 * PATH_MAX);
+	(void)buf_adds(&b, "diff --git ");
+	put_name(&b, "a/", path);
+	(void)buf_addc(&b, ' ');
+	put_name(&b, "b/", path);
+	(void)buf_addc(&b, '\n');
+	put_modes(&b, old, new);
+	if (opaque && !new->is_equal) {
+		(void)buf_adds(&b, "Binary files ");
+		put_side_name(&b, "", "a/", path, old, " and ");
+		put_side_name(&b, "", "b/", path, new, " differ\n");
+		d->binary++;
+	} else if (hunks->len > 0) {
+		put_side_name(&b, "--- ", "a/", path, old, "\n");
+		put_side_name(&b, "+++ ", "b/", path, new, "\n");
+		(void)buf_add(&b, hunks->data, hunks->len);
+	}
+	print_patch(d->ctl, &b);
+	buf_free(&b);
+}
+
+static void
+show_change(struct diff *d, const char *path, const char *type,
+    const struct side *old, const struct side *new, const struct buf *hunks,
+    const struct udiff_stat *st)
 {
 	const char *what = old->mode == 0 ? "added"
 	    : new->mode == 0		  ? "deleted"
 					  : "modified";
+	bool opaque = st == NULL;
+
+	d->files++;
+	if (d->json != NULL)
+		json_change(d, path, type, what,
+		    new->mode == 0 ? old->mode : new->mode, st);
+	else if (d->stat)
+		print_stat(path, st, what);
+	else if (is_in_git(path) && !d->with_git)
+		d->in_git++;
+	else
+		put_patch(d, path, old, new, hunks, opaque);
+	if (apply_is_git_config(path, false))
+		d->git_config++;
+}
+
+/* What git would say of the two sides. Same type, or one of them missing. */
+static int
+emit(struct diff *d, const char *path, const char *type,
+    const struct side *old, struct side *new, struct err *e)
+{
 	bool opaque = is_opaque(old) || is_opaque(new);
 	struct udiff_stat st = { 0 };
-	struct buf hunks, b;
+	struct buf hunks;
+	int r = 0;
 
-	buf_init(&hunks, PATCH_MAX);
-	if (!opaque &&
-	    udiff(&hunks, old->data, old->len, new->data, new->len, &st) ==
-		-1) {
-		buf_free(&hunks);
-		return err_set(e, ERR_SYSTEM, "%s: no memory to compare",
-		    path);
-	}
-	if (!opaque && hunks.len == 0 && old->mode == new->mode) {
-		buf_free(&hunks);
+	if (!old->is_large && !new->is_large && old->len == new->len &&
+	    (new->len == 0 || memcmp(old->data, new->data, new->len) == 0))
+		new->is_equal = true;
+	if (new->is_equal && old->mode == new->mode)
 		return 0;
-	}
-	d->files++;
-	d->added += (int64_t)st.added;
-	d->removed += (int64_t)st.removed;
-	if (d->json != NULL) {
-		json_change(d, path, type, what,
-		    new->mode == 0 ? old->mode : new->mode,
-		    opaque ? NULL : &st);
-	} else if (d->stat) {
-		print_stat(path, &st, !opaque, opaque ? "binary" : what);
+	buf_init(&hunks, PATCH_MAX);
+	if (!opaque)
+		r = udiff(&hunks, old->data, old->len, new->data, new->len,
+		    &st);
+	if (r == -1) {
+		(void)err_set(e, ERR_SYSTEM, "%s: no memory to compare", path);
 	} else {
-		buf_init(&b, PATCH_MAX + 4 * PATH_MAX * 4);
-		(void)buf_adds(&b, "diff --git ");
-		put_name(&b, "a/", path);
-		(void)buf_addc(&b, ' ');
-		put_name(&b, "b/", path);
-		(void)buf_addc(&b, '\n');
-		put_modes(&b, old, new);
-		if (opaque) {
-			(void)buf_adds(&b, "Binary files differ\n");
-		} else if (hunks.len > 0) {
-			put_side_name(&b, "--- ", "a/", path, old);
-			put_side_name(&b, "+++ ", "b/", path, new);
-			(void)buf_add(&b, hunks.data, hunks.len);
-		}
-		print_patch(d->ctl, &b);
-		buf_free(&b);
+		d->added += (int64_t)st.added;
+		d->removed += (int64_t)st.removed;
+		show_change(d, path, type, old, new, &hunks,
+		    opaque ? NULL : &st);
 	}
 	buf_free(&hunks);
-	return 0;
+	return r;
 }
 
 static void
@@ -436,9 +475,11 @@ on_content(struct diff *d, const struct change *c, const struct stat *st,
 		r = emit(d, c->path, type, &old, &none, e);
 		side_free(&old);
 	}
-	if (r == 0 && new.is_large && old.mode == new.mode)
+	if (r == 0 && new.is_large && S_ISREG(st->st_mode)) {
 		r = is_large_same(d, c, e);
-	if (r == 0)
+		new.is_equal = r == 1;
+	}
+	if (r != -1)
 		r = emit(d, c->path, type, &old, &new, e);
 	side_free(&old);
 	side_free(&new);
@@ -463,9 +504,10 @@ on_dir(struct diff *d, const struct change *c, enum change_kind kind,
 	if (d->json != NULL)
 		json_change(d, c->path, "dir", change_kind_name(kind),
 		    c->mode, NULL);
-	else if (d->stat)
-		print_stat(c->path, NULL, false,
-		    kind == KIND_ADDED ? "new directory" : "mode");
+	else if (d->stat) {
+		ctl_put(c->path);
+		(void)printf("/ | directory, %s\n", change_kind_name(kind));
+	}
 	return 0;
 }
 
@@ -555,10 +597,23 @@ diff_text(struct diff *d, struct err *e)
 	if (d->files == 0)
 		ctl_note(d->ctl, "%s has changed nothing in %s", d->rv->id,
 		    d->rv->source);
-	else if (d->stat)
+	if (d->stat && d->files > 0)
 		(void)printf("%lld file%s changed, +%lld -%lld\n",
 		    (long long)d->files, d->files == 1 ? "" : "s",
 		    (long long)d->added, (long long)d->removed);
+	if (d->in_git > 0)
+		ctl_note(d->ctl, "not in the patch: %lld file%s in .git (--git)",
+		    (long long)d->in_git, d->in_git == 1 ? "" : "s");
+	if (d->git_config > 0)
+		ctl_note(d->ctl,
+		    "git's hooks or configuration changed: %lld file%s, which "
+		    "apply leaves out",
+		    (long long)d->git_config, d->git_config == 1 ? "" : "s");
+	if (d->binary > 0 && !d->ctl->tty)
+		ctl_note(d->ctl,
+		    "%lld binary file%s: their content is not in the patch; "
+		    "apply takes it over",
+		    (long long)d->binary, d->binary == 1 ? "" : "s");
 	return 0;
 }
 
@@ -567,7 +622,7 @@ run_diff(struct ctl *ctl, const struct args *a)
 {
 	struct review rv;
 	struct diff d = { .ctl = ctl, .rv = &rv,
-		.stat = args_has(a, "stat") };
+		.stat = args_has(a, "stat"), .with_git = args_has(a, "git") };
 	struct err e;
 	int r;
 
@@ -587,6 +642,7 @@ run_diff(struct ctl *ctl, const struct args *a)
 
 static const struct opt_def diff_opts[] = {
 	{ "stat", 's', NULL, "Only which files, and how many lines." },
+	{ "git", '\0', NULL, "Also what changed in .git." },
 	{ "target", 't', "PATH", "Of this copy-on-write mount." },
 };
 

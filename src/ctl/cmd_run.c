@@ -32,7 +32,9 @@ struct run {
 	bool write, keep;
 	bool has_sandbox;
 	enum outcome outcome;
+	bool has_turn;
 	int64_t changes; /* -1: not known */
+	int64_t files;	 /* of these */
 };
 
 /* --- what was asked for -------------------------------------------------- */
@@ -278,6 +280,7 @@ converse(struct run *r, struct err *e)
 	render_fresh_line(&t.render);
 	(void)fflush(stdout);
 	r->outcome = t.outcome;
+	r->has_turn = ret == 0;
 	turn_free(&t);
 	return ret;
 }
@@ -294,7 +297,7 @@ count_changes(struct run *r)
 	if (r->dir[0] == '\0' || r->write)
 		return;
 	if (review_open(&rv, r->ctl, r->id, WORKSPACE, &e) == -1 ||
-	    review_count(&rv, &r->changes, &e) == -1) {
+	    review_count(&rv, &r->changes, &r->files, &e) == -1) {
 		r->changes = -1;
 		ctl_note(r->ctl, "what changed is not known: %s", e.text);
 	}
@@ -325,12 +328,15 @@ print_end(const struct run *r)
 {
 	bool stays = r->keep || r->changes != 0;
 
-	if (r->outcome != OUT_COMPLETED)
+	if (r->has_turn && r->outcome != OUT_COMPLETED)
 		(void)printf("turn %s\n", outcome_name(r->outcome));
-	if (r->changes > 0)
-		(void)printf("%lld file%s changed in the sandbox's copy of ",
-		    (long long)r->changes, r->changes == 1 ? "" : "s");
 	if (r->changes > 0) {
+		if (r->files > 0)
+			(void)printf("%lld file%s changed",
+			    (long long)r->files, r->files == 1 ? "" : "s");
+		else
+			(void)fputs("directories changed", stdout);
+		(void)fputs(" in the sandbox's copy of ", stdout);
 		ctl_put(r->dir);
 		(void)putchar('\n');
 		(void)printf("  sandboxctl diff %s    see the changes\n",

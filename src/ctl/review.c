@@ -276,14 +276,15 @@ review_same_data(struct review *rv, int old_fd, struct err *e)
 }
 
 int
-review_count(struct review *rv, int64_t *n_out, struct err *e)
+review_count(struct review *rv, int64_t *n_out, int64_t *files_out,
+    struct err *e)
 {
 	struct change c;
 	struct stat st;
 	enum change_kind kind;
 	int r;
 
-	*n_out = 0;
+	*n_out = *files_out = 0;
 	while ((r = review_next(rv, &c, e)) == 1) {
 		if (review_kind(rv, &c, &kind, &st, e) == -1)
 			return -1;
@@ -298,7 +299,11 @@ review_count(struct review *rv, int64_t *n_out, struct err *e)
 			if (same == 1 && (st.st_mode & 0777) == c.mode)
 				kind = KIND_SAME;
 		}
-		*n_out += kind != KIND_SAME && kind != KIND_ERROR;
+		if (kind == KIND_SAME || kind == KIND_ERROR)
+			continue;
+		++*n_out;
+		*files_out += c.type != CHANGE_DIR &&
+		    c.type != CHANGE_REPLACE_DIR;
 	}
 	return r;
 }

@@ -50,7 +50,9 @@ int review_kind(struct review *rv, const struct change *c,
 int review_open_old(const struct review *rv, const struct change *c);
 /* Does the file's data equal that of OLD_FD? Reads all of it. 1, 0, -1. */
 int review_same_data(struct review *rv, int old_fd, struct err *e);
-/* How many entries change anything. */
-int review_count(struct review *rv, int64_t *n_out, struct err *e);
+/* How many entries change anything, and how many of these are no
+ * directories. */
+int review_count(struct review *rv, int64_t *n_out, int64_t *files_out,
+    struct err *e);
 
 #endif

@@ -268,7 +268,7 @@ put_hunks(struct buf *out, const struct script *sc, const struct text *a,
 			return;
 		from = i > CONTEXT ? i - CONTEXT : 0;
 		/* Changes less than two contexts apart share a hunk. */
-		for (last = i; i < sc->n && i - last <= 2 * CONTEXT; i++)
+		for (last = i; i < sc->n && i - last <= 2 * CONTEXT + 1; i++)
 			if (sc->steps[i].what != ' ')
 				last = i;
 		end = MIN(last + 1 + CONTEXT, sc->n);

@@ -187,7 +187,7 @@ table_refresh(int proc_fd, struct table *t, pid_t sid, bool deep)
 		e = &t->e[i];
 		e->hit = e->sid == sid || e->pgrp == sid || e->pid == sid;
 	}
-	if (deep)
+	if (deep && t->n > 0)
 		table_mark_children(t);
 	return 0;
 }

@@ -38,6 +38,7 @@ buf_clear(struct buf *b)
 		b->data[0] = '\0';
 }
 
+/* All growth happens here, and so do all checks of size. */
 char *
 buf_reserve(struct buf *b, size_t n)
 {
@@ -111,6 +112,7 @@ buf_addf(struct buf *b, const char *fmt, ...)
 	char *to;
 	int n;
 
+	/* Measured first: the text may be longer than all room there is. */
 	va_start(ap, fmt);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);

@@ -75,6 +75,7 @@ err_sys(struct err *e, const char *fmt, ...)
 	n = vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	text_cut(what, sizeof(what), n);
+	/* Clients treat a full disk as a state of the host, not as a fault. */
 	if (saved == ENOSPC || saved == EDQUOT)
 		e->code = ERR_DISK_FULL;
 	else
@@ -101,6 +102,7 @@ err_prefix(struct err *e, const char *fmt, ...)
 	n = vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	text_cut(what, sizeof(what), n);
+	/* The old text moves: snprintf may not read what it writes. */
 	memcpy(old, e->text, sizeof(old));
 	n = snprintf(e->text, sizeof(e->text), "%s: %s", what, old);
 	text_cut(e->text, sizeof(e->text), n);

@@ -171,6 +171,8 @@ fd_recv(int fd, void *p, size_t n, int *fds, size_t *nfds_out)
 	ssize_t got;
 
 	*nfds_out = 0;
+	/* Close-on-exec from the call on: a window before a later fcntl would
+	 * be one in which a child could inherit them. */
 	do {
 		got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
 	} while (got == -1 && errno == EINTR);
@@ -223,6 +225,7 @@ fd_sealed(const char *name, const void *p, size_t n, int *fd_out, struct err *e)
 			return err_sys(e, "write memfd %s", name);
 		done += (size_t)put;
 	}
+	/* With SEAL_SEAL nobody can add a seal that would surprise a reader. */
 	if (fcntl(fd, F_ADD_SEALS,
 		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == -1)
 		return err_sys(e, "seal memfd %s", name);

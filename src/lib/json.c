@@ -28,6 +28,7 @@ json_path(const struct json *obj, const char *path)
 	const struct json *m;
 	size_t n;
 
+	/* All parts but the last are compared in place; no copy, no limit. */
 	for (;;) {
 		n = strcspn(path, ".");
 		if (path[n] == '\0')
@@ -43,6 +44,8 @@ json_path(const struct json *obj, const char *path)
 	}
 }
 
+/* A string that C may have as one: what stands behind a NUL would be seen by
+ * some readers and not by others. */
 static bool
 is_text(const struct json *v)
 {
@@ -104,6 +107,7 @@ json_strv(const struct json *v)
 		if (!is_text(m))
 			return NULL;
 	}
+	/* A peer chose the number, but has paid for each in its text. */
 	strv = xcalloc(v->len + 1, sizeof(*strv));
 	for (m = v->child; m != NULL; m = m->next)
 		strv[n++] = xstrndup(m->str, m->len);

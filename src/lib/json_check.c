@@ -17,6 +17,7 @@
 /* The most of a foreign name that is shown. */
 #define NAME_SHOWN 44
 
+/* Handlers get these as C strings. */
 static bool
 is_text(const struct json *v)
 {
@@ -152,6 +153,8 @@ refuse_unknown(
 	    e, ERR_BAD_REQUEST, "field %s: unknown; known: %s", shown, known);
 }
 
+/* Fields by linear search: no table is long, and most messages name their few
+ * fields in the table's order anyway. */
 int
 json_check(const struct json *obj, const struct json_field *fields, size_t n,
     struct err *e)

@@ -100,6 +100,8 @@ chunks_free(struct chunk *c)
 	}
 }
 
+/* A copy with a NUL behind it, which callers count on even where the text has
+ * NULs of its own. */
 static const char *
 arena_string(struct parser *p, const char *s, size_t n)
 {
@@ -122,6 +124,8 @@ arena_string(struct parser *p, const char *s, size_t n)
 	return to;
 }
 
+/* A value, linked where the text stands: under the container that is open, by
+ * the key that waits. */
 static struct json *
 node_add(struct parser *p, enum json_type type)
 {
@@ -218,6 +222,8 @@ keys_check_hashed(struct parser *p, const struct json *obj)
 	return 0;
 }
 
+/* Made when the object is complete: most have so few members that looking at
+ * each pair beats building any table. */
 static int
 keys_check(struct parser *p, const struct json *obj)
 {
@@ -556,8 +562,11 @@ json_parse(const char *text, size_t len, unsigned max_depth,
 void
 json_free(struct json *j)
 {
+	void *first;
+
 	if (j == NULL)
 		return;
-	chunks_free((
-	    struct chunk *)(void *)((char *)j - offsetof(struct chunk, front)));
+	/* The root is the first thing in the first chunk. */
+	first = (char *)j - offsetof(struct chunk, front);
+	chunks_free(first);
 }

@@ -35,6 +35,8 @@ value_begin(struct jw *w)
 	w->more |= here;
 }
 
+/* DEPTH counts containers that are open; the bits at DEPTH are those of the
+ * innermost. At 0 stands the one value that a text is. */
 static void
 container_begin(struct jw *w, char c, bool object)
 {
@@ -150,6 +152,8 @@ escape_add(struct buf *b, unsigned char c)
 	(void)buf_add(b, esc, n);
 }
 
+/* S with its escapes, and U+FFFD for each byte that is part of no character.
+ * Runs of what needs nothing are copied whole. */
 static void
 escaped_add(struct buf *b, const char *s, size_t n)
 {

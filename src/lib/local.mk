@@ -5,6 +5,8 @@ libbase_a_SOURCES = \
 	src/lib/buf.h \
 	src/lib/chan.c \
 	src/lib/chan.h \
+	src/lib/chan_priv.h \
+	src/lib/chan_send.c \
 	src/lib/defs.h \
 	src/lib/err.c \
 	src/lib/err.h \

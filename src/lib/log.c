@@ -213,6 +213,7 @@ line_escape_json(struct line *l, const char *s)
 	line_add(l, "\"", 1);
 }
 
+/* May S stand after its key without quotes? */
 static bool
 is_bare(const char *s)
 {
@@ -365,7 +366,7 @@ void
 log_write(enum log_level level, const char *sub, const char *msg,
     const struct log_field *fields, size_t n)
 {
-	int saved = errno;
+	int saved = errno; /* callers log between a failure and its report */
 	unsigned long long lost = state.lost;
 	const struct log_field count = LOG_INT("lines", lost);
 

@@ -101,6 +101,7 @@ role_name(enum role r)
 	return (unsigned)r < ROLE_N ? names[r] : "unknown";
 }
 
+/* MSG_N when there is none. */
 static enum msg_type
 msg_find(const char *name)
 {
@@ -160,6 +161,8 @@ proto_check(enum role sender, enum proc_state state, enum role receiver,
 	type = msg_find(op);
 	if (type == MSG_N)
 		return err_set(e, ERR_BAD_REQUEST, "no message has this name");
+	/* Who and when before what: a message from the wrong place is a
+	 * breach however well it is made. */
 	m = &proto_table[type];
 	if ((m->senders & BIT(sender)) == 0)
 		return err_set(e, ERR_BAD_REQUEST, "%s: not a message of %s",

@@ -116,6 +116,8 @@ struct unit {
 	int64_t factor;
 };
 
+/* Digits, then exactly one of the suffixes: "1.5G" and "1 M" are refused, not
+ * read as something near. */
 static int
 number_with_unit(
     const char *s, const struct unit *units, size_t n, int64_t *v_out)
@@ -190,6 +192,8 @@ ascii_prefix(const char *s, size_t n)
 	return i;
 }
 
+/* The table of well-formed sequences: only the second byte has bounds that
+ * depend on the first. */
 size_t
 utf8_char_len(const char *s, size_t n)
 {
@@ -252,6 +256,7 @@ utf8_incomplete_tail(const char *s, size_t n)
 	size_t back, len;
 	unsigned char c;
 
+	/* Back over continuation bytes to the one that says how many. */
 	for (back = 1; back <= 3 && back <= n; back++) {
 		c = (unsigned char)s[n - back];
 		if ((c & 0xc0) == 0x80)

@@ -13,12 +13,11 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* Ambient capabilities and "keep across setuid" are never used, and the rule
- * that setuid drops capabilities can no longer be switched off. Root stays
- * special (no NOROOT): its commands get the bounding set at exec. */
+/* Ambient capabilities are never used. The rest stays as it is: root's commands
+ * get the bounding set at exec, and setpriv and the like may keep what they
+ * have across setuid. */
 #define SECUREBITS                                                             \
-	(SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |    \
-	    SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED)
+	(SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 /* The wrappers of libc would synchronize threads; the child has one. */
 int

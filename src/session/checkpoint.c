@@ -20,6 +20,7 @@
 enum detail { DETAIL_COUNTERS, DETAIL_IDS, DETAIL_ALL };
 
 #define TEXT_BYTES 1024 /* of a request's metadata or prompt */
+#define TEXT_DEPTH 32
 #define ID_BYTES 256
 
 static void
@@ -53,11 +54,23 @@ items_write(struct jw *w, const struct session *s)
 	jw_array_end(w);
 }
 
+/* Metadata that is short and flat enough to be read back. */
+static bool
+worth_saving(const char *json)
+{
+	struct json *j = NULL;
+
+	if (json == NULL || strlen(json) > TEXT_BYTES ||
+	    json_parse(json, strlen(json), TEXT_DEPTH, &j, NULL) == -1)
+		return false;
+	json_free(j);
+	return true;
+}
+
 static void
 requests_write(struct jw *w, const struct session *s, enum detail d)
 {
 	const struct request *r;
-	size_t len;
 
 	jw_key(w, "requests");
 	jw_array(w);
@@ -67,9 +80,8 @@ requests_write(struct jw *w, const struct session *s, enum detail d)
 		jw_bool(w, r->of_turn);
 		id_write(w, r->id);
 		id_write(w, r->what);
-		len = r->metadata != NULL ? strlen(r->metadata) : 0;
-		if (d == DETAIL_ALL && len > 0 && len <= TEXT_BYTES)
-			jw_raw(w, r->metadata, len);
+		if (d == DETAIL_ALL && worth_saving(r->metadata))
+			jw_raw(w, r->metadata, strlen(r->metadata));
 		else
 			jw_null(w);
 		jw_array_end(w);

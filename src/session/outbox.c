@@ -304,6 +304,8 @@ outbox_connect(struct outbox *o, int fd)
 {
 	store_away(o);
 	o->ch = chan_new(o->loop, fd, "store", on_frame, o);
+	/* The record holds our checkpoint, and that what an agent asked. */
+	chan_set_depth(o->ch, JSON_DEPTH_AGENT);
 }
 
 int64_t

@@ -7,6 +7,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,7 +39,12 @@ static char *
 executable(const char *path)
 {
 	struct stat st;
-	char *real = realpath(path, NULL);
+	char *real;
+
+	/* One look at each place of PATH; the rest only where it is. */
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == -1)
+		return NULL;
+	real = realpath(path, NULL);
 
 	if (real != NULL && stat(real, &st) == 0 && S_ISREG(st.st_mode) &&
 	    (st.st_mode & 0111) != 0)

@@ -20,7 +20,7 @@ my %may = (
 my %only = (
 	'lmdb.h' => qr{^store/},
 	'seccomp.h' => qr{^sandbox/},
-	'yajl/' => qr{^lib/json\.c$},
+	'yajl/' => qr{^lib/json(?:_\w+)?\.c$},
 	'curl/' => qr{^courier/},
 );
 my $src = root_dir() . '/src';
@@ -46,9 +46,11 @@ for my $file (sort @files) {
 			push @reports, "$name: $what" if $folder eq 'sandbox' &&
 			    $what =~ m{^lib/(?:log|chan|proto|ops)\.h};
 		} elsif ($line =~ /^\s*#\s*include\s+<([^>]+)>/) {
+			my $what = $1;
 			for my $lib (keys %only) {
-				push @outside, "$name: $1" if
-				    index($1, $lib) == 0 && $name !~ $only{$lib};
+				push @outside, "$name: $what" if
+				    index($what, $lib) == 0 &&
+				    $name !~ $only{$lib};
 			}
 		}
 	}

@@ -74,7 +74,6 @@ my @cases = (
 	    'bad_request'],
 	['sandbox.stop', { id => 'none' }, 'sandbox_not_found'],
 	['sandbox.start', { id => 'none' }, 'sandbox_not_found'],
-	['sandbox.start', { id => 'box' }, 'sandbox_state'],
 	['sandbox.destroy', { id => 'none' }, 'sandbox_not_found'],
 	['sandbox.changes', { id => 'box', fds => 1 }, 'bad_request'],
 	['session.create', { id => 's1' }, 'bad_request'],

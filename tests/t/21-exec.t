@@ -86,13 +86,13 @@ my $i = $c->send('sandbox.exec', { id => 'x',
 $i = $c->finish($i);
 ok($i->{ok}, 'a command that reads to the end of input ends');
 $c = $d->client;
-$i = $c->send('sandbox.exec', { id => 'x', command => 'echo early; sleep 30' });
+$i = $c->send('sandbox.exec', { id => 'x', command => 'echo early; sleep 77' });
 my $first = $c->json(10);
 is($first->{item}{data}, "early\n", 'output comes while the command runs');
 $c->close;
 # A client that leaves ends what it had started.
 ok(wait_for(10, sub {
-	$d->sh('x', 'pgrep -x sleep -a | grep -c "sleep 30"')->{stdout} eq "0\n"
+	$d->sh('x', 'pgrep -x sleep -a | grep -c "sleep 77"')->{stdout} eq "0\n"
 }), 'the command of a client that left is ended');
 
 is($d->exec('x', ['hostname'], user => 'root', directory => '/')->{exit_code}, 0,

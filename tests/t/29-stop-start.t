@@ -14,7 +14,9 @@ $d->sh('s', 'mkdir -p /srv/data; echo kept >/srv/data/f; echo tmp >/tmp/t; '
     . 'rm /etc/hostname; ln -s data /srv/link; chmod 600 /srv/data/f');
 my ($init) = $d->children(qr/init/);
 $d->sh('s', 'setsid sleep 300 >/dev/null 2>&1 & setsid sh -c "trap : TERM; '
-    . 'while :; do sleep 1; done" >/dev/null 2>&1 &');
+    . 'touch /tmp/trapped; while :; do sleep 1; done" >/dev/null 2>&1 &');
+ok(wait_for(5, sub { $d->exec('s', ['test', '-e', '/tmp/trapped'])->{exit_code} == 0 }),
+    'something that ignores TERM runs');
 
 my $began = time;
 $d->ok('sandbox.stop', { id => 's', grace_ms => 500 });
@@ -25,7 +27,7 @@ ok(!-e "/proc/$init" || slurp("/proc/$init/stat") =~ /\) Z/, 'its init is gone')
 is(join(' ', $d->children(qr/sleep|init:/)), '', 'and all its processes');
 is($d->ok('sandbox.get', { id => 's' })->{state}, 'stopped', 'state');
 
-$d->ok('sandbox.start', { id => 's' });
+$d->ok('sandbox.start', { id => 's' }) for 1 .. 2;	# twice is no error
 is($d->sh('s', 'cat /srv/link/f; stat -c %a /srv/data/f; echo $KEEP; '
     . 'test -e /etc/hostname || echo removed')->{stdout},
     "kept\n600\nenv\nremoved\n", 'files, modes, links, removals and env are as left');

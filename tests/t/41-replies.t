@@ -19,7 +19,8 @@ sub session {
 	return @e;
 }
 
-sub last_event { return ($d->events($_[0]))[-1] }
+# The answer as the log has it; the turn may have ended after it.
+sub last_event { return (grep { $_->{type} =~ /resolved$/ } $d->events($_[0]))[-1] }
 
 my %status = (once => 'accept', always => 'accept_for_session',
     reject => 'reject');

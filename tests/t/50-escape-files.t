@@ -60,8 +60,7 @@ for (Sandboxd::both_users()) {
 		    "$who: working directory /proc/self/fd/$n");
 	}
 	isnt($d->probe('f', ['chroot', '/tmp/jail'], %$as)->{chroot} // '', 'ok',
-	    'root' ? 'inside' : 'EPERM', "$who: the classic way out of a chroot")
-	    or diag('EPERM would do as well');
+	    "$who: the classic way out of a chroot");
 	isnt($d->probe('f', ['handle', '/'], %$as)->{handle}, 'ok',
 	    "$who: a file handle");
 

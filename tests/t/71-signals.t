@@ -15,8 +15,10 @@ sub busy {
 	$d->ok('sandbox.create', { id => 'b' });
 	$d->ok('session.create', { id => 's', agent => 'mock', sandbox => 'a' });
 	$d->ok('session.prompt', { id => 's', text => 'run sleep 500' });
-	$d->sh('b', 'setsid sh -c "trap : TERM; while :; do sleep 1; done" '
-	    . '>/dev/null 2>&1 &');
+	$d->sh('b', 'setsid sh -c "trap : TERM; touch /tmp/trapped; while :; do '
+	    . 'sleep 1; done" >/dev/null 2>&1 &');
+	wait_for(5, sub { $d->exec('b', ['test', '-e', '/tmp/trapped'])
+	    ->{exit_code} == 0 });
 	wait_for(10, sub { scalar $d->children(qr/^sleep 500/) });
 	$d->note_groups;
 }

@@ -19,8 +19,8 @@ END { tmux('kill-server') if $server && $$ == $owner }
 sub tmux { return run_cmd(['tmux', '-S', $server, '-f', '/dev/null', @_],
     env => { TERM => 'xterm-256color', TMUX => '' }) }
 sub screen { return tmux('capture-pane', '-p', '-J', '-t', 'w')->{out} }
-sub keys { tmux('send-keys', '-t', 'w', @_) }
-sub type_line { tmux('send-keys', '-t', 'w', '-l', $_[0]); keys('Enter') }
+sub press { tmux('send-keys', '-t', 'w', @_) }
+sub type_line { tmux('send-keys', '-t', 'w', '-l', $_[0]); press('Enter') }
 
 # Wait for something on the screen; fails the test with what there was.
 sub shows {
@@ -56,7 +56,7 @@ wait_for(10, sub {
 });
 is("@got", 'accept reject', 'and were answered as typed');
 # The mock's turn has no end after a request: Ctrl-C ends it.
-wait_for(2, sub { screen() =~ /STATUS/ }) or keys('C-c');
+wait_for(2, sub { screen() =~ /STATUS/ }) or press('C-c');
 shows(qr/STATUS \d+/, 'it ends');
 
 # Questions.
@@ -68,18 +68,18 @@ wait_for(10, sub { scalar grep { $_->{type} eq 'question.resolved' }
 my ($answer) = grep { $_->{type} eq 'question.resolved' } $d->events('quest');
 is($answer->{data}{response}, 'Blue', 'answered by its number');
 shows(qr/Allow mock experiment/, 'the next question');
-keys('Enter');
+press('Enter');
 wait_for(10, sub { 2 == grep { $_->{type} eq 'question.resolved' }
     $d->events('quest') });
 is((grep { $_->{type} eq 'question.resolved' } $d->events('quest'))[1]{data}{status},
     'rejected', 'declined by an empty line');
-wait_for(2, sub { screen() =~ /STATUS/ }) or keys('C-c');
+wait_for(2, sub { screen() =~ /STATUS/ }) or press('C-c');
 shows(qr/STATUS \d+/, 'it ends');
 
 # Ctrl-C cancels the turn, and the sandbox is not left behind.
 type_line("clear; $ctl run mock 'run sleep 400' --dir $repo --sandbox-id slow; echo STATUS \$?");
 ok(wait_for(15, sub { scalar $d->children(qr/^sleep 400/) }), 'a long turn');
-keys('C-c');
+press('C-c');
 shows(qr/STATUS (\d+)/, 'Ctrl-C ends it');
 my ($status) = screen() =~ /STATUS (\d+)/;
 isnt($status, 0, "with a status of its own ($status)");
@@ -100,13 +100,13 @@ type_line('clear; stty size');
 shows(qr/^30 100$/m, 'that follows ours');
 type_line('clear; sleep 500');
 ok(wait_for(10, sub { scalar $d->children(qr/^sleep 500/) }), 'a command in front');
-keys('C-z');
+press('C-z');
 shows(qr/[Ss]topped/, 'Ctrl-Z stops it');
 type_line('kill %1; fg');
 ok(wait_for(10, sub { !$d->children(qr/^sleep 500/) }), 'job control works');
 type_line('clear; sleep 501');
 wait_for(10, sub { scalar $d->children(qr/^sleep 501/) });
-keys('C-c');
+press('C-c');
 ok(wait_for(10, sub { !$d->children(qr/^sleep 501/) }), 'Ctrl-C goes to the command');
 type_line('clear; exit 5');
 shows(qr/STATUS 5/, 'the shell\'s exit status is ours');

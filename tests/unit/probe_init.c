@@ -1,8 +1,9 @@
 /*
  * Stands in for sandboxd-init in test_launch.c: PID 1 of a sandbox that was
- * really built. Static, without anything of ours. Reads one line from its
- * channel (fd 3), a command; runs it with sh, its output going to the channel;
- * then says "exit <status>" and ends. Commands that begin with '!' are done
+ * really built. Static, without anything of ours. Reads lines from its
+ * channel (fd 3), each a command; runs it with sh, its output going to the channel;
+ * then says "exit <status>" after a record separator (036), and reads the next
+ * one, until the channel ends. Commands that begin with '!' are done
  * here, because init differs from what a shell can see:
  *
  *	!raw NR A B C D E	a system call; "ret <result> <errno>"
@@ -11,7 +12,6 @@
  *	!args			our own argument vector
  *	!ls FD			what is in the directory FD
  *	!mkdir FD NAME		make a directory in the directory FD
- *	!wait			until the channel ends
  */
 #include <dirent.h>
 #include <errno.h>
@@ -166,7 +166,7 @@ main(int argc, char *argv[])
 			perform(line + 1);
 		else
 			status = shell(line);
-		dprintf(CHAN_FD, "exit %d\n",
+		dprintf(CHAN_FD, "\036exit %d\n",
 		    WIFEXITED(status) ? WEXITSTATUS(status) :
 					128 + WTERMSIG(status));
 	}

@@ -215,8 +215,7 @@ breaches_close_after_what_was_good(void **state)
 		{ "\0\0\0\0", 4, "frame is empty or too long" },
 		{ "\0\x10\0\1", 4, "frame is empty or too long" },
 		{ "\xff\xff\xff\xff", 4, "frame is empty or too long" },
-		{ "\0\0\0\2[]", 6,
-		    "frame is no object, or its fds no number" },
+		{ "\0\0\0\2[]", 6, "frame is no object, or its fds no number" },
 		{ "\0\0\0\1{", 5,
 		    "not valid JSON: byte 1: parse error: premature EOF" },
 		{ "\0\0\0\x9{\"fds\":9}", 13,
@@ -521,8 +520,8 @@ frames_nest(void **state ATTR_UNUSED)
 	jw_kint(w, "more", 3);
 	assert_int_equal(chan_end(us.ch, NULL, 0), 0);
 	assert_int_equal(read(peer_fd, in, sizeof(in)), 4 + 11 + 4 + 20);
-	assert_memory_equal(in,
-	    "\0\0\0\xb{\"inner\":2}\0\0\0\x14{\"outer\":1,\"more\":3}", 39);
+	assert_memory_equal(
+	    in, "\0\0\0\xb{\"inner\":2}\0\0\0\x14{\"outer\":1,\"more\":3}", 39);
 }
 
 static void
@@ -642,9 +641,8 @@ waiting_descriptors_keep_their_place(void **state ATTR_UNUSED)
 		jw_str_end(w);
 		(void)snprintf(text, sizeof(text), "%d", (int)n);
 		for (i = 0; i < (size_t)(n % 3); i++)
-			assert_int_equal(fd_sealed("t", text, strlen(text),
-					     &fds[i], &e),
-			    0);
+			assert_int_equal(
+			    fd_sealed("t", text, strlen(text), &fds[i], &e), 0);
 		with += n % 3;
 		assert_int_equal(chan_end(us.ch, fds, (size_t)(n % 3)), 0);
 	}

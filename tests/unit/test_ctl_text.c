@@ -146,14 +146,14 @@ test_table(void **state)
 	table_print(&t, f, 0, false);
 	(void)fflush(f);
 	assert_string_equal(out,
-	    "ID         NOTE\n"
-	    "box1       short\n"
+	    "ID        NOTE\n"
+	    "box1      short\n"
 	    "\xc3\xbc\\x1b[2J  a note that is far too long for the line\n"
-	    "-          -\n");
+	    "-         -\n");
 	rewind(f);
 	table_print(&t, f, 30, false);
 	(void)fflush(f);
-	assert_non_null(strstr(out, "a note that is fa~\n"));
+	assert_non_null(strstr(out, "a note that is far ~\n"));
 	(void)fclose(f);
 	free(out);
 	table_free(&t);

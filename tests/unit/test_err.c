@@ -62,18 +62,18 @@ long_texts_end_with_a_whole_character(void **state ATTR_UNUSED)
 			memcpy(text + i, "\xf0\x9f\x98\x80", 4);
 		text[i] = '\0';
 		err_set(&e, ERR_SYSTEM, "%s", text);
-		assert_in_range(strlen(e.text), ERR_TEXT_MAX - 4,
-		    ERR_TEXT_MAX - 1);
-		assert_int_equal(utf8_valid_prefix(e.text, strlen(e.text)),
-		    strlen(e.text));
+		assert_in_range(
+		    strlen(e.text), ERR_TEXT_MAX - 4, ERR_TEXT_MAX - 1);
+		assert_int_equal(
+		    utf8_valid_prefix(e.text, strlen(e.text)), strlen(e.text));
 		err_prefix(&e, "a prefix of %zu", shift);
 		assert_true(str_starts(e.text, "a prefix of "));
-		assert_int_equal(utf8_valid_prefix(e.text, strlen(e.text)),
-		    strlen(e.text));
+		assert_int_equal(
+		    utf8_valid_prefix(e.text, strlen(e.text)), strlen(e.text));
 		errno = EPERM;
 		err_sys(&e, "%s", text);
-		assert_int_equal(utf8_valid_prefix(e.text, strlen(e.text)),
-		    strlen(e.text));
+		assert_int_equal(
+		    utf8_valid_prefix(e.text, strlen(e.text)), strlen(e.text));
 	}
 }
 

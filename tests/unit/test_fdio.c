@@ -136,7 +136,8 @@ send_many(int fd, size_t n)
 static void
 surplus_is_closed(void **state ATTR_UNUSED)
 {
-	static const size_t many[] = { FDIO_MAX_FDS + 1, FDIO_MAX_FDS + 2, 253 };
+	static const size_t many[] = { FDIO_MAX_FDS + 1, FDIO_MAX_FDS + 2,
+		253 };
 	int got[FDIO_MAX_FDS];
 	struct err e;
 	char text[16];
@@ -201,8 +202,8 @@ sealed_files_hold(void **state ATTR_UNUSED)
 	assert_int_equal(ftruncate(fd, 0), -1);
 	assert_int_equal(ftruncate(fd, 100), -1);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL), -1);
-	assert_ptr_equal(mmap(NULL, 7, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			     0),
+	assert_ptr_equal(
+	    mmap(NULL, 7, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
 	    MAP_FAILED);
 	fd_close(&fd);
 	assert_int_equal(fd_sealed("empty", "", 0, &fd, &e), 0);
@@ -228,8 +229,8 @@ slurp_knows_its_limit(void **state ATTR_UNUSED)
 		free(data);
 		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 		if (n > 0) {
-			assert_int_equal(fd_slurp(fd, n - 1, &data, &len, &e),
-			    -1);
+			assert_int_equal(
+			    fd_slurp(fd, n - 1, &data, &len, &e), -1);
 			assert_int_equal(e.code, ERR_TOO_LARGE);
 		}
 		fd_close(&fd);

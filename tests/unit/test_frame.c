@@ -50,8 +50,8 @@ pieces_wait_for_the_rest(void **state ATTR_UNUSED)
 		piece = malloc(n + 1); /* so that reading beyond is seen */
 		assert_non_null(piece);
 		memcpy(piece, whole, n);
-		assert_int_equal(frame_peek(piece, n, 4, &body, &len),
-		    n == 8 ? 1 : 0);
+		assert_int_equal(
+		    frame_peek(piece, n, 4, &body, &len), n == 8 ? 1 : 0);
 		free(piece);
 	}
 }
@@ -67,10 +67,10 @@ lengths_are_not_believed(void **state ATTR_UNUSED)
 	assert_int_equal(frame_peek("\0\0\0\144", 4, 100, &body, &len), 0);
 	assert_int_equal(
 	    frame_peek("\xff\xff\xff\xff", 4, FRAME_MAX, &body, &len), -1);
-	assert_int_equal(frame_peek("\0\x10\0\0", 4, FRAME_MAX, &body, &len),
-	    0);
-	assert_int_equal(frame_peek("\0\x10\0\1", 4, FRAME_MAX, &body, &len),
-	    -1);
+	assert_int_equal(
+	    frame_peek("\0\x10\0\0", 4, FRAME_MAX, &body, &len), 0);
+	assert_int_equal(
+	    frame_peek("\0\x10\0\1", 4, FRAME_MAX, &body, &len), -1);
 }
 
 static void

@@ -258,4 +258,20 @@ read_all(int fd, size_t *len_out)
 	return buf_steal(&b);
 }
 
+/* Read up to the end of WANT, which must come; how much that was. */
+static inline size_t
+read_until(int fd, char *buf, size_t size, const char *want)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	size_t n = 0, len = strlen(want);
+
+	while (n < len || memcmp(buf + n - len, want, len) != 0) {
+		assert_true(n < size);
+		assert_int_equal(poll(&pfd, 1, WAIT_MS), 1);
+		assert_true(read(fd, buf + n, 1) == 1);
+		n++;
+	}
+	return n;
+}
+
 #endif

@@ -24,9 +24,9 @@ parse(const char *text)
 static void
 takes_what_is_json(void **state ATTR_UNUSED)
 {
-	static const char *const good[] = { "null", "true", "false", "0",
-		"-0", "-1.5e-3", "\"\"", "[]", "{}",
-		" [ 1 , 2 ] ", "{\"a\":{\"b\":[]},\"c\":null}", "\t\r\n1\n",
+	static const char *const good[] = { "null", "true", "false", "0", "-0",
+		"-1.5e-3", "\"\"", "[]", "{}", " [ 1 , 2 ] ",
+		"{\"a\":{\"b\":[]},\"c\":null}", "\t\r\n1\n",
 		"\"\\u0000\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\x7f\"",
 		"\"\xf4\x8f\xbf\xbf\"", "{\"\":1}" };
 	struct json *j;
@@ -41,17 +41,17 @@ takes_what_is_json(void **state ATTR_UNUSED)
 static void
 refuses_what_is_not(void **state ATTR_UNUSED)
 {
-	static const char *const bad[] = { "", " ", "nul", "nullx", "tru",
-		"[", "]", "[1", "[1,]", "[,1]", "{", "}", "{]", "[}", "{\"a\"}",
+	static const char *const bad[] = { "", " ", "nul", "nullx", "tru", "[",
+		"]", "[1", "[1,]", "[,1]", "{", "}", "{]", "[}", "{\"a\"}",
 		"{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}", "{'a':1}", "'a'",
 		"\"", "\"a", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"",
 		"\"\n\"", "\"\t\"", "\"\x01\"", "01", "1.", ".5", "+1", "-",
 		"1e", "1e+", "0x1", "NaN", "Infinity", "-Infinity", "1 2",
 		"{}{}", "[] x", "1,", "/* c */ 1", "1 // c", "# c\n1",
-		"\xef\xbb\xbf 1",
-		"\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xe2\x82\"",
-		"\"\xf5\x80\x80\x80\"", "\xff", "[1]\xff", "undefined",
-		"[\"a\":1]", "{\"a\",1}", "\x80" };
+		"\xef\xbb\xbf 1", "\"\xff\"", "\"\xc0\x80\"",
+		"\"\xed\xa0\x80\"", "\"\xe2\x82\"", "\"\xf5\x80\x80\x80\"",
+		"\xff", "[1]\xff", "undefined", "[\"a\":1]", "{\"a\",1}",
+		"\x80" };
 	struct json *j;
 	struct err e;
 	size_t i;
@@ -62,9 +62,8 @@ refuses_what_is_not(void **state ATTR_UNUSED)
 		assert_int_equal(e.code, ERR_BAD_REQUEST);
 		assert_true(str_starts(e.text, "not valid JSON"));
 		assert_null(strchr(e.text, '\n'));
-		assert_int_equal(json_parse(bad[i], strlen(bad[i]), 64, &j,
-				     NULL),
-		    -1);
+		assert_int_equal(
+		    json_parse(bad[i], strlen(bad[i]), 64, &j, NULL), -1);
 	}
 	assert_int_equal(json_parse("1\0", 2, 64, &j, &e), -1);
 	assert_int_equal(json_parse("\"a\0\"", 4, 64, &j, &e), -1);
@@ -78,8 +77,8 @@ strings_are_decoded(void **state ATTR_UNUSED)
 	j = parse("\"a\\u0000b\\u00e9\\u20ac\\ud83d\\ude00\\n\"");
 	assert_int_equal(j->type, JSON_STRING);
 	assert_int_equal(j->len, 3 + 2 + 3 + 4 + 1);
-	assert_memory_equal(j->str,
-	    "a\0b\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n\0", j->len + 1);
+	assert_memory_equal(
+	    j->str, "a\0b\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n\0", j->len + 1);
 	json_free(j);
 }
 
@@ -91,11 +90,9 @@ lone_surrogates_are_replaced(void **state ATTR_UNUSED)
 	} t[] = {
 		{ "\"\\ud83d\"", "\xef\xbf\xbd" },
 		{ "\"\\ude00\"", "\xef\xbf\xbd" },
-		{ "\"a\\uD83Db\"",
-		    "a\xef\xbf\xbd"
-		    "b" },
-		{ "\"\\ud83d\\ud83d\\ude00\"",
-		    "\xef\xbf\xbd\xf0\x9f\x98\x80" },
+		{ "\"a\\uD83Db\"", "a\xef\xbf\xbd"
+				   "b" },
+		{ "\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80" },
 		{ "\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
 					"A" },
 		{ "\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd" },
@@ -158,8 +155,8 @@ keys_stand_once(void **state ATTR_UNUSED)
 	assert_int_equal(json_parse("{\"a\":1,\"a\":2}", 13, 4, &j, &e), -1);
 	assert_non_null(strstr(e.text, "twice"));
 	/* Not fooled by an escape. */
-	assert_int_equal(json_parse("{\"a\":1,\"\\u0061\":2}", 18, 4, &j, &e),
-	    -1);
+	assert_int_equal(
+	    json_parse("{\"a\":1,\"\\u0061\":2}", 18, 4, &j, &e), -1);
 	assert_int_equal(json_parse("{\"a\\u0000\":1}", 13, 4, &j, &e), -1);
 	assert_non_null(strstr(e.text, "NUL"));
 	j = parse("{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}");
@@ -219,8 +216,8 @@ depth_and_number_of_values(void **state ATTR_UNUSED)
 		memset(text + depth, ']', depth);
 		assert_int_equal(json_parse(text, 2 * depth, depth, &j, &e), 0);
 		json_free(j);
-		assert_int_equal(json_parse(text, 2 * depth, depth - 1, &j, &e),
-		    -1);
+		assert_int_equal(
+		    json_parse(text, 2 * depth, depth - 1, &j, &e), -1);
 	}
 	memset(text, '[', 257);
 	memset(text + 257, ']', 257);
@@ -261,8 +258,8 @@ strings_of_all_lengths_fit(void **state ATTR_UNUSED)
 		assert_int_equal(j->len, 3);
 		assert_int_equal(j->child->len, n);
 		assert_int_equal(strspn(j->child->str, "x"), n);
-		assert_int_equal(strlen(json_str(j->child->next, "k", "")),
-		    n + 1);
+		assert_int_equal(
+		    strlen(json_str(j->child->next, "k", "")), n + 1);
 		assert_string_equal(j->child->next->next->str, "7");
 		json_free(j);
 		buf_free(&b);
@@ -342,8 +339,7 @@ checks_by_table(void **state ATTR_UNUSED)
 		    NULL },
 		{ "{}", "field id: missing" },
 		{ "[]", "not an object" },
-		{ "{\"id\":\"\"}",
-		    "field id: must be text of 1 to 4 bytes" },
+		{ "{\"id\":\"\"}", "field id: must be text of 1 to 4 bytes" },
 		{ "{\"id\":\"abcde\"}",
 		    "field id: must be text of 1 to 4 bytes" },
 		{ "{\"id\":1}", "field id: must be text of 1 to 4 bytes" },
@@ -360,8 +356,7 @@ checks_by_table(void **state ATTR_UNUSED)
 		    "field n: must be a whole number from -5 to 10" },
 		{ "{\"id\":\"a\",\"big\":-1}",
 		    "field big: must be a whole number, at least 0" },
-		{ "{\"id\":\"a\",\"b\":1}",
-		    "field b: must be true or false" },
+		{ "{\"id\":\"a\",\"b\":1}", "field b: must be true or false" },
 		{ "{\"id\":\"a\",\"argv\":[]}",
 		    "field argv: must be a list of 1 to 2 texts" },
 		{ "{\"id\":\"a\",\"argv\":[\"a\",\"b\",\"c\"]}",
@@ -373,8 +368,7 @@ checks_by_table(void **state ATTR_UNUSED)
 		{ "{\"id\":\"a\",\"env\":{\"A\":1}}",
 		    "field env: must be an object of at most 2 members, each a "
 		    "text" },
-		{ "{\"id\":\"a\",\"obj\":[]}",
-		    "field obj: must be an object" },
+		{ "{\"id\":\"a\",\"obj\":[]}", "field obj: must be an object" },
 		{ "{\"id\":\"a\",\"list\":[1,2,3]}",
 		    "field list: must be a list of 0 to 2 values" },
 		{ "{\"id\":\"a\",\"x\\n\\u001b\":1}",
@@ -511,8 +505,8 @@ writer_makes_valid_text_of_any_bytes(void **state ATTR_UNUSED)
 	buf_init(&b, 100);
 	jw_init(&w, &b);
 	jw_strn(&w, "a\xe2\x82z\xff\xc3\xa9", 7);
-	assert_string_equal(b.data,
-	    "\"a\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xc3\xa9\"");
+	assert_string_equal(
+	    b.data, "\"a\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xc3\xa9\"");
 	buf_free(&b);
 }
 

@@ -55,8 +55,8 @@ text_line(void **state ATTR_UNUSED)
 	assert_int_equal(errno, EBADF);
 	assert_int_equal(last[10], 'T');
 	assert_int_equal(last[19], '.');
-	assert_string_equal(last + 23,
-	    "Z warn sandboxd proc: worker lost session=demo pid=12");
+	assert_string_equal(
+	    last + 23, "Z warn sandboxd proc: worker lost session=demo pid=12");
 	log_error("x", "no fields");
 	assert_string_equal(last + 23, "Z error sandboxd x: no fields");
 	log_info("x", "y", LOG_STR("a", "two words"), LOG_STR("b", ""),
@@ -111,8 +111,8 @@ no_byte_forges_a_line(void **state ATTR_UNUSED)
 		assert_printable(last);
 		if (f != LOG_F_JSON)
 			continue;
-		assert_int_equal(json_parse(last, strlen(last), 2, &j, NULL),
-		    0);
+		assert_int_equal(
+		    json_parse(last, strlen(last), 2, &j, NULL), 0);
 		json_free(j);
 	}
 }
@@ -280,13 +280,13 @@ main(void)
 		cmocka_unit_test_teardown(text_line, reset),
 		cmocka_unit_test_teardown(json_line, reset),
 		cmocka_unit_test_teardown(no_byte_forges_a_line, reset),
-		cmocka_unit_test_teardown(long_lines_are_cut_and_stay_whole,
-		    reset),
+		cmocka_unit_test_teardown(
+		    long_lines_are_cut_and_stay_whole, reset),
 		cmocka_unit_test_teardown(levels, reset),
 		cmocka_unit_test_teardown(a_sink_may_log, reset),
 		cmocka_unit_test_teardown(survives_a_reader_that_left, reset),
-		cmocka_unit_test_teardown(does_not_wait_for_a_slow_reader,
-		    reset),
+		cmocka_unit_test_teardown(
+		    does_not_wait_for_a_slow_reader, reset),
 	};
 
 	/* Whoever runs the tests may ignore it, and that is inherited. */

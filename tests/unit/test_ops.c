@@ -27,8 +27,8 @@ rows_stand_under_the_operation_they_name(void **state ATTR_UNUSED)
 	for (o = 0; o < OP_N; o++) {
 		for (i = 0; i < op_table[o].nargs; i++, at++) {
 			assert_int_equal(arg_rows[at].op, o);
-			assert_string_equal(op_table[o].args[i].field.name,
-			    arg_rows[at].name);
+			assert_string_equal(
+			    op_table[o].args[i].field.name, arg_rows[at].name);
 		}
 	}
 	assert_int_equal(at, countof(arg_rows));
@@ -64,8 +64,8 @@ table_is_sane(void **state ATTR_UNUSED)
 			assert_null(strchr(a->field.name, '.'));
 			assert_null(strchr(a->field.name, '='));
 			for (l = 0; l < k; l++)
-				assert_string_not_equal(a->field.name,
-				    o->args[l].field.name);
+				assert_string_not_equal(
+				    a->field.name, o->args[l].field.name);
 		}
 		assert_int_equal(op_find(o->name), i);
 	}
@@ -96,8 +96,8 @@ assert_means(const char *line, const char *want)
 
 /* A bad line: the answer's id, code and text. */
 static void
-assert_refused(const char *line, const char *id, enum err_code code,
-    const char *text)
+assert_refused(
+    const char *line, const char *id, enum err_code code, const char *text)
 {
 	struct op_request r;
 	struct err e;
@@ -130,8 +130,7 @@ json_form_refused(void **state ATTR_UNUSED)
 {
 	assert_refused("{\"id\":5,\"op\":\"nosuch\"}", "5",
 	    ERR_UNKNOWN_OPERATION, "no operation nosuch; help lists them");
-	assert_refused("{\"id\":5}", "5", ERR_BAD_REQUEST,
-	    "field op: missing");
+	assert_refused("{\"id\":5}", "5", ERR_BAD_REQUEST, "field op: missing");
 	assert_refused("{\"op\":\"status\",\"id\":5,\"x\":1}", "5",
 	    ERR_BAD_REQUEST, "field x: unknown; known: id, op, args");
 	assert_refused("{\"op\":\"status\",\"id\":5,\"args\":[]}", "5",
@@ -167,8 +166,7 @@ word_form(void **state ATTR_UNUSED)
 {
 	assert_means("status", "77 status {}");
 	assert_means(" \tstatus \r", "77 status {}");
-	assert_means("sandbox.get id=box1",
-	    "77 sandbox.get {\"id\":\"box1\"}");
+	assert_means("sandbox.get id=box1", "77 sandbox.get {\"id\":\"box1\"}");
 	assert_means("sandbox.get {\"id\":\"box1\"}",
 	    "77 sandbox.get {\"id\":\"box1\"}");
 	assert_means("sandbox.get id=\"a \\\"b\\\" \\u00e9\" ",
@@ -176,8 +174,8 @@ word_form(void **state ATTR_UNUSED)
 	assert_means("session.prompt id=demo text=\"Fix the test\"",
 	    "77 session.prompt {\"id\":\"demo\",\"text\":\"Fix the test\"}");
 	assert_means("session.prompt id=s text=", "77 session.prompt "
-						   "{\"id\":\"s\",\"text\":"
-						   "\"\"}");
+						  "{\"id\":\"s\",\"text\":"
+						  "\"\"}");
 	/* For a text brackets and equals signs are letters. */
 	assert_means("session.prompt id=s text=[WIP]=x",
 	    "77 session.prompt {\"id\":\"s\",\"text\":\"[WIP]=x\"}");
@@ -285,8 +283,8 @@ word_form_refused(void **state ATTR_UNUSED)
 	    "garbage");
 	assert_refused("sandbox.get id=a\rb", "77", ERR_BAD_REQUEST,
 	    "byte 16 is a control character");
-	assert_refused("sandbox.get id=\xff", "77", ERR_BAD_REQUEST,
-	    "not UTF-8");
+	assert_refused(
+	    "sandbox.get id=\xff", "77", ERR_BAD_REQUEST, "not UTF-8");
 }
 
 static void
@@ -317,11 +315,10 @@ depth_is_the_same_in_both_forms(void **state ATTR_UNUSED)
 	for (n = 1; n < 12; n++) {
 		for (form = 0; form < 3; form++) {
 			len = (size_t)snprintf(line, sizeof(line),
-			    form == 0 ? "sandbox.create mounts="
-				: form == 1
-				? "sandbox.create {\"mounts\":"
-				: "{\"op\":\"sandbox.create\",\"args\":"
-				  "{\"mounts\":");
+			    form == 0	? "sandbox.create mounts="
+			    : form == 1 ? "sandbox.create {\"mounts\":"
+					: "{\"op\":\"sandbox.create\",\"args\":"
+					  "{\"mounts\":");
 			memset(line + len, '[', (size_t)n);
 			memset(line + len + n, ']', (size_t)n);
 			len += 2 * (size_t)n;
@@ -342,8 +339,7 @@ long_lines(void **state ATTR_UNUSED)
 	struct err e;
 	size_t n;
 
-	n = (size_t)snprintf(line, sizeof(line),
-	    "session.prompt id=s text=\"");
+	n = (size_t)snprintf(line, sizeof(line), "session.prompt id=s text=\"");
 	memset(line + n, 'x', 1000000);
 	n += 1000000;
 	line[n++] = '"';
@@ -354,8 +350,8 @@ long_lines(void **state ATTR_UNUSED)
 	line[n++] = '"';
 	assert_int_equal(op_parse_line(line, n, 1, &r, &e), -1);
 	memset(line, ' ', sizeof(line));
-	assert_int_equal(op_parse_line(line, CONTROL_LINE_MAX + 1, 1, &r, &e),
-	    -1);
+	assert_int_equal(
+	    op_parse_line(line, CONTROL_LINE_MAX + 1, 1, &r, &e), -1);
 	assert_int_equal(e.code, ERR_TOO_LARGE);
 	/* Many words, none of which may cost more for those before it. */
 	for (n = 0; n + 4 < CONTROL_LINE_MAX; n += 4)

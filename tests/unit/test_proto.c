@@ -37,16 +37,16 @@ rows_stand_under_the_message_they_name(void **state ATTR_UNUSED)
 	for (m = 0; m < MSG_N; m++) {
 		for (i = 0; i < proto_table[m].nfields; i++, at++) {
 			assert_int_equal(field_rows[at].msg, m);
-			assert_string_equal(proto_table[m].fields[i].name,
-			    field_rows[at].name);
+			assert_string_equal(
+			    proto_table[m].fields[i].name, field_rows[at].name);
 		}
 	}
 	assert_int_equal(at, countof(field_rows));
 	for (m = 0, at = 0; m < MSG_N; m++) {
 		for (i = 0; i < proto_table[m].nreply; i++, at++) {
 			assert_int_equal(reply_rows[at].msg, m);
-			assert_string_equal(proto_table[m].reply[i].name,
-			    reply_rows[at].name);
+			assert_string_equal(
+			    proto_table[m].reply[i].name, reply_rows[at].name);
 		}
 	}
 	assert_int_equal(at, countof(reply_rows));
@@ -107,8 +107,8 @@ table_is_sane(void **state ATTR_UNUSED)
 	for (i = 0; i < ROLE_N; i++) {
 		assert_string_not_equal(role_name((enum role)i), "unknown");
 		for (j = 0; j < i; j++)
-			assert_string_not_equal(role_name((enum role)i),
-			    role_name((enum role)j));
+			assert_string_not_equal(
+			    role_name((enum role)i), role_name((enum role)j));
 	}
 	assert_string_equal(role_name(ROLE_N), "unknown");
 }
@@ -125,8 +125,8 @@ check(enum role sender, enum proc_state st, enum role receiver,
 	tree = NULL;
 	assert_int_equal(json_parse(text, strlen(text), 8, &tree, &e), 0);
 	err_clear(&e);
-	return proto_check(sender, st, receiver, tree, strlen(text), nfds, &in,
-	    &e);
+	return proto_check(
+	    sender, st, receiver, tree, strlen(text), nfds, &in, &e);
 }
 
 static int
@@ -143,23 +143,23 @@ done(void **state ATTR_UNUSED)
 static void
 good_messages_pass(void **state ATTR_UNUSED)
 {
-	assert_int_equal(check(ROLE_STORE, PS_STARTING, ROLE_SUPER, HELLO, 0),
-	    0);
+	assert_int_equal(
+	    check(ROLE_STORE, PS_STARTING, ROLE_SUPER, HELLO, 0), 0);
 	assert_int_equal(in.kind, PROTO_MESSAGE);
 	assert_int_equal(in.type, MSG_HELLO);
 	assert_int_equal(in.id, 0);
 	assert_string_equal(json_str(in.body, "role", ""), "store");
-	assert_int_equal(check(ROLE_SESSION, PS_RUNNING, ROLE_STORE, APPEND, 0),
-	    0);
+	assert_int_equal(
+	    check(ROLE_SESSION, PS_RUNNING, ROLE_STORE, APPEND, 0), 0);
 	assert_int_equal(in.type, MSG_APPEND);
 	assert_int_equal(in.id, 7);
 	/* Every child may say hello. */
-	assert_int_equal(check(ROLE_INIT, PS_STARTING, ROLE_SUPER, HELLO, 0),
-	    0);
-	assert_int_equal(check(ROLE_SESSION, PS_STARTING, ROLE_SUPER, HELLO, 0),
-	    0);
-	assert_int_equal(check(ROLE_RELAY, PS_STARTING, ROLE_SUPER, HELLO, 0),
-	    0);
+	assert_int_equal(
+	    check(ROLE_INIT, PS_STARTING, ROLE_SUPER, HELLO, 0), 0);
+	assert_int_equal(
+	    check(ROLE_SESSION, PS_STARTING, ROLE_SUPER, HELLO, 0), 0);
+	assert_int_equal(
+	    check(ROLE_RELAY, PS_STARTING, ROLE_SUPER, HELLO, 0), 0);
 	/* The supervisor has no state that could forbid it anything. */
 	assert_int_equal(
 	    check(ROLE_SUPER, PS_FAILED, ROLE_STORE,
@@ -243,8 +243,8 @@ breaches_are_seen(void **state ATTR_UNUSED)
 	size_t i;
 
 	for (i = 0; i < countof(t); i++) {
-		assert_int_equal(check(t[i].from, t[i].st, t[i].to, t[i].text,
-				     t[i].nfds),
+		assert_int_equal(
+		    check(t[i].from, t[i].st, t[i].to, t[i].text, t[i].nfds),
 		    -1);
 		assert_string_equal(e.text, t[i].fault);
 	}
@@ -253,8 +253,8 @@ breaches_are_seen(void **state ATTR_UNUSED)
 static void
 too_long_is_a_breach(void **state ATTR_UNUSED)
 {
-	assert_int_equal(check(ROLE_STORE, PS_STARTING, ROLE_SUPER, HELLO, 0),
-	    0);
+	assert_int_equal(
+	    check(ROLE_STORE, PS_STARTING, ROLE_SUPER, HELLO, 0), 0);
 	assert_int_equal(proto_check(ROLE_STORE, PS_STARTING, ROLE_SUPER, tree,
 			     512, 0, &in, &e),
 	    0);
@@ -274,8 +274,8 @@ replies_are_told_apart(void **state ATTR_UNUSED)
 	assert_int_equal(in.id, 3);
 	assert_int_equal(proto_check_reply(MSG_APPEND, in.body, &e), 0);
 	assert_int_equal(proto_check_reply(MSG_INIT_EXEC, in.body, &e), -1);
-	assert_string_equal(e.text,
-	    "reply to exec: field last: unknown; known: pid");
+	assert_string_equal(
+	    e.text, "reply to exec: field last: unknown; known: pid");
 	assert_int_equal(proto_check_reply(MSG_APPEND, NULL, &e), -1);
 
 	assert_int_equal(
@@ -331,9 +331,9 @@ every_message_as_its_table_says(void **state ATTR_UNUSED)
 			for (to = 0; to < ROLE_N; to++) {
 				for (st = 0; st < PS_N; st++) {
 					may = (m->senders & BIT(from)) != 0 &&
-					    (m->receivers & BIT(to)) != 0 &&
-					    (from == ROLE_SUPER ||
-						(m->states & BIT(st)) != 0);
+					      (m->receivers & BIT(to)) != 0 &&
+					      (from == ROLE_SUPER ||
+						  (m->states & BIT(st)) != 0);
 					assert_int_equal(
 					    check((enum role)from,
 						(enum proc_state)st,
@@ -356,8 +356,8 @@ main(void)
 		cmocka_unit_test_teardown(breaches_are_seen, done),
 		cmocka_unit_test_teardown(too_long_is_a_breach, done),
 		cmocka_unit_test_teardown(replies_are_told_apart, done),
-		cmocka_unit_test_teardown(every_message_as_its_table_says,
-		    done),
+		cmocka_unit_test_teardown(
+		    every_message_as_its_table_says, done),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

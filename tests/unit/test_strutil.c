@@ -53,10 +53,10 @@ integers_are_strict(void **state ATTR_UNUSED)
 	size_t i;
 
 	for (i = 0; i < countof(bad); i++)
-		assert_int_equal(str_to_int(bad[i], INT64_MIN, INT64_MAX, &v),
-		    -1);
-	assert_int_equal(str_to_int("9223372036854775807", 0, INT64_MAX, &v),
-	    0);
+		assert_int_equal(
+		    str_to_int(bad[i], INT64_MIN, INT64_MAX, &v), -1);
+	assert_int_equal(
+	    str_to_int("9223372036854775807", 0, INT64_MAX, &v), 0);
 	assert_true(v == INT64_MAX);
 	assert_int_equal(
 	    str_to_int("-9223372036854775808", INT64_MIN, INT64_MAX, &v), 0);
@@ -114,7 +114,7 @@ reference_valid(uint32_t cp, size_t len)
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 
 	return cp >= least[len] && cp <= 0x10ffff &&
-	    (cp < 0xd800 || cp > 0xdfff);
+	       (cp < 0xd800 || cp > 0xdfff);
 }
 
 static void
@@ -133,7 +133,8 @@ utf8_every_code_of_each_length(void **state ATTR_UNUSED)
 				continue;
 			s[1] = (char)(0x80 | (cp >> (6 * (len - 2)) & 0x3f));
 			s[2] = (char)(0x80 |
-			    (len > 2 ? cp >> (6 * (len - 3)) & 0x3f : 0));
+				      (len > 2 ? cp >> (6 * (len - 3)) & 0x3f
+					       : 0));
 			s[3] = (char)(0x80 | (cp & 0x3f));
 			assert_int_equal(utf8_valid_prefix(s, len),
 			    reference_valid(cp, len) ? len : 0);

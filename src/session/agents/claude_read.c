@@ -104,15 +104,16 @@ block_forget(struct claude *c, unsigned i)
 	c->nblocks--;
 }
 
-/* Blocks for which no assistant line came. */
+/* Blocks for which no assistant line came: whole when their message ended,
+ * abandoned when another began. */
 static void
-close_blocks(struct claude *c)
+close_blocks(struct claude *c, enum item_status status)
 {
 	char id[CLAUDE_ID_MAX + 32];
 
 	while (c->nblocks > 0) {
 		block_id(c, id, c->blocks[0].index);
-		(void)uni_item_close(c->a.out, id, ITEM_COMPLETED);
+		(void)uni_item_close(c->a.out, id, status);
 		block_forget(c, 0);
 	}
 }
@@ -128,7 +129,7 @@ on_stream_event(struct claude *c, const struct json *m)
 		return;
 	expect_turn(c);
 	if (is(type, "message_start")) {
-		close_blocks(c);
+		close_blocks(c, ITEM_FAILED);
 		if (str_copy(c->message_id, sizeof(c->message_id),
 			json_str(json_get(ev, "message"), "id", "")) == -1)
 			c->message_id[0] = '\0'; /* absurdly long: unnamed */
@@ -137,7 +138,7 @@ on_stream_event(struct claude *c, const struct json *m)
 	} else if (is(type, "content_block_delta")) {
 		block_delta(c, ev);
 	} else if (is(type, "message_stop")) {
-		close_blocks(c);
+		close_blocks(c, ITEM_COMPLETED);
 	}
 }
 
@@ -159,13 +160,16 @@ on_text(struct claude *c, const struct json *m, const struct json *block,
 		.role = ROLE_OF_ASSISTANT,
 		.parts = &p,
 		.nparts = 1 };
-	unsigned i = c->nblocks;
+	unsigned i;
 
 	if (text == NULL || text->type != JSON_STRING)
 		return;
 	p.text = text->str;
 	p.len = text->len;
-	if (it.parent == NULL && is(message, c->message_id))
+	if (it.parent == NULL && !is(message, c->message_id))
+		close_blocks(c, ITEM_FAILED); /* it was asked for again */
+	i = c->nblocks;
+	if (it.parent == NULL)
 		for (i = 0; i < c->nblocks; i++)
 			if (c->blocks[i].reasoning == reasoning)
 				break;

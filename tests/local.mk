@@ -1,0 +1,173 @@
+# Unit tests: one program a module, TAP on standard output. `make check` needs
+# no root; what does skips and says so.
+
+AM_TESTS_ENVIRONMENT = SANDBOXD_BUILD_DIR='$(abs_builddir)'; \
+	export SANDBOXD_BUILD_DIR;
+
+if CMOCKA
+check_PROGRAMS += \
+	tests/unit/test_buf \
+	tests/unit/test_chan \
+	tests/unit/test_conf \
+	tests/unit/test_ctl_apply \
+	tests/unit/test_ctl_changes \
+	tests/unit/test_ctl_client \
+	tests/unit/test_ctl_render \
+	tests/unit/test_ctl_text \
+	tests/unit/test_ctl_udiff \
+	tests/unit/test_err \
+	tests/unit/test_fdio \
+	tests/unit/test_frame \
+	tests/unit/test_init \
+	tests/unit/test_init_stop \
+	tests/unit/test_init_tree \
+	tests/unit/test_json \
+	tests/unit/test_launch \
+	tests/unit/test_log \
+	tests/unit/test_ops \
+	tests/unit/test_proc \
+	tests/unit/test_proto \
+	tests/unit/test_relay \
+	tests/unit/test_relay_load \
+	tests/unit/test_spec \
+	tests/unit/test_store_append \
+	tests/unit/test_store_confine \
+	tests/unit/test_store_crash \
+	tests/unit/test_store_disk \
+	tests/unit/test_store_hostile \
+	tests/unit/test_store_records \
+	tests/unit/test_store_serve \
+	tests/unit/test_strutil
+endif
+
+TESTS += $(check_PROGRAMS)
+noinst_HEADERS = tests/fuzz/fuzz.h tests/unit/sandbox_box.h tests/unit/test_ctl.h tests/unit/test_init_box.h tests/unit/test_init_help.h tests/unit/test_init_peer.h tests/unit/test_relay_peer.h tests/unit/test_store_fixture.h tests/unit/test_supervisor.h 
+
+tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
+tests_unit_test_buf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_buf_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_buf_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_chan_SOURCES = tests/unit/test_chan.c
+tests_unit_test_chan_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_chan_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_chan_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
+tests_unit_test_conf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_conf_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_conf_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_ctl_apply_SOURCES = tests/unit/test_ctl_apply.c
+tests_unit_test_ctl_apply_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_apply_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_apply_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ctl_changes_SOURCES = tests/unit/test_ctl_changes.c
+tests_unit_test_ctl_changes_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_changes_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_changes_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ctl_client_SOURCES = tests/unit/test_ctl_client.c
+tests_unit_test_ctl_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_client_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_client_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ctl_render_SOURCES = tests/unit/test_ctl_render.c
+tests_unit_test_ctl_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_render_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_render_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ctl_text_SOURCES = tests/unit/test_ctl_text.c
+tests_unit_test_ctl_text_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_text_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_text_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ctl_udiff_SOURCES = tests/unit/test_ctl_udiff.c
+tests_unit_test_ctl_udiff_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_udiff_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_udiff_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_err_SOURCES = tests/unit/test_err.c
+tests_unit_test_err_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_err_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_err_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_fdio_SOURCES = tests/unit/test_fdio.c
+tests_unit_test_fdio_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_fdio_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_fdio_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_frame_SOURCES = tests/unit/test_frame.c
+tests_unit_test_frame_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_frame_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_frame_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_init_SOURCES = tests/unit/test_init.c
+tests_unit_test_init_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_init_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_init_LDADD = libinit.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_init_stop_SOURCES = tests/unit/test_init_stop.c
+tests_unit_test_init_stop_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_init_stop_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_init_stop_LDADD = libinit.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_init_tree_SOURCES = tests/unit/test_init_tree.c
+tests_unit_test_init_tree_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_init_tree_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_init_tree_LDADD = libinit.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_json_SOURCES = tests/unit/test_json.c
+tests_unit_test_json_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_json_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_json_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_launch_SOURCES = tests/unit/test_launch.c
+tests_unit_test_launch_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_launch_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_launch_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_log_SOURCES = tests/unit/test_log.c
+tests_unit_test_log_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_log_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_log_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ops_SOURCES = tests/unit/test_ops.c
+tests_unit_test_ops_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ops_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ops_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_proc_SOURCES = tests/unit/test_proc.c
+tests_unit_test_proc_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_proc_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_proc_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_proto_SOURCES = tests/unit/test_proto.c
+tests_unit_test_proto_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_proto_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_proto_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_relay_SOURCES = tests/unit/test_relay.c
+tests_unit_test_relay_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_relay_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_relay_LDADD = librelay.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_relay_load_SOURCES = tests/unit/test_relay_load.c
+tests_unit_test_relay_load_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_relay_load_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_relay_load_LDADD = librelay.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_spec_SOURCES = tests/unit/test_spec.c
+tests_unit_test_spec_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_spec_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_spec_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_store_append_SOURCES = tests/unit/test_store_append.c
+tests_unit_test_store_append_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_append_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_append_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_store_confine_SOURCES = tests/unit/test_store_confine.c
+tests_unit_test_store_confine_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_confine_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_confine_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_store_crash_SOURCES = tests/unit/test_store_crash.c
+tests_unit_test_store_crash_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_crash_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_crash_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_store_disk_SOURCES = tests/unit/test_store_disk.c
+tests_unit_test_store_disk_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_disk_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_disk_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_store_hostile_SOURCES = tests/unit/test_store_hostile.c
+tests_unit_test_store_hostile_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_hostile_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_hostile_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_store_records_SOURCES = tests/unit/test_store_records.c
+tests_unit_test_store_records_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_records_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_records_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_store_serve_SOURCES = tests/unit/test_store_serve.c
+tests_unit_test_store_serve_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_serve_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_serve_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_strutil_SOURCES = tests/unit/test_strutil.c
+tests_unit_test_strutil_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_strutil_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_strutil_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka

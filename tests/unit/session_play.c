@@ -1,0 +1,603 @@
+/*
+ * The stage for tests of the session worker; see session_play.h.
+ */
+#include "session_play.h"
+
+#include "lib/fdio.h"
+#include "lib/frame.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define DEPTH 80
+
+static const char *
+program(void)
+{
+	static const char *const places[] = { "./sandboxd-session",
+		"src/session/sandboxd-session", "src/sandboxd-session" };
+	const char *s = getenv("SESSION_WORKER");
+	size_t i;
+
+	for (i = 0; s == NULL && i < countof(places); i++)
+		if (access(places[i], X_OK) == 0)
+			s = places[i];
+	if (s == NULL)
+		fail_msg("no worker: set SESSION_WORKER");
+	return s;
+}
+
+/* --- frames --------------------------------------------------------------- */
+
+static void
+send_text(int fd, const char *text, const int *fds, size_t nfds)
+{
+	struct buf b;
+	size_t at;
+	ssize_t n;
+
+	buf_init(&b, FRAME_MAX + 64);
+	at = frame_begin(&b);
+	(void)buf_adds(&b, text);
+	assert_int_equal(frame_end(&b, at), 0);
+	n = fd_send(fd, b.data, b.len, fds, nfds);
+	/* A worker that has died shows elsewhere. */
+	if (n > 0 && (size_t)n < b.len)
+		(void)fd_write_all(fd, b.data + n, b.len - (size_t)n);
+	buf_free(&b);
+}
+
+static void
+attached(struct play *p)
+{
+	struct buf b;
+	struct jw w;
+
+	buf_init(&b, FRAME_MAX);
+	jw_init(&w, &b);
+	jw_object(&w);
+	jw_kstr(&w, "op", "attached");
+	jw_kint(&w, "next", (int64_t)p->nevents + 1);
+	jw_key(&w, "record");
+	jw_object(&w);
+	jw_kstr(&w, "id", "s1");
+	if (p->state[0] != '\0')
+		jw_kstr(&w, "state", p->state);
+	if (p->native[0] != '\0')
+		jw_kstr(&w, "native_session_id", p->native);
+	if (p->model[0] != '\0')
+		jw_kstr(&w, "model", p->model);
+	if (p->mode[0] != '\0')
+		jw_kstr(&w, "permission_mode", p->mode);
+	if (p->checkpoint != NULL) {
+		jw_key(&w, "checkpoint");
+		jw_raw(&w, p->checkpoint, strlen(p->checkpoint));
+	}
+	jw_object_end(&w);
+	jw_object_end(&w);
+	assert_false(b.failed);
+	send_text(p->store_fd, b.data, NULL, 0);
+	buf_free(&b);
+}
+
+static void
+take_set(struct play *p, const struct json *set)
+{
+	const struct json *c = json_get(set, "checkpoint");
+	struct buf b;
+	struct jw w;
+
+	json_foreach (v, set) {
+		char *dst = strcmp(v->key, "state") == 0 ? p->state
+		    : strcmp(v->key, "native_session_id") == 0 ? p->native
+		    : strcmp(v->key, "model") == 0	       ? p->model
+		    : strcmp(v->key, "permission_mode") == 0   ? p->mode
+							       : NULL;
+
+		if (v == c)
+			continue;
+		assert_non_null(dst);
+		assert_int_equal(v->type, JSON_STRING);
+		assert_true(v->len < 32 || dst == p->native || dst == p->model);
+		memcpy(dst, v->str, v->len + 1);
+	}
+	if (c == NULL)
+		return;
+	buf_init(&b, FRAME_MAX);
+	jw_init(&w, &b);
+	jw_value(&w, c);
+	assert_false(b.failed);
+	assert_true(b.len <= 16384);
+	free(p->checkpoint);
+	p->checkpoint = buf_steal(&b);
+}
+
+static void
+on_append(struct play *p, struct json *m, size_t len)
+{
+	const struct json *list = json_get(m, "events");
+	int64_t first = json_int(m, "first", 0);
+	char answer[128];
+	size_t i = 0;
+
+	assert_string_equal(json_str(m, "op", ""), "append");
+	assert_true(len <= FRAME_MAX);
+	if (p->refuse != NULL) {
+		assert_int_equal(str_format(answer, sizeof(answer),
+				     "{\"id\":%lld,\"error\":{\"code\":\"%s\","
+				     "\"detail\":\"full\"}}",
+				     (long long)json_int(m, "id", 0),
+				     p->refuse),
+		    0);
+		send_text(p->store_fd, answer, NULL, 0);
+		json_free(m);
+		return;
+	}
+	p->appends++;
+	if (first != (int64_t)p->nevents + 1) {
+		/* A repetition of what is stored, as a whole. */
+		assert_true(first + (int64_t)list->len - 1 <=
+		    (int64_t)p->nevents);
+		json_free(m);
+		return;
+	}
+	if (list->len > 0)
+		p->events = xreallocarray(p->events, p->nevents + list->len,
+		    sizeof(*p->events));
+	json_foreach (ev, list) {
+		p->events[p->nevents++] = ev;
+		i++;
+	}
+	assert_int_equal(i, list->len);
+	take_set(p, json_get(m, "set"));
+	p->roots = xreallocarray(p->roots, p->nroots + 1, sizeof(*p->roots));
+	p->roots[p->nroots++] = m;
+	assert_int_equal(str_format(answer, sizeof(answer),
+			     "{\"id\":%lld,\"ok\":{\"last\":%zu}}",
+			     (long long)json_int(m, "id", 0), p->nevents),
+	    0);
+	send_text(p->store_fd, answer, NULL, 0);
+}
+
+static void
+on_super(struct play *p, struct json *m)
+{
+	const char *op = json_str(m, "op", NULL);
+	int64_t id;
+
+	if (op != NULL) {
+		if (strcmp(op, "hello") == 0) {
+			assert_false(p->hello);
+			p->hello = true;
+		} else {
+			assert_string_equal(op, "log");
+			p->logs++;
+			print_message("# %s\n", json_str(m, "line", ""));
+		}
+		json_free(m);
+		return;
+	}
+	id = json_int(m, "id", -1);
+	assert_in_range(id, 1, PLAY_REPLIES - 1);
+	assert_null(p->replies[id]); /* answered once */
+	p->replies[id] = m;
+}
+
+/* Read what is there. False when the other side has closed. */
+static bool
+fill(int fd, struct buf *b)
+{
+	char *room = buf_reserve(b, 65536);
+	ssize_t n;
+
+	assert_non_null(room);
+	n = recv(fd, room, 65536, MSG_DONTWAIT);
+	if (n > 0)
+		b->len += (size_t)n;
+	return n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR));
+}
+
+static bool
+next_frame(struct buf *b, struct json **m_out, size_t *len_out)
+{
+	const char *body;
+	struct err e;
+	size_t len;
+
+	if (frame_peek(b->data, b->len, FRAME_MAX, &body, &len) != 1)
+		return false;
+	if (json_parse(body, len, DEPTH, m_out, &e) == -1)
+		fail_msg("a frame of the worker: %s", e.text);
+	*len_out = len;
+	buf_consume(b, FRAME_HEADER + len);
+	return true;
+}
+
+void
+play_step(struct play *p, int ms)
+{
+	struct pollfd fds[2] = { { .fd = p->super_fd, .events = POLLIN },
+		{ .fd = p->hold ? -1 : p->store_fd, .events = POLLIN } };
+	struct json *m;
+	size_t len;
+
+	(void)poll(fds, 2, ms);
+	if (fds[0].revents != 0 && !fill(p->super_fd, &p->super_in))
+		fd_close(&p->super_fd);
+	if (fds[1].revents != 0 && !fill(p->store_fd, &p->store_in))
+		fd_close(&p->store_fd);
+	while (next_frame(&p->super_in, &m, &len))
+		on_super(p, m);
+	while (!p->hold && next_frame(&p->store_in, &m, &len))
+		on_append(p, m, len);
+}
+
+int64_t
+play_deadline(void)
+{
+	return now_monotonic_ms() + PLAY_MS;
+}
+
+void
+play_check(struct play *p, int64_t deadline_ms, const char *cond)
+{
+	if (now_monotonic_ms() > deadline_ms)
+		fail_msg("waited in vain for %s (%zu events, state %s)", cond,
+		    p->nevents, p->state);
+	if (p->super_fd == -1)
+		fail_msg("the worker left while waiting for %s", cond);
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+static void
+spawn(struct play *p)
+{
+	const char *path = program();
+	int super[2], store[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+			     super),
+	    0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+			     store),
+	    0);
+	p->pid = fork();
+	assert_int_not_equal(p->pid, -1);
+	if (p->pid == 0) {
+		/* High first: 3 and 4 may be either of them. */
+		int a = fcntl(super[1], F_DUPFD, 20);
+		int b = fcntl(store[1], F_DUPFD, 20);
+
+		if (dup2(a, 3) == -1 || dup2(b, 4) == -1 ||
+		    close_range(5, ~0u, 0) == -1)
+			_exit(126);
+		(void)execl(path, "sandboxd-session", (char *)NULL);
+		_exit(127);
+	}
+	(void)close(super[1]);
+	(void)close(store[1]);
+	p->super_fd = super[0];
+	p->store_fd = store[0];
+	p->hello = false;
+	buf_init(&p->super_in, 4u << 20);
+	buf_init(&p->store_in, 16u << 20);
+}
+
+static const struct json *
+start(struct play *p)
+{
+	spawn(p);
+	attached(p);
+	return play_call(p, "start", p->start);
+}
+
+const struct json *
+play_open(struct play *p, const char *agent, const char *members)
+{
+	memset(p, 0, sizeof(*p));
+	p->super_fd = p->store_fd = -1;
+	p->start = xasprintf(",\"session\":\"s1\",\"agent\":\"%s\"%s", agent,
+	    members);
+	return start(p);
+}
+
+const struct json *
+play_again(struct play *p)
+{
+	return start(p);
+}
+
+static void
+hang_up(struct play *p)
+{
+	fd_close(&p->super_fd);
+	fd_close(&p->store_fd);
+	buf_free(&p->super_in);
+	buf_free(&p->store_in);
+}
+
+void
+play_kill(struct play *p)
+{
+	int status;
+
+	if (p->pid == 0)
+		return;
+	(void)kill(p->pid, SIGKILL);
+	assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
+	p->pid = 0;
+	hang_up(p);
+}
+
+int
+play_wait_exit(struct play *p)
+{
+	int64_t deadline = play_deadline();
+	int status;
+
+	while (waitpid(p->pid, &status, WNOHANG) == 0) {
+		if (now_monotonic_ms() > deadline)
+			fail_msg("the worker does not leave");
+		play_step(p, 10);
+	}
+	play_step(p, 0);
+	p->pid = 0;
+	hang_up(p);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+void
+play_close(struct play *p)
+{
+	size_t i;
+
+	if (p->pid != 0) {
+		/* Its supervisor gone, it leaves at once and in order. */
+		fd_close(&p->super_fd);
+		assert_int_equal(play_wait_exit(p), 0);
+	}
+	for (i = 0; i < p->nroots; i++)
+		json_free(p->roots[i]);
+	for (i = 0; i < PLAY_REPLIES; i++)
+		json_free(p->replies[i]);
+	free(p->roots);
+	free(p->events);
+	free(p->start);
+	free(p->checkpoint);
+	hang_up(p);
+}
+
+void
+play_new_store(struct play *p)
+{
+	int pair[2];
+
+	fd_close(&p->store_fd);
+	buf_free(&p->store_in);
+	buf_init(&p->store_in, 16u << 20);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+			     pair),
+	    0);
+	p->store_fd = pair[0];
+	send_text(p->super_fd, "{\"op\":\"store\",\"fds\":1}", &pair[1], 1);
+	(void)close(pair[1]);
+}
+
+void
+play_attach(struct play *p)
+{
+	attached(p);
+}
+
+/* --- requests ------------------------------------------------------------- */
+
+int64_t
+play_send(struct play *p, const char *op, const char *members)
+{
+	autofree char *text = NULL;
+
+	p->ids++;
+	text = xasprintf("{\"op\":\"%s\",\"id\":%lld%s}", op,
+	    (long long)p->ids, members);
+	send_text(p->super_fd, text, NULL, 0);
+	return p->ids;
+}
+
+const struct json *
+play_reply(struct play *p, int64_t id)
+{
+	play_until(p, p->replies[id] != NULL);
+	return p->replies[id];
+}
+
+const struct json *
+play_call(struct play *p, const char *op, const char *members)
+{
+	return play_reply(p, play_send(p, op, members));
+}
+
+void
+play_ok(struct play *p, const char *op, const char *members)
+{
+	const struct json *r = play_call(p, op, members);
+
+	if (json_get(r, "ok") == NULL)
+		fail_msg("%s: %s", op,
+		    json_str(json_get(r, "error"), "detail", "?"));
+}
+
+void
+play_error(struct play *p, const char *op, const char *members,
+    const char *code)
+{
+	const struct json *r = play_call(p, op, members);
+
+	assert_string_equal(json_str(json_get(r, "error"), "code", "ok"),
+	    code);
+}
+
+void
+play_prompt(struct play *p, const char *text)
+{
+	struct buf b;
+	struct jw w;
+
+	buf_init(&b, FRAME_MAX);
+	(void)buf_addc(&b, ',');
+	(void)buf_adds(&b, "\"text\":");
+	jw_init(&w, &b);
+	jw_str(&w, text);
+	play_ok(p, "prompt", b.data);
+	buf_free(&b);
+}
+
+void
+play_idle(struct play *p)
+{
+	play_until(p, strcmp(p->state, "idle") == 0);
+}
+
+/* --- looking at the log --------------------------------------------------- */
+
+size_t
+play_count(const struct play *p, const char *type)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->nevents; i++)
+		n += strcmp(json_str(p->events[i], "type", ""), type) == 0;
+	return n;
+}
+
+const struct json *
+play_event(const struct play *p, const char *type, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < p->nevents; i++)
+		if (strcmp(json_str(p->events[i], "type", ""), type) == 0 &&
+		    n-- == 0)
+			return p->events[i];
+	fail_msg("no such %s among %zu events", type, p->nevents);
+	return NULL;
+}
+
+const char *
+play_str(const struct json *event, const char *path)
+{
+	const struct json *v = json_path(json_get(event, "data"), path);
+
+	if (v == NULL || v->type != JSON_STRING)
+		return "(none)";
+	return v->str;
+}
+
+const char *
+play_last_text(const struct play *p)
+{
+	const struct json *item, *found = NULL;
+	size_t i;
+
+	for (i = 0; i < p->nevents; i++) {
+		item = json_path(p->events[i], "data.item");
+		if (strcmp(json_str(p->events[i], "type", ""),
+			"item.completed") == 0 &&
+		    strcmp(json_str(item, "kind", ""), "message") == 0 &&
+		    strcmp(json_str(item, "role", ""), "assistant") == 0)
+			found = json_get(item, "content");
+	}
+	return found != NULL ? json_str(found->child, "text", "(none)")
+			     : "(none)";
+}
+
+static void
+check_body(const struct json *ev)
+{
+	static const char *const members[] = { "time", "native_session_id",
+		"synthetic", "source", "type", "data", "raw" };
+	const struct json *v = ev->child;
+	size_t i;
+
+	for (i = 0; i < countof(members); i++, v = v->next) {
+		assert_non_null(v);
+		assert_string_equal(v->key, members[i]);
+	}
+	assert_null(v);
+	assert_string_equal(json_str(ev, "source", ""),
+	    json_bool(ev, "synthetic", false) ? "daemon" : "agent");
+}
+
+/* Where item ID was started or completed, or -1; counts how often. */
+static int
+when(const struct play *p, const char *type, const char *id, unsigned *n_out)
+{
+	size_t i;
+	int at = -1;
+
+	*n_out = 0;
+	for (i = 0; i < p->nevents; i++)
+		if (strcmp(json_str(p->events[i], "type", ""), type) == 0 &&
+		    strcmp(play_str(p->events[i], "item.item_id"), id) == 0) {
+			at = (int)i;
+			(*n_out)++;
+		}
+	return at;
+}
+
+void
+play_check_log(const struct play *p, bool open)
+{
+	const char *type, *id;
+	bool turn = false;
+	size_t i;
+	unsigned n;
+	int at;
+
+	for (i = 0; i < p->nevents; i++) {
+		const struct json *ev = p->events[i];
+
+		check_body(ev);
+		type = json_str(ev, "type", "");
+		if (i == 0)
+			assert_string_equal(type, "session.started");
+		if (strcmp(type, "turn.started") == 0) {
+			assert_false(turn);
+			turn = true;
+		} else if (strcmp(type, "turn.ended") == 0) {
+			assert_true(turn);
+			turn = false;
+		} else if (strncmp(type, "item.", 5) == 0) {
+			assert_true(turn);
+		}
+		if (strcmp(type, "item.delta") == 0) {
+			at = when(p, "item.started",
+			    play_str(ev, "item_id"), &n);
+			assert_true(n == 1 && at < (int)i);
+			at = when(p, "item.completed",
+			    play_str(ev, "item_id"), &n);
+			assert_true(at == -1 || at > (int)i);
+		}
+		if (strcmp(type, "item.started") != 0)
+			continue;
+		id = play_str(ev, "item.item_id");
+		(void)when(p, "item.started", id, &n);
+		assert_int_equal(n, 1);
+		at = when(p, "item.completed", id, &n);
+		assert_true(n <= 1);
+		assert_true(open || (n == 1 && at > (int)i));
+	}
+	assert_true(open || !turn);
+}
