@@ -7,7 +7,9 @@ AM_TESTS_ENVIRONMENT = SANDBOXD_BUILD_DIR='$(abs_builddir)'; \
 if CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_buf \
+	tests/unit/test_cgroup \
 	tests/unit/test_chan \
+	tests/unit/test_changes \
 	tests/unit/test_conf \
 	tests/unit/test_ctl_apply \
 	tests/unit/test_ctl_changes \
@@ -18,17 +20,21 @@ check_PROGRAMS += \
 	tests/unit/test_err \
 	tests/unit/test_fdio \
 	tests/unit/test_frame \
+	tests/unit/test_hide \
 	tests/unit/test_init \
 	tests/unit/test_init_stop \
 	tests/unit/test_init_tree \
 	tests/unit/test_json \
 	tests/unit/test_launch \
 	tests/unit/test_log \
+	tests/unit/test_mock \
 	tests/unit/test_ops \
 	tests/unit/test_proc \
 	tests/unit/test_proto \
 	tests/unit/test_relay \
 	tests/unit/test_relay_load \
+	tests/unit/test_remove \
+	tests/unit/test_session \
 	tests/unit/test_spec \
 	tests/unit/test_store_append \
 	tests/unit/test_store_confine \
@@ -41,16 +47,24 @@ check_PROGRAMS += \
 endif
 
 TESTS += $(check_PROGRAMS)
-noinst_HEADERS = tests/fuzz/fuzz.h tests/unit/sandbox_box.h tests/unit/test_ctl.h tests/unit/test_init_box.h tests/unit/test_init_help.h tests/unit/test_init_peer.h tests/unit/test_relay_peer.h tests/unit/test_store_fixture.h tests/unit/test_supervisor.h 
+noinst_HEADERS = tests/fuzz/fuzz.h tests/unit/sandbox_box.h tests/unit/session_play.h tests/unit/test_ctl.h tests/unit/test_init_box.h tests/unit/test_init_help.h tests/unit/test_init_peer.h tests/unit/test_relay_peer.h tests/unit/test_store_fixture.h tests/unit/test_supervisor.h 
 
 tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
 tests_unit_test_buf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_buf_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_buf_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
+tests_unit_test_cgroup_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_cgroup_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_cgroup_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
 tests_unit_test_chan_SOURCES = tests/unit/test_chan.c
 tests_unit_test_chan_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_chan_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_chan_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
+tests_unit_test_changes_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_changes_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_changes_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
 tests_unit_test_conf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_conf_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -91,6 +105,10 @@ tests_unit_test_frame_SOURCES = tests/unit/test_frame.c
 tests_unit_test_frame_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_frame_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_frame_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_hide_SOURCES = tests/unit/test_hide.c
+tests_unit_test_hide_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_hide_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_hide_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
 tests_unit_test_init_SOURCES = tests/unit/test_init.c
 tests_unit_test_init_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_init_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -115,6 +133,10 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_log_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_log_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_mock_SOURCES = tests/unit/test_mock.c
+tests_unit_test_mock_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_mock_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_mock_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_ops_SOURCES = tests/unit/test_ops.c
 tests_unit_test_ops_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ops_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -135,6 +157,14 @@ tests_unit_test_relay_load_SOURCES = tests/unit/test_relay_load.c
 tests_unit_test_relay_load_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_relay_load_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_relay_load_LDADD = librelay.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_remove_SOURCES = tests/unit/test_remove.c
+tests_unit_test_remove_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_remove_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_remove_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_session_SOURCES = tests/unit/test_session.c
+tests_unit_test_session_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_session_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_session_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_spec_SOURCES = tests/unit/test_spec.c
 tests_unit_test_spec_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_spec_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

@@ -42,9 +42,9 @@ agent_info_env(const struct agent_info *ai, const char *name, size_t len)
 	for (v = ai->env; *v != NULL; v++) {
 		size_t n = strlen(*v);
 
-		if ((*v)[n - 1] == '*' ? len >= n - 1 &&
-			    memcmp(name, *v, n - 1) == 0
-				       : len == n && memcmp(name, *v, n) == 0)
+		if ((*v)[n - 1] == '*'
+			? len >= n - 1 && memcmp(name, *v, n - 1) == 0
+			: len == n && memcmp(name, *v, n) == 0)
 			return true;
 	}
 	return false;
@@ -66,8 +66,8 @@ find_on_path(const char *name, char dst[PATH_MAX])
 		struct stat st;
 
 		if (n > 0 && p[0] == '/' &&
-		    str_format(file, sizeof(file), "%.*s/%s", (int)n, p,
-			name) == 0 &&
+		    str_format(
+			file, sizeof(file), "%.*s/%s", (int)n, p, name) == 0 &&
 		    access(file, X_OK) == 0 && realpath(file, dst) != NULL &&
 		    stat(dst, &st) == 0 && S_ISREG(st.st_mode))
 			return 0;
@@ -80,9 +80,8 @@ find_on_path(const char *name, char dst[PATH_MAX])
 bool
 agent_path_is_shown(const char *path)
 {
-	static const char *const tops[] = { "/usr/", "/bin/", "/sbin/",
-		"/lib/", "/lib32/", "/lib64/", "/libx32/", "/etc/", "/opt/",
-		"/var/" };
+	static const char *const tops[] = { "/usr/", "/bin/", "/sbin/", "/lib/",
+		"/lib32/", "/lib64/", "/libx32/", "/etc/", "/opt/", "/var/" };
 	char part[PATH_MAX];
 	const char *slash;
 	struct stat st;
@@ -96,8 +95,8 @@ agent_path_is_shown(const char *path)
 	/* What others may not read is hidden there too. */
 	for (slash = strchr(path + 1, '/'); slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
-		if (str_format(part, sizeof(part), "%.*s",
-			(int)(slash - path), path) == -1 ||
+		if (str_format(part, sizeof(part), "%.*s", (int)(slash - path),
+			path) == -1 ||
 		    stat(part, &st) == -1 ||
 		    (st.st_mode & (S_IROTH | S_IXOTH)) != (S_IROTH | S_IXOTH))
 			return false;
@@ -116,7 +115,7 @@ holds_more(const char *dir)
 	if (home != NULL && strcmp(dir, home) == 0)
 		return true;
 	return str_starts(dir, "/home/") &&
-	    strchr(dir + strlen("/home/"), '/') == NULL;
+	       strchr(dir + strlen("/home/"), '/') == NULL;
 }
 
 int
@@ -179,7 +178,7 @@ env_interpreter(const char *program, char *name, size_t size)
 		if (str_starts(line, starts[i]))
 			return str_format(name, size, "%.*s",
 				   (int)strcspn(word, " \t\n"), word) == 0 &&
-			    *name != '\0' && strchr(name, '/') == NULL;
+			       *name != '\0' && strchr(name, '/') == NULL;
 	}
 	return false;
 }
@@ -220,8 +219,8 @@ agent_program_find(const struct agent_info *ai, bool host_image,
 	    find_on_path(name, interpreter) == 0 &&
 	    !(is_on_plain_path(interpreter) && host_image)) {
 		if (add_mount(p, interpreter, host_image) == -1 ||
-		    str_copy(p->command[p->ncommand++], PATH_MAX,
-			interpreter) == -1)
+		    str_copy(
+			p->command[p->ncommand++], PATH_MAX, interpreter) == -1)
 			return err_set(e, ERR_TOO_LARGE, "a path is too long");
 	}
 	if (add_mount(p, program, host_image) == -1 ||

@@ -79,8 +79,8 @@ tell_left_out(struct apply *ap, const struct change *c, const char *why)
 /* The operation of errno at this entry; the others go on, except when there
  * is no room for them either. */
 static int
-failed(struct apply *ap, const struct change *c, const char *what,
-    struct err *e)
+failed(
+    struct apply *ap, const struct change *c, const char *what, struct err *e)
 {
 	int number = errno;
 	struct err why;
@@ -145,8 +145,8 @@ any_git_config(const char *path, const struct stat *st, void *ctx)
 static bool
 is_newer(const struct apply *ap, const struct stat *st)
 {
-	int64_t ms = st->st_ctim.tv_sec * INT64_C(1000) +
-	    st->st_ctim.tv_nsec / 1000000;
+	int64_t ms =
+	    st->st_ctim.tv_sec * INT64_C(1000) + st->st_ctim.tv_nsec / 1000000;
 
 	return ms > ap->rv->created_ms;
 }
@@ -175,15 +175,14 @@ objection(struct apply *ap, const struct place *pl)
 	if (!is_dir)
 		return !ap->force && is_newer(ap, &pl->st) ? changed : NULL;
 	if (!ap->force)
-		r = beneath_walk(ap->rv->root_fd, c->path, any_newer, ap,
-		    &why);
+		r = beneath_walk(ap->rv->root_fd, c->path, any_newer, ap, &why);
 	if (r == 1)
 		return changed;
 	/* Deleting a repository runs nothing; putting another in its place
 	 * needs its configuration to go with it. */
 	if (r == 0 && !ap->with_git_config && c->type != CHANGE_DELETE)
-		r = beneath_walk(ap->rv->root_fd, c->path, any_git_config,
-		    NULL, &why);
+		r = beneath_walk(
+		    ap->rv->root_fd, c->path, any_git_config, NULL, &why);
 	if (r == 1)
 		return "holds git's hooks or configuration "
 		       "(--with-git-config)";
@@ -195,8 +194,8 @@ refuse_below(struct apply *ap, const struct change *c)
 {
 	if (ap->nrefused == REFUSED_MAX)
 		return;
-	ap->refused = xreallocarray(ap->refused, ap->nrefused + 1,
-	    sizeof(char *));
+	ap->refused =
+	    xreallocarray(ap->refused, ap->nrefused + 1, sizeof(char *));
 	ap->refused[ap->nrefused++] = xstrdup(c->path);
 }
 
@@ -222,8 +221,7 @@ keep_owner(const struct place *pl, int fd)
 {
 	const struct stat *like = S_ISREG(pl->st.st_mode) ? &pl->st : &pl->dir;
 
-	if (geteuid() == 0 &&
-	    fchown(fd, like->st_uid, like->st_gid) == -1)
+	if (geteuid() == 0 && fchown(fd, like->st_uid, like->st_gid) == -1)
 		return; /* then it is ours, as for anybody else */
 }
 
@@ -240,10 +238,10 @@ copy_data(struct apply *ap, int old_fd, int fd, bool *sys_out, struct err *e)
 	ssize_t n;
 
 	*sys_out = false;
-	while ((n = changes_data(&ap->rv->changes, theirs, sizeof(theirs),
-		    e)) > 0) {
+	while ((n = changes_data(&ap->rv->changes, theirs, sizeof(theirs), e)) >
+	       0) {
 		same = same && pread(old_fd, ours, (size_t)n, at) == n &&
-		    memcmp(ours, theirs, (size_t)n) == 0;
+		       memcmp(ours, theirs, (size_t)n) == 0;
 		at += n;
 		if (fd_write_all(fd, theirs, (size_t)n) == -1) {
 			*sys_out = true;
@@ -395,9 +393,9 @@ apply_dir(struct apply *ap, const struct place *pl, struct err *e)
 	}
 	if (ap->left_out == before)
 		tell_done(ap, pl->c,
-		    there		   ? "mode"
-			: pl->st.st_mode == 0 ? "mkdir"
-					      : "replace");
+		    there		  ? "mode"
+		    : pl->st.st_mode == 0 ? "mkdir"
+					  : "replace");
 	return 0;
 }
 
@@ -406,8 +404,7 @@ apply_delete(struct apply *ap, const struct place *pl)
 {
 	struct err why;
 
-	if (!ap->dry_run &&
-	    beneath_remove(pl->dir_fd, pl->name, &why) == -1) {
+	if (!ap->dry_run && beneath_remove(pl->dir_fd, pl->name, &why) == -1) {
 		tell_left_out(ap, pl->c, why.text);
 		return 0;
 	}
@@ -420,8 +417,7 @@ apply_delete(struct apply *ap, const struct place *pl)
 /* In a dry run a directory that would be made is not there: what is below is
  * new, and needs no place. */
 static int
-find_place(struct apply *ap, struct place *pl, bool *usable_out,
-    struct err *e)
+find_place(struct apply *ap, struct place *pl, bool *usable_out, struct err *e)
 {
 	const char *what = "open its directory";
 
@@ -454,14 +450,13 @@ static bool
 is_dir_entry(const struct change *c, const struct stat *st)
 {
 	return c->type == CHANGE_DIR || c->type == CHANGE_REPLACE_DIR ||
-	    (c->type == CHANGE_DELETE && S_ISDIR(st->st_mode));
+	       (c->type == CHANGE_DELETE && S_ISDIR(st->st_mode));
 }
 
 /* A file that is newer here but has the same content hurts nobody: only the
  * data can tell, and it is compared before anybody objects. */
 static int
-settle(struct apply *ap, const struct place *pl, const char *why,
-    struct err *e)
+settle(struct apply *ap, const struct place *pl, const char *why, struct err *e)
 {
 	autofd int old_fd = -1;
 	int same = 0;

@@ -12,6 +12,7 @@
 #include "lib/xalloc.h"
 #include <string.h>
 
+#define SHOWN_MAX 4000 /* bytes of one value put to a person */
 #define OPTIONS_MAX 16384
 
 int
@@ -40,9 +41,8 @@ ask_reply_question(struct client *c, const char *session, const char *id,
 	struct jw *w;
 	size_t i;
 
-	w = client_begin(c,
-	    words == NULL ? "session.question.reject"
-			  : "session.question.reply");
+	w = client_begin(c, words == NULL ? "session.question.reject"
+					  : "session.question.reply");
 	jw_kstr(w, "id", session);
 	jw_kstr(w, "question_id", id);
 	if (words != NULL) {
@@ -67,9 +67,10 @@ static void
 remove_ask(struct turn *t, size_t i)
 {
 	free(t->asks[i].options);
+	free(t->asks[i].about);
 	t->nasks--;
-	memmove(&t->asks[i], &t->asks[i + 1],
-	    (t->nasks - i) * sizeof(t->asks[0]));
+	memmove(
+	    &t->asks[i], &t->asks[i + 1], (t->nasks - i) * sizeof(t->asks[0]));
 	t->asks[t->nasks] = (struct ask){ 0 };
 }
 
@@ -100,7 +101,7 @@ keep_options(struct ask *k, const struct json *options)
 	struct buf b;
 
 	buf_init(&b, OPTIONS_MAX);
-	json_foreach(o, options) {
+	json_foreach (o, options) {
 		if (o->type != JSON_STRING || memchr(o->str, '\n', o->len))
 			continue;
 		if (b.len + o->len + 2 > OPTIONS_MAX)
@@ -113,12 +114,68 @@ keep_options(struct ask *k, const struct json *options)
 	buf_free(&b);
 }
 
+/* Every member of what a tool would be given, long values cut: a command
+ * must not hide behind a harmless neighbour. */
+static void
+describe_input(struct buf *b, const struct json *input)
+{
+	if (input->type != JSON_OBJECT || input->len < 2) {
+		render_value(b, input, 0);
+		return;
+	}
+	json_foreach (m, input) {
+		struct buf v;
+		size_t keep;
+
+		buf_init(&v, 16u << 20);
+		render_value(&v, m, 0);
+		keep = v.failed ? 0 : MIN(v.len, (size_t)SHOWN_MAX);
+		if (v.len > keep)
+			keep = utf8_valid_prefix(v.data, keep);
+		text_clean(b, m->key, strlen(m->key), false);
+		(void)buf_adds(b, ": ");
+		(void)buf_add(b, v.data == NULL ? "" : v.data, keep);
+		if (v.failed || v.len > keep)
+			(void)buf_addf(
+			    b, " ... (%zu bytes more)", v.len - keep);
+		(void)buf_addc(b, '\n');
+		buf_free(&v);
+	}
+}
+
+/* All of what a person decides about: the action with its whole input, or the
+ * prompt. */
+static char *
+describe(bool permission, const struct json *data)
+{
+	const struct json *metadata = json_get(data, "metadata");
+	const struct json *input = json_get(metadata, "input");
+	const char *title =
+	    json_str(data, permission ? "action" : "prompt", "?");
+	struct buf b;
+	char *text;
+
+	buf_init(&b, 16u << 20);
+	text_clean(&b, title, strlen(title), !permission);
+	if (permission && input == NULL)
+		input = metadata;
+	if (permission && input != NULL && input->type != JSON_NULL) {
+		(void)buf_adds(&b, "\n");
+		describe_input(&b, input);
+	}
+	while (b.len > 0 && b.data[b.len - 1] == '\n')
+		b.data[--b.len] = '\0';
+	text = buf_steal(&b);
+	buf_free(&b);
+	return text;
+}
+
 void
 ask_event(struct turn *t, const char *type, const struct json *data)
 {
 	bool permission = str_starts(type, "permission.");
-	const char *id = json_str(data,
-	    permission ? "permission_id" : "question_id", "");
+	const char *id =
+	    json_str(data, permission ? "permission_id" : "question_id", "");
 	size_t i = find_ask(t, permission, id);
 	struct ask *k;
 
@@ -138,6 +195,7 @@ ask_event(struct turn *t, const char *type, const struct json *data)
 	if (str_copy(k->id, sizeof(k->id), id) == -1)
 		return;
 	t->nasks++;
+	k->about = describe(permission, data);
 	if (!permission)
 		keep_options(k, json_get(data, "options"));
 }
@@ -156,7 +214,7 @@ option_at(const struct ask *k, unsigned n, size_t *len_out)
 }
 
 static void
-show_question(struct turn *t, const struct ask *k)
+show_options(struct turn *t, const struct ask *k)
 {
 	unsigned i;
 
@@ -171,39 +229,54 @@ show_question(struct turn *t, const struct ask *k)
 		    b.failed || b.len == 0 ? "" : b.data);
 		buf_free(&b);
 	}
-	if (k->noptions > 0)
-		(void)fprintf(t->render.out,
-		    "answer (1-%u, your own words, empty: decline): ",
-		    k->noptions);
-	else
-		(void)fputs("answer (empty: decline): ", t->render.out);
 }
 
 static void
 show_ask(struct turn *t, struct ask *k)
 {
+	FILE *f = t->render.out;
+
 	render_fresh_line(&t->render);
+	if (!k->is_told) {
+		(void)fprintf(f, "%s? %s%s%s\n",
+		    t->render.colour ? "\033[33m" : "",
+		    k->is_permission ? "permission: " : "",
+		    k->about == NULL ? "(too long to show)" : k->about,
+		    t->render.colour ? "\033[0m" : "");
+		show_options(t, k);
+	}
 	if (k->is_permission)
-		(void)fputs("allow? [y] once  [a] always  [n] reject: ",
-		    t->render.out);
+		(void)fputs("allow? [y] once  [a] always  [n] reject: ", f);
+	else if (k->noptions > 0)
+		(void)fprintf(f,
+		    "answer (1-%u, your own words, empty: decline): ",
+		    k->noptions);
 	else
-		show_question(t, k);
-	(void)fflush(t->render.out);
+		(void)fputs("answer (empty: decline): ", f);
+	(void)fflush(f);
 	t->render.mid_line = true;
-	k->is_shown = true;
+	k->is_shown = k->is_told = true;
+}
+
+void
+ask_interrupted(struct turn *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->nasks; i++)
+		t->asks[i].is_shown = false;
 }
 
 static int
-send_reply(struct turn *t, const struct ask *k, const char *word,
-    struct err *e)
+send_reply(struct turn *t, const struct ask *k, const char *word, struct err *e)
 {
 	autofree char *copy = word == NULL ? NULL : xstrdup(word);
 
 	if (k->is_permission)
-		return ask_reply_permission(&t->control, t->session, k->id,
-		    word, NULL, e);
-	return ask_reply_question(&t->control, t->session, k->id,
-	    word == NULL ? NULL : &copy, 1, e);
+		return ask_reply_permission(
+		    &t->control, t->session, k->id, word, NULL, e);
+	return ask_reply_question(
+	    &t->control, t->session, k->id, word == NULL ? NULL : &copy, 1, e);
 }
 
 /* WORD NULL: a question is declined. */
@@ -221,10 +294,11 @@ reply(struct turn *t, struct ask *k, const char *word, struct err *e)
 		r = send_reply(t, k, word, e);
 	}
 	/* Somebody else was faster, or the turn ended: no harm. */
-	if (r == -1 &&
-	    (e->code == ERR_PERMISSION_NOT_FOUND ||
-		e->code == ERR_QUESTION_NOT_FOUND))
+	if (r == -1 && (e->code == ERR_PERMISSION_NOT_FOUND ||
+			   e->code == ERR_QUESTION_NOT_FOUND)) {
+		remove_ask(t, (size_t)(k - t->asks));
 		return 0;
+	}
 	return r;
 }
 
@@ -233,9 +307,8 @@ ask_next(struct turn *t, struct err *e)
 {
 	struct ask *k = &t->asks[0];
 
-	while (k < t->asks + t->nasks && k->is_replied)
-		k++;
-	if (k == t->asks + t->nasks || k->is_shown || t->is_over)
+	/* One at a time: the next when the last answer has shown. */
+	if (t->nasks == 0 || k->is_replied || k->is_shown || t->is_over)
 		return 0;
 	if (k->is_permission && t->yes != NULL)
 		return reply(t, k, t->yes, e);
@@ -292,10 +365,8 @@ ask_typed(struct turn *t, const char *line, struct err *e)
 	struct ask *k = &t->asks[0];
 	const char *word;
 
-	while (k < t->asks + t->nasks && (k->is_replied || !k->is_shown))
-		k++;
-	if (k == t->asks + t->nasks)
-		return 0; /* typed ahead: nothing was asked */
+	if (t->nasks == 0 || k->is_replied || !k->is_shown)
+		return 0;	    /* typed ahead: nothing was asked */
 	t->render.mid_line = false; /* the terminal echoed the newline */
 	if (!k->is_permission)
 		return question_typed(t, k, line, e);

@@ -18,7 +18,7 @@ beneath_open(int root_fd, const char *path, int flags)
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-		    RESOLVE_NO_MAGICLINKS,
+			   RESOLVE_NO_MAGICLINKS,
 	};
 	int tries;
 	long fd = -1;
@@ -115,12 +115,12 @@ walk_dir(struct walk *w, int fd, unsigned depth, struct err *e)
 		if (str_format(w->path + len, sizeof(w->path) - len, "/%s",
 			de->d_name) == -1) {
 			w->path[len] = '\0';
-			r = err_set(e, ERR_SYSTEM, "%s: a path is too long",
-			    w->path);
+			r = err_set(
+			    e, ERR_SYSTEM, "%s: a path is too long", w->path);
 			break;
 		}
-		if (fstatat(dirfd(dir), de->d_name, &st,
-			AT_SYMLINK_NOFOLLOW) == -1)
+		if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+		    -1)
 			continue; /* gone meanwhile */
 		r = w->fn(w->path, &st, w->ctx);
 		if (r != 0 || !S_ISDIR(st.st_mode))
@@ -142,8 +142,8 @@ walk_dir(struct walk *w, int fd, unsigned depth, struct err *e)
 }
 
 int
-beneath_walk(int root_fd, const char *path, beneath_fn *fn, void *ctx,
-    struct err *e)
+beneath_walk(
+    int root_fd, const char *path, beneath_fn *fn, void *ctx, struct err *e)
 {
 	struct walk w = { .fn = fn, .ctx = ctx };
 	int fd = beneath_open(root_fd, path, O_RDONLY | O_DIRECTORY);
@@ -167,8 +167,8 @@ remove_dir(int parent_fd, const char *name, unsigned depth, struct err *e)
 
 	if (depth == 0)
 		return err_set(e, ERR_SYSTEM, "%s is too deep", name);
-	fd = openat(parent_fd, name,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(
+	    parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return err_sys(e, "open %s", name);
 	dir = fdopendir(fd);

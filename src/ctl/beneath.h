@@ -1,7 +1,8 @@
 /*
  * Files below a directory of the caller's, and never anywhere else: every
  * path is resolved by the kernel with RESOLVE_BENEATH and without following
- * links, so a name from a sandbox cannot lead out, whoever swaps what meanwhile.
+ * links, so a name from a sandbox cannot lead out, whoever swaps what
+ * meanwhile.
  */
 #ifndef CTL_BENEATH_H
 #define CTL_BENEATH_H
@@ -26,8 +27,8 @@ int beneath_readlink(int root_fd, const char *path, char *dst, size_t size);
  * error. */
 #define BENEATH_DEPTH 200
 typedef int beneath_fn(const char *path, const struct stat *st, void *ctx);
-int beneath_walk(int root_fd, const char *path, beneath_fn *fn, void *ctx,
-    struct err *e);
+int beneath_walk(
+    int root_fd, const char *path, beneath_fn *fn, void *ctx, struct err *e);
 /* Remove NAME below PARENT_FD, whatever it is, with all below it. */
 int beneath_remove(int parent_fd, const char *name, struct err *e);
 

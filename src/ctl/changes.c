@@ -73,8 +73,8 @@ take_answer(struct changes *ch, int timeout_ms, struct err *e)
 	if (got == CLIENT_WAIT)
 		return 0;
 	if (got == CLIENT_EOF)
-		return err_set(e, ERR_SYSTEM,
-		    "the supervisor hung up without an answer");
+		return err_set(
+		    e, ERR_SYSTEM, "the supervisor hung up without an answer");
 	ch->answered = true;
 	if (a.kind == ANSWER_ERROR) {
 		(void)answer_error(ch->reply->ctl, &a, e);
@@ -98,11 +98,15 @@ cut_off(struct changes *ch, struct err *e)
 static int
 more(struct changes *ch, struct err *e)
 {
-	enum { STREAM, REPLY, SIGNALS, N };
+	enum {
+		STREAM,
+		REPLY,
+		SIGNALS,
+		N
+	};
 	struct pollfd pfd[N] = {
 		{ .fd = ch->fd, .events = POLLIN },
-		{ .fd = ch->reply == NULL || ch->answered ? -1
-							  : ch->reply->fd,
+		{ .fd = ch->reply == NULL || ch->answered ? -1 : ch->reply->fd,
 		    .events = POLLIN },
 		{ .fd = signals_fd(), .events = POLLIN },
 	};
@@ -170,9 +174,18 @@ skip_data(struct changes *ch, struct err *e)
 
 /* --- entries ------------------------------------------------------------- */
 
-#define F_TYPE { "type", JK_STR, true, 1, 16 }
-#define F_PATH { "path", JK_STR, true, 1, PATH_MAX - 1 }
-#define F_MODE { "mode", JK_INT, true, 0, 07777 }
+#define F_TYPE                              \
+	{                                   \
+		"type", JK_STR, true, 1, 16 \
+	}
+#define F_PATH                                        \
+	{                                             \
+		"path", JK_STR, true, 1, PATH_MAX - 1 \
+	}
+#define F_MODE                                 \
+	{                                      \
+		"mode", JK_INT, true, 0, 07777 \
+	}
 
 static const struct json_field file_fields[] = { F_TYPE, F_PATH, F_MODE,
 	{ "size", JK_INT, true, 0, FILE_MAX_BYTES } };
@@ -209,16 +222,15 @@ parse_entry(const struct json *j, struct change *c, struct err *e)
 		if (strcmp(change_type_name((enum change_type)t), type) == 0)
 			break;
 	if (t == CHANGE_TYPE_N)
-		return err_set(e, ERR_SANDBOX_FAILED, "unknown type '%.16s'",
-		    type);
+		return err_set(
+		    e, ERR_SANDBOX_FAILED, "unknown type '%.16s'", type);
 	if (json_check(j, shapes[t].fields, shapes[t].n, e) == -1)
 		return -1;
 	c->type = (enum change_type)t;
 	c->size = json_int(j, "size", 0);
 	/* Set-id and sticky bits never leave a sandbox. */
 	c->mode = (mode_t)json_int(j, "mode", 0) & 0777;
-	if (str_copy(c->path, sizeof(c->path), json_str(j, "path", "")) ==
-		-1 ||
+	if (str_copy(c->path, sizeof(c->path), json_str(j, "path", "")) == -1 ||
 	    str_copy(c->text, sizeof(c->text),
 		json_str(j, "target", json_str(j, "detail", ""))) == -1)
 		return err_set(e, ERR_SANDBOX_FAILED, "a name is too long");
@@ -251,8 +263,9 @@ read_line(struct changes *ch, size_t *len_out, struct err *e)
 
 	for (;;) {
 		char *nl = ch->in.len == looked
-		    ? NULL
-		    : memchr(ch->in.data + looked, '\n', ch->in.len - looked);
+			       ? NULL
+			       : memchr(ch->in.data + looked, '\n',
+				     ch->in.len - looked);
 
 		if (nl != NULL) {
 			*len_out = (size_t)(nl - ch->in.data);
@@ -261,8 +274,8 @@ read_line(struct changes *ch, size_t *len_out, struct err *e)
 		}
 		looked = ch->in.len;
 		if (looked > LINE_MAX_BYTES)
-			return err_set(e, ERR_SANDBOX_FAILED,
-			    "a line is too long");
+			return err_set(
+			    e, ERR_SANDBOX_FAILED, "a line is too long");
 		if (more(ch, e) == -1)
 			return -1;
 	}

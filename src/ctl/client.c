@@ -173,8 +173,7 @@ parse_answer(struct client *c, const char *line, size_t len,
 		a.kind = (enum answer_kind)i;
 	}
 	if (a.body == NULL ||
-	    json_number_int(json_get(a.root, "id"), &id) == -1 ||
-	    id != c->id) {
+	    json_number_int(json_get(a.root, "id"), &id) == -1 || id != c->id) {
 		json_free(a.root);
 		return err_set(e, ERR_INTERNAL,
 		    "the supervisor's answer does not belong to the request");
@@ -221,9 +220,8 @@ client_text(struct client *c, char **nl_out, struct err *e)
 	enum client_got got;
 
 	for (;;) {
-		*nl_out = c->in.len == 0
-		    ? NULL
-		    : memchr(c->in.data, '\n', c->in.len);
+		*nl_out =
+		    c->in.len == 0 ? NULL : memchr(c->in.data, '\n', c->in.len);
 		if (*nl_out != NULL)
 			return 0;
 		if (fill(c, -1, &got, e) == -1)
@@ -258,8 +256,8 @@ answer_error(struct ctl *ctl, const struct answer *a, struct err *e)
 	/* A newer supervisor may know codes that we do not. */
 	if (strcmp(err_wire(known), code) != 0)
 		return err_set(e, known, "%s: %s", code, detail);
-	return err_set(e, known, "%s",
-	    *detail == '\0' ? err_help(known) : detail);
+	return err_set(
+	    e, known, "%s", *detail == '\0' ? err_help(known) : detail);
 }
 
 int

@@ -26,7 +26,11 @@ struct client {
 	size_t nfds;
 };
 
-enum answer_kind { ANSWER_ITEM, ANSWER_OK, ANSWER_ERROR };
+enum answer_kind {
+	ANSWER_ITEM,
+	ANSWER_OK,
+	ANSWER_ERROR
+};
 
 struct answer {
 	enum answer_kind kind;
@@ -44,7 +48,11 @@ struct jw *client_begin(struct client *c, const char *op);
  * listens. FDS stay the caller's. */
 int client_send(struct client *c, const int *fds, size_t nfds, struct err *e);
 
-enum client_got { CLIENT_GOT, CLIENT_WAIT, CLIENT_EOF };
+enum client_got {
+	CLIENT_GOT,
+	CLIENT_WAIT,
+	CLIENT_EOF
+};
 /* The next line that answers the last request. Waits at most TIMEOUT_MS (-1:
  * as long as it takes). An error line is CLIENT_GOT with ANSWER_ERROR. */
 int client_line(struct client *c, int timeout_ms, enum client_got *got_out,

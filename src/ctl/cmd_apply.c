@@ -29,8 +29,8 @@ static void
 summary(const struct apply *ap, const char *where)
 {
 	if (ap->applied + ap->left_out == 0) {
-		ctl_note(ap->ctl, "%s has changed nothing in %s", ap->rv->id,
-		    where);
+		ctl_note(
+		    ap->ctl, "%s has changed nothing in %s", ap->rv->id, where);
 		return;
 	}
 	(void)printf("%s%lld change%s", ap->dry_run ? "would apply " : "",
@@ -76,7 +76,8 @@ run_apply(struct ctl *ctl, const struct args *a)
 {
 	const char *to = args_str(a, "to", NULL);
 	struct review rv;
-	struct apply ap = { .ctl = ctl, .rv = &rv,
+	struct apply ap = { .ctl = ctl,
+		.rv = &rv,
 		.dry_run = args_has(a, "dry-run"),
 		.force = args_has(a, "force"),
 		.with_git_config = args_has(a, "with-git-config") };
@@ -85,8 +86,8 @@ run_apply(struct ctl *ctl, const struct args *a)
 
 	if (signals_open(3, &e) == -1)
 		return ctl_fail(ctl, &e);
-	r = review_open(&rv, ctl, a->operands[0],
-	    args_str(a, "target", NULL), &e);
+	r = review_open(
+	    &rv, ctl, a->operands[0], args_str(a, "target", NULL), &e);
 	rv.only = a->operands + 1;
 	rv.nonly = a->noperands - 1;
 	if (r == 0)

@@ -10,6 +10,7 @@
 #include "ctl/apply.h"
 #include "ctl/beneath.h"
 #include "ctl/commands.h"
+#include "ctl/patch.h"
 #include "ctl/review.h"
 #include "ctl/signals.h"
 #include "ctl/text.h"
@@ -35,112 +36,7 @@ struct diff {
 	size_t ngone;
 };
 
-/* One side of a file's difference. */
-struct side {
-	char *data; /* owned */
-	size_t len;
-	unsigned mode; /* as git writes it; 0: does not exist */
-	bool is_large; /* content was not read */
-	bool is_equal; /* of the new side: content as in the old */
-};
-
-/* --- names --------------------------------------------------------------- */
-
-/* The way git quotes: only when there is something to quote. */
-static void
-put_name(struct buf *b, const char *prefix, const char *path)
-{
-	struct buf clean;
-	bool plain;
-	const char *p;
-
-	buf_init(&clean, 8 * PATH_MAX);
-	text_clean(&clean, path, strlen(path), false);
-	plain = !clean.failed && clean.len > 0 &&
-	    strcmp(clean.data, path) == 0 && strpbrk(path, "\"\\") == NULL;
-	buf_free(&clean);
-	if (plain) {
-		(void)buf_addf(b, "%s%s", prefix, path);
-		return;
-	}
-	(void)buf_addf(b, "\"%s", prefix);
-	for (p = path; *p != '\0'; p++) {
-		unsigned char c = (unsigned char)*p;
-
-		if (c == '"' || c == '\\')
-			(void)buf_addf(b, "\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			(void)buf_addf(b, "\\%03o", c);
-		else
-			(void)buf_addc(b, (char)c);
-	}
-	(void)buf_addc(b, '"');
-}
-
-static void
-put_side_name(struct buf *b, const char *mark, const char *prefix,
-    const char *path, const struct side *s, const char *end)
-{
-	(void)buf_adds(b, mark);
-	if (s->mode == 0)
-		(void)buf_adds(b, "/dev/null");
-	else
-		put_name(b, prefix, path);
-	/* A blank in a name would end it for patch(1). */
-	if (s->mode != 0 && *end == '\n' && strchr(path, ' ') != NULL)
-		(void)buf_addc(b, '\t');
-	(void)buf_adds(b, end);
-}
-
-/* --- output -------------------------------------------------------------- */
-
-static const char *
-line_colour(const char *line, size_t len)
-{
-	if (len >= 3 &&
-	    (memcmp(line, "+++", 3) == 0 || memcmp(line, "---", 3) == 0))
-		return "\033[1m";
-	if (len >= 10 && memcmp(line, "diff --git", 10) == 0)
-		return "\033[1m";
-	switch (len > 0 ? line[0] : ' ') {
-	case '+':
-		return "\033[32m";
-	case '-':
-		return "\033[31m";
-	case '@':
-		return "\033[36m";
-	default:
-		return "";
-	}
-}
-
-static void
-print_patch(const struct ctl *ctl, const struct buf *b)
-{
-	const char *s = b->data;
-	size_t left = b->len;
-
-	if (!ctl->tty) {
-		(void)fwrite(s, 1, left, stdout);
-		return;
-	}
-	while (left > 0) {
-		const char *nl = memchr(s, '\n', left);
-		size_t len = nl == NULL ? left : (size_t)(nl - s);
-		const char *colour = ctl->colour ? line_colour(s, len) : "";
-		struct buf clean;
-
-		buf_init(&clean, 8 * PATCH_MAX);
-		text_clean(&clean, s, len, true);
-		(void)printf("%s%s%s\n", colour,
-		    clean.failed || clean.len == 0 ? "" : clean.data,
-		    *colour == '\0' ? "" : "\033[0m");
-		buf_free(&clean);
-		len += nl != NULL;
-		s += len;
-		left -= len;
-	}
-}
+/* --- telling -------------------------------------------------------------- */
 
 /* ST is NULL for what has no lines. */
 static void
@@ -148,8 +44,7 @@ print_stat(const char *path, const struct udiff_stat *st, const char *what)
 {
 	ctl_put(path);
 	if (st != NULL)
-		(void)printf(" | +%zu -%zu %s\n", st->added, st->removed,
-		    what);
+		(void)printf(" | +%zu -%zu %s\n", st->added, st->removed, what);
 	else
 		(void)printf(" | binary, %s\n", what);
 }
@@ -177,18 +72,6 @@ json_change(struct diff *d, const char *path, const char *type,
 
 /* --- one file ------------------------------------------------------------ */
 
-static void
-put_modes(struct buf *b, const struct side *old, const struct side *new)
-{
-	if (old->mode == 0)
-		(void)buf_addf(b, "new file mode %06o\n", new->mode);
-	else if (new->mode == 0)
-		(void)buf_addf(b, "deleted file mode %06o\n", old->mode);
-	else if (old->mode != new->mode)
-		(void)buf_addf(b, "old mode %06o\nnew mode %06o\n", old->mode,
-		    new->mode);
-}
-
 static bool
 is_opaque(const struct side *s)
 {
@@ -200,34 +83,7 @@ static bool
 is_in_git(const char *path)
 {
 	return strcmp(path, ".git") == 0 || str_starts(path, ".git/") ||
-	    strstr(path, "/.git/") != NULL;
-}
-
-static void
-put_patch(struct diff *d, const char *path, const struct side *old,
-    const struct side *new, const struct buf *hunks, bool opaque)
-{
-	struct buf b;
-
-	buf_init(&b, PATCH_MAX + 64 * PATH_MAX);
-	(void)buf_adds(&b, "diff --git ");
-	put_name(&b, "a/", path);
-	(void)buf_addc(&b, ' ');
-	put_name(&b, "b/", path);
-	(void)buf_addc(&b, '\n');
-	put_modes(&b, old, new);
-	if (opaque && !new->is_equal) {
-		(void)buf_adds(&b, "Binary files ");
-		put_side_name(&b, "", "a/", path, old, " and ");
-		put_side_name(&b, "", "b/", path, new, " differ\n");
-		d->binary++;
-	} else if (hunks->len > 0) {
-		put_side_name(&b, "--- ", "a/", path, old, "\n");
-		put_side_name(&b, "+++ ", "b/", path, new, "\n");
-		(void)buf_add(&b, hunks->data, hunks->len);
-	}
-	print_patch(d->ctl, &b);
-	buf_free(&b);
+	       strstr(path, "/.git/") != NULL;
 }
 
 static void
@@ -235,9 +91,9 @@ show_change(struct diff *d, const char *path, const char *type,
     const struct side *old, const struct side *new, const struct buf *hunks,
     const struct udiff_stat *st)
 {
-	const char *what = old->mode == 0 ? "added"
-	    : new->mode == 0		  ? "deleted"
-					  : "modified";
+	const char *what = old->mode == 0   ? "added"
+			   : new->mode == 0 ? "deleted"
+					    : "modified";
 	bool opaque = st == NULL;
 
 	d->files++;
@@ -249,15 +105,15 @@ show_change(struct diff *d, const char *path, const char *type,
 	else if (is_in_git(path) && !d->with_git)
 		d->in_git++;
 	else
-		put_patch(d, path, old, new, hunks, opaque);
+		d->binary += patch_print(d->ctl, path, old, new, hunks, opaque);
 	if (apply_is_git_config(path, false))
 		d->git_config++;
 }
 
 /* What git would say of the two sides. Same type, or one of them missing. */
 static int
-emit(struct diff *d, const char *path, const char *type,
-    const struct side *old, struct side *new, struct err *e)
+emit(struct diff *d, const char *path, const char *type, const struct side *old,
+    struct side *new, struct err *e)
 {
 	bool opaque = is_opaque(old) || is_opaque(new);
 	struct udiff_stat st = { 0 };
@@ -271,15 +127,15 @@ emit(struct diff *d, const char *path, const char *type,
 		return 0;
 	buf_init(&hunks, PATCH_MAX);
 	if (!opaque)
-		r = udiff(&hunks, old->data, old->len, new->data, new->len,
-		    &st);
+		r = udiff(
+		    &hunks, old->data, old->len, new->data, new->len, &st);
 	if (r == -1) {
 		(void)err_set(e, ERR_SYSTEM, "%s: no memory to compare", path);
 	} else {
 		d->added += (int64_t)st.added;
 		d->removed += (int64_t)st.removed;
-		show_change(d, path, type, old, new, &hunks,
-		    opaque ? NULL : &st);
+		show_change(
+		    d, path, type, old, new, &hunks, opaque ? NULL : &st);
 	}
 	buf_free(&hunks);
 	return r;
@@ -309,8 +165,8 @@ read_old(struct diff *d, const char *path, const struct stat *st,
 
 	*s = (struct side){ 0 };
 	if (S_ISLNK(st->st_mode)) {
-		if (beneath_readlink(d->rv->root_fd, path, target,
-			sizeof(target)) == -1)
+		if (beneath_readlink(
+			d->rv->root_fd, path, target, sizeof(target)) == -1)
 			return err_sys(e, "read the link %s", path);
 		s->mode = 0120000;
 		s->data = xstrdup(target);
@@ -323,8 +179,8 @@ read_old(struct diff *d, const char *path, const struct stat *st,
 	s->is_large = st->st_size > (off_t)CONTENT_MAX;
 	if (s->is_large)
 		return 0;
-	autofd int fd = beneath_open(d->rv->root_fd, path,
-	    O_RDONLY | O_NONBLOCK);
+	autofd int fd =
+	    beneath_open(d->rv->root_fd, path, O_RDONLY | O_NONBLOCK);
 
 	if (fd == -1)
 		return err_sys(e, "open %s", path);
@@ -335,8 +191,7 @@ read_old(struct diff *d, const char *path, const struct stat *st,
 }
 
 static int
-read_new(struct diff *d, const struct change *c, struct side *s,
-    struct err *e)
+read_new(struct diff *d, const struct change *c, struct side *s, struct err *e)
 {
 	ssize_t n;
 
@@ -363,8 +218,8 @@ read_new(struct diff *d, const struct change *c, struct side *s,
 /* --- what is gone -------------------------------------------------------- */
 
 static int
-emit_gone(struct diff *d, const char *path, const struct stat *st,
-    struct err *e)
+emit_gone(
+    struct diff *d, const char *path, const struct stat *st, struct err *e)
 {
 	struct side none = { 0 };
 	struct side old;
@@ -372,10 +227,10 @@ emit_gone(struct diff *d, const char *path, const struct stat *st,
 
 	if (read_old(d, path, st, &old, e) == -1)
 		return -1;
-	r = old.mode == 0 ? 0
-			  : emit(d, path, S_ISLNK(st->st_mode) ? "symlink"
-							      : "file",
-				&old, &none, e);
+	r = old.mode == 0
+		? 0
+		: emit(d, path, S_ISLNK(st->st_mode) ? "symlink" : "file", &old,
+		      &none, e);
 	side_free(&old);
 	return r;
 }
@@ -463,8 +318,8 @@ on_content(struct diff *d, const struct change *c, const struct stat *st,
 
 	not_gone(d, c->path);
 	if (S_ISDIR(st->st_mode))
-		r = beneath_walk(d->rv->root_fd, c->path, emit_gone_below, &g,
-		    e);
+		r = beneath_walk(
+		    d->rv->root_fd, c->path, emit_gone_below, &g, e);
 	else if (st->st_mode != 0)
 		r = read_old(d, c->path, st, &old, e);
 	if (r == 0)
@@ -496,14 +351,14 @@ on_dir(struct diff *d, const struct change *c, enum change_kind kind,
 		return 0;
 	if (kind == KIND_REPLACED) {
 		if (S_ISDIR(st->st_mode))
-			return beneath_walk(d->rv->root_fd, c->path,
-			    keep_gone, &g, e);
+			return beneath_walk(
+			    d->rv->root_fd, c->path, keep_gone, &g, e);
 		return emit_gone(d, c->path, st, e);
 	}
 	/* A patch has no word for a directory. */
 	if (d->json != NULL)
-		json_change(d, c->path, "dir", change_kind_name(kind),
-		    c->mode, NULL);
+		json_change(
+		    d, c->path, "dir", change_kind_name(kind), c->mode, NULL);
 	else if (d->stat) {
 		ctl_put(c->path);
 		(void)printf("/ | directory, %s\n", change_kind_name(kind));
@@ -528,15 +383,14 @@ on_entry(struct diff *d, const struct change *c, struct err *e)
 		if (kind == KIND_SAME)
 			return 0;
 		if (S_ISDIR(st.st_mode))
-			return beneath_walk(d->rv->root_fd, c->path,
-			    emit_gone_below, &g, e);
+			return beneath_walk(
+			    d->rv->root_fd, c->path, emit_gone_below, &g, e);
 		return emit_gone(d, c->path, &st, e);
 	case CHANGE_ERROR:
 		if (d->json != NULL)
 			json_change(d, c->path, "error", c->text, 0, NULL);
 		else
-			ctl_note(d->ctl, "not shown: %s: %s", c->path,
-			    c->text);
+			ctl_note(d->ctl, "not shown: %s: %s", c->path, c->text);
 		return 0;
 	default:
 		return on_content(d, c, &st, e);
@@ -602,7 +456,8 @@ diff_text(struct diff *d, struct err *e)
 		    (long long)d->files, d->files == 1 ? "" : "s",
 		    (long long)d->added, (long long)d->removed);
 	if (d->in_git > 0)
-		ctl_note(d->ctl, "not in the patch: %lld file%s in .git (--git)",
+		ctl_note(d->ctl,
+		    "not in the patch: %lld file%s in .git (--git)",
 		    (long long)d->in_git, d->in_git == 1 ? "" : "s");
 	if (d->git_config > 0)
 		ctl_note(d->ctl,
@@ -621,15 +476,17 @@ static int
 run_diff(struct ctl *ctl, const struct args *a)
 {
 	struct review rv;
-	struct diff d = { .ctl = ctl, .rv = &rv,
-		.stat = args_has(a, "stat"), .with_git = args_has(a, "git") };
+	struct diff d = { .ctl = ctl,
+		.rv = &rv,
+		.stat = args_has(a, "stat"),
+		.with_git = args_has(a, "git") };
 	struct err e;
 	int r;
 
 	if (signals_open(2, &e) == -1)
 		return ctl_fail(ctl, &e);
-	r = review_open(&rv, ctl, a->operands[0],
-	    args_str(a, "target", NULL), &e);
+	r = review_open(
+	    &rv, ctl, a->operands[0], args_str(a, "target", NULL), &e);
 	rv.only = a->operands + 1;
 	rv.nonly = a->noperands - 1;
 	if (r == 0)

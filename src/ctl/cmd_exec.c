@@ -31,8 +31,8 @@ struct exec {
 	struct client c;
 	struct feed in;
 	struct pump out, err;
-	int master_fd;	 /* owned; -1 without -t */
-	bool ended;	 /* the final line has come */
+	int master_fd; /* owned; -1 without -t */
+	bool ended;    /* the final line has come */
 	int64_t ended_ms;
 	int code;
 };
@@ -141,15 +141,23 @@ on_signals(struct exec *x)
 static int
 loop(struct exec *x, struct err *e)
 {
-	enum { SOCKET, SIGNALS, IN, IN_TO, OUT, ERR, N };
+	enum {
+		SOCKET,
+		SIGNALS,
+		IN,
+		IN_TO,
+		OUT,
+		ERR,
+		N
+	};
 	struct pollfd pfd[N];
 	int code, n;
 
 	while (!x->ended || x->out.src_fd != -1 || x->err.src_fd != -1) {
 		pfd[SOCKET] = (struct pollfd){ .fd = x->ended ? -1 : x->c.fd,
 			.events = POLLIN };
-		pfd[SIGNALS] = (struct pollfd){ .fd = signals_fd(),
-			.events = POLLIN };
+		pfd[SIGNALS] =
+		    (struct pollfd){ .fd = signals_fd(), .events = POLLIN };
 		feed_poll(&x->in, &pfd[IN]);
 		pump_poll(&x->out, &pfd[OUT]);
 		pump_poll(&x->err, &pfd[ERR]);
@@ -264,10 +272,10 @@ run_on_terminal(struct exec *x, bool with_stdin, struct err *e)
 
 	term_size(&ws);
 	jw_kbool(&x->c.w, "tty", true);
+	jw_kint(&x->c.w, "fds", 0); /* none go, and one may come */
 	jw_kint(&x->c.w, "columns", ws.ws_col);
 	jw_kint(&x->c.w, "rows", ws.ws_row);
-	if (client_send(&x->c, NULL, 0, e) == -1 ||
-	    await_terminal(x, e) == -1)
+	if (client_send(&x->c, NULL, 0, e) == -1 || await_terminal(x, e) == -1)
 		return -1;
 	if (x->ended)
 		return x->code;
@@ -362,7 +370,7 @@ write_env(struct jw *w, const struct args *a, bool tty, struct err *e)
 	jw_object(w);
 	while ((v = args_next(a, "env", &pos)) != NULL) {
 		has_term = has_term || str_starts(v, "TERM=") ||
-		    strcmp(v, "TERM") == 0;
+			   strcmp(v, "TERM") == 0;
 		if (!spec_has_name(a, "env", pos, v, strcspn(v, "=")) &&
 		    spec_env(w, v, e) == -1)
 			return err_prefix(e, "--env");
@@ -419,9 +427,9 @@ exec_command(struct ctl *ctl, const struct args *a, char *const *command,
 	if (ctl->json && tty)
 		(void)err_set(&e, ERR_BAD_REQUEST,
 		    "a terminal's output is no JSON: --json or -t");
-	else if (write_exec(client_begin(&x.c, "sandbox.exec"), a, command,
-		     tty, &e) == -1 ||
-	    (!ctl->json && signals_open(2, &e) == -1))
+	else if (write_exec(client_begin(&x.c, "sandbox.exec"), a, command, tty,
+		     &e) == -1 ||
+		 (!ctl->json && signals_open(2, &e) == -1))
 		code = -1;
 	else if (ctl->json)
 		code = run_as_json(&x, with_stdin, &e);
@@ -439,17 +447,19 @@ static int
 run_exec(struct ctl *ctl, const struct args *a)
 {
 	bool tty = args_has(a, "tty");
-	bool with_stdin = args_has(a, "interactive") ||
-	    (tty && isatty(STDIN_FILENO) == 1);
+	bool with_stdin =
+	    args_has(a, "interactive") || (tty && isatty(STDIN_FILENO) == 1);
 
 	return exec_command(ctl, a, a->operands + 1, with_stdin, tty);
 }
 
-#define EXEC_OPTS                                                              \
-	{ "user", 'u', "USER", "Who it runs as inside." },                     \
-	{ "dir", 'w', "DIR", "Working directory inside." },                    \
-	{ "env", 'e', "NAME[=VALUE]", "Added to the environment." },           \
-	{ "timeout", '\0', "TIME", "Kill it after this time: 10s, 5m." }
+#define EXEC_OPTS                                                            \
+	{ "user", 'u', "USER", "Who it runs as inside." },                   \
+	    { "dir", 'w', "DIR", "Working directory inside." },              \
+	    { "env", 'e', "NAME[=VALUE]", "Added to the environment." },     \
+	{                                                                    \
+		"timeout", '\0', "TIME", "Kill it after this time: 10s, 5m." \
+	}
 
 static const struct opt_def exec_opts[] = {
 	{ "interactive", 'i', NULL, "Give it our standard input." },
@@ -479,8 +489,8 @@ run_shell(struct ctl *ctl, const struct args *a)
 	char *shell[] = { sh, c, script, NULL };
 	bool tty = isatty(STDIN_FILENO) == 1 && !ctl->json;
 
-	return exec_command(ctl, a,
-	    a->noperands > 1 ? a->operands + 1 : shell, true, tty);
+	return exec_command(
+	    ctl, a, a->noperands > 1 ? a->operands + 1 : shell, true, tty);
 }
 
 static const struct opt_def shell_opts[] = {

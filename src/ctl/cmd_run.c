@@ -97,8 +97,8 @@ note_keys(const struct run *r)
 		if (getenv(*k) != NULL ||
 		    spec_has_name(r->a, "env", 0, *k, strlen(*k)))
 			return;
-	ctl_note(r->ctl, "no key for %s in the environment (%s)",
-	    r->agent_name, r->agent->keys[0]);
+	ctl_note(r->ctl, "no key for %s in the environment (%s)", r->agent_name,
+	    r->agent->keys[0]);
 }
 
 static int
@@ -124,8 +124,8 @@ prepare(struct run *r, struct err *e)
 		return err_set(e, ERR_BAD_REQUEST,
 		    "'%s' is no id: letters, digits, '.', '_' and '-'", id);
 	if (r->agent != NULL &&
-	    agent_program_find(r->agent, strcmp(image, "host") == 0,
-		&r->program, e) == -1) {
+	    agent_program_find(
+		r->agent, strcmp(image, "host") == 0, &r->program, e) == -1) {
 		/* The supervisor may know a place that PATH does not. */
 		ctl_note(r->ctl, "%s; the supervisor's own is tried", e->text);
 	}
@@ -332,17 +332,16 @@ print_end(const struct run *r)
 		(void)printf("turn %s\n", outcome_name(r->outcome));
 	if (r->changes > 0) {
 		if (r->files > 0)
-			(void)printf("%lld file%s changed",
-			    (long long)r->files, r->files == 1 ? "" : "s");
+			(void)printf("%lld file%s changed", (long long)r->files,
+			    r->files == 1 ? "" : "s");
 		else
 			(void)fputs("directories changed", stdout);
 		(void)fputs(" in the sandbox's copy of ", stdout);
 		ctl_put(r->dir);
 		(void)putchar('\n');
-		(void)printf("  sandboxctl diff %s    see the changes\n",
-		    r->id);
-		(void)printf("  sandboxctl apply %s   take them over\n",
-		    r->id);
+		(void)printf(
+		    "  sandboxctl diff %s    see the changes\n", r->id);
+		(void)printf("  sandboxctl apply %s   take them over\n", r->id);
 	}
 	if (stays)
 		(void)printf("  sandboxctl rm %s      remove the sandbox%s\n",
@@ -387,9 +386,12 @@ run_in_sandbox(struct run *r, struct err *e)
 static int
 run_run(struct ctl *ctl, const struct args *a)
 {
-	struct run r = { .ctl = ctl, .a = a, .agent_name = a->operands[0],
+	struct run r = { .ctl = ctl,
+		.a = a,
+		.agent_name = a->operands[0],
 		.agent = agent_info_find(a->operands[0]),
-		.write = args_has(a, "write"), .keep = args_has(a, "keep"),
+		.write = args_has(a, "write"),
+		.keep = args_has(a, "keep"),
 		.outcome = OUT_FAILED };
 	struct err e;
 	int code = -1;

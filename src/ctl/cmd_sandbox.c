@@ -11,8 +11,8 @@
 #include <string.h>
 
 int
-command_simple(struct ctl *ctl, const char *op, const char *id,
-    const char *sentence)
+command_simple(
+    struct ctl *ctl, const char *op, const char *id, const char *sentence)
 {
 	struct answer a;
 	struct err e;
@@ -70,7 +70,7 @@ note_missing(const struct ctl *ctl, const struct json *record)
 	struct buf b;
 
 	buf_init(&b, 1024);
-	json_foreach(m, json_get(record, "isolation"))
+	json_foreach (m, json_get(record, "isolation"))
 		if (m->type == JSON_BOOL && !m->b && m->key != NULL)
 			(void)buf_addf(&b, " %s", m->key);
 	if (!b.failed && b.len > 0)
@@ -142,22 +142,22 @@ count_sessions(const struct json *record, const struct json *sessions)
 		return (int64_t)own->len;
 	if (own != NULL && json_number_int(own, &n) == 0)
 		return n;
-	json_foreach(s, sessions)
+	json_foreach (s, sessions)
 		if (strcmp(json_str(s, "sandbox", ""), id) == 0)
 			n++;
 	return n;
 }
 
 static void
-print_sandboxes(const struct ctl *ctl, const struct json *list,
-    const struct json *sessions)
+print_sandboxes(
+    const struct ctl *ctl, const struct json *list, const struct json *sessions)
 {
 	static const char *const head[] = { "ID", "STATE", "IMAGE", "NETWORK",
 		"AGE", "SESSIONS", "LABELS", NULL };
 	struct table t;
 
 	table_init(&t, head);
-	json_foreach(s, list) {
+	json_foreach (s, list) {
 		autofree char *labels = show_pairs(json_get(s, "labels"));
 		int64_t since = show_since(s, "created_at");
 		char age[AGE_TEXT_MAX] = "-";
@@ -169,8 +169,7 @@ print_sandboxes(const struct ctl *ctl, const struct json *list,
 		table_cell(&t, json_str(s, "image", "host"));
 		table_cell(&t, json_str(s, "network", "none"));
 		table_cell(&t, age);
-		table_cellf(&t, "%lld",
-		    (long long)count_sessions(s, sessions));
+		table_cellf(&t, "%lld", (long long)count_sessions(s, sessions));
 		table_cell(&t, labels);
 	}
 	table_print(&t, stdout, ctl->tty ? term_columns(0) : 0, ctl->colour);
@@ -180,7 +179,7 @@ print_sandboxes(const struct ctl *ctl, const struct json *list,
 static void
 print_ids(const struct json *list)
 {
-	json_foreach(s, list) {
+	json_foreach (s, list) {
 		ctl_put(json_str(s, "id", "?"));
 		(void)putchar('\n');
 	}
@@ -215,8 +214,8 @@ run_ls(struct ctl *ctl, const struct args *a)
 		(void)client_begin(&c, "session.list");
 		if (client_call(&c, &sessions, &e) == -1)
 			ctl_note(ctl, "sessions: %s", e.text);
-		print_sandboxes(ctl, show_list(ans.body),
-		    show_list(sessions.body));
+		print_sandboxes(
+		    ctl, show_list(ans.body), show_list(sessions.body));
 	}
 	answer_free(&ans);
 	answer_free(&sessions);
@@ -319,8 +318,8 @@ const struct command cmd_stop = {
 };
 
 static int
-each_operand(struct ctl *ctl, const struct args *a, const char *op,
-    const char *sentence)
+each_operand(
+    struct ctl *ctl, const struct args *a, const char *op, const char *sentence)
 {
 	int worst = EXIT_OK;
 	size_t i;

@@ -96,7 +96,7 @@ print_sessions(const struct ctl *ctl, const struct json *list)
 	struct table t;
 
 	table_init(&t, head);
-	json_foreach(s, list) {
+	json_foreach (s, list) {
 		int64_t since = show_since(s, "created_at");
 		char age[AGE_TEXT_MAX] = "-";
 
@@ -106,8 +106,8 @@ print_sessions(const struct ctl *ctl, const struct json *list)
 		table_cell(&t, json_str(s, "agent", "?"));
 		table_cell(&t, json_str(s, "state", "?"));
 		table_cell(&t, json_str(s, "sandbox", NULL));
-		table_cellf(&t, "%lld",
-		    (long long)json_int(s, "event_count", 0));
+		table_cellf(
+		    &t, "%lld", (long long)json_int(s, "event_count", 0));
 		table_cell(&t, age);
 		table_cell(&t, json_str(s, "title", NULL));
 	}
@@ -134,7 +134,7 @@ run_sessions(struct ctl *ctl, const struct args *a)
 	if (ctl->json) {
 		ctl_print_json(ans.body);
 	} else if (args_has(a, "quiet")) {
-		json_foreach(s, show_list(ans.body)) {
+		json_foreach (s, show_list(ans.body)) {
 			ctl_put(json_str(s, "id", "?"));
 			(void)putchar('\n');
 		}
@@ -195,8 +195,8 @@ run_session_set(struct ctl *ctl, const struct args *a)
 	int r;
 
 	if (!args_has(a, "model") && !args_has(a, "mode")) {
-		(void)err_set(&e, ERR_BAD_REQUEST,
-		    "session set needs --model or --mode");
+		(void)err_set(
+		    &e, ERR_BAD_REQUEST, "session set needs --model or --mode");
 		return ctl_fail(ctl, &e);
 	}
 	client_init(&c, ctl);

@@ -54,8 +54,8 @@ prompt_and_wait(struct turn *t, const char *text, bool wait, struct err *e)
 		return -1;
 	if (!wait) {
 		t->outcome = OUT_COMPLETED;
-		ctl_note(t->ctl, queued ? "queued behind the running turn"
-					: "sent");
+		ctl_note(
+		    t->ctl, queued ? "queued behind the running turn" : "sent");
 		return 0;
 	}
 	if (queued)
@@ -109,8 +109,8 @@ const struct command cmd_prompt = {
 /* --- events -------------------------------------------------------------- */
 
 static int
-number_flag(const struct args *a, const char *flag, int64_t *v_out,
-    struct err *e)
+number_flag(
+    const struct args *a, const char *flag, int64_t *v_out, struct err *e)
 {
 	const char *v = args_str(a, flag, NULL);
 
@@ -155,8 +155,7 @@ show_events(struct ctl *ctl, struct follow *f, struct err *e)
 			break;
 		if (got == FOLLOW_NONE) {
 			if (f->tries > 0 && told == 0)
-				ctl_note(ctl, "%s; trying again",
-				    f->lost.text);
+				ctl_note(ctl, "%s; trying again", f->lost.text);
 			told = f->tries;
 			code = wait_for_more(f, &stopped, e);
 			if (code == -1)
@@ -224,7 +223,7 @@ static bool
 is_permission_word(const char *word)
 {
 	return strcmp(word, "once") == 0 || strcmp(word, "always") == 0 ||
-	    strcmp(word, "reject") == 0;
+	       strcmp(word, "reject") == 0;
 }
 
 /* The id tells only the supervisor whether it is a permission's or a
@@ -244,8 +243,8 @@ send_reply(struct client *c, const struct args *a, struct err *e)
 		if (e->code != ERR_PERMISSION_NOT_FOUND)
 			return -1;
 	}
-	return ask_reply_question(c, a->operands[0], a->operands[1],
-	    reject ? NULL : words, n, e);
+	return ask_reply_question(
+	    c, a->operands[0], a->operands[1], reject ? NULL : words, n, e);
 }
 
 static int
@@ -288,8 +287,8 @@ const struct command cmd_reply = {
 static int
 run_cancel(struct ctl *ctl, const struct args *a)
 {
-	return command_simple(ctl, "session.cancel", a->operands[0],
-	    "cancelled");
+	return command_simple(
+	    ctl, "session.cancel", a->operands[0], "cancelled");
 }
 
 const struct command cmd_cancel = {

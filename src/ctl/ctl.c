@@ -30,7 +30,7 @@ ctl_init(struct ctl *ctl)
 		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* else widths are 1 */
 	ctl->tty = isatty(STDOUT_FILENO) == 1;
 	ctl->colour = ctl->tty && (no == NULL || *no == '\0') &&
-	    (term == NULL || strcmp(term, "dumb") != 0);
+		      (term == NULL || strcmp(term, "dumb") != 0);
 }
 
 /* A process without root's rights has a supervisor of its own, if any. */
@@ -103,9 +103,9 @@ ctl_fail(const struct ctl *ctl, const struct err *e)
 	if (ctl->refused)
 		return EXIT_FAILED;
 	return e->code == ERR_SYSTEM || e->code == ERR_DISK_FULL ||
-		e->code == ERR_INTERNAL
-	    ? EXIT_SYS
-	    : EXIT_FAILED;
+		       e->code == ERR_INTERNAL
+		   ? EXIT_SYS
+		   : EXIT_FAILED;
 }
 
 void
@@ -143,7 +143,8 @@ ctl_print_json_buf(const struct buf *b)
 	for (from = s; s < end; s++) {
 		unsigned char c = (unsigned char)*s;
 		bool c1 = c == 0xc2 && s + 1 < end &&
-		    (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0;
+			  (unsigned char)s[1] >= 0x80 &&
+			  (unsigned char)s[1] < 0xa0;
 
 		if (c != 0x7f && !c1)
 			continue;

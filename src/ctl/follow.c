@@ -13,8 +13,11 @@ void
 follow_init(struct follow *f, struct ctl *ctl, const char *session,
     int64_t after, bool live)
 {
-	*f = (struct follow){ .ctl = ctl, .session = session, .last = after,
-		.limit = -1, .live = live };
+	*f = (struct follow){ .ctl = ctl,
+		.session = session,
+		.last = after,
+		.limit = -1,
+		.live = live };
 	client_init(&f->c, ctl);
 }
 
@@ -85,8 +88,7 @@ lost(struct follow *f, const struct err *why, struct err *e)
 static bool
 is_passing(const struct err *e)
 {
-	return e->code == ERR_STORE_UNAVAILABLE ||
-	    e->code == ERR_SHUTTING_DOWN;
+	return e->code == ERR_STORE_UNAVAILABLE || e->code == ERR_SHUTTING_DOWN;
 }
 
 /* 1: a new event; 0: seen before; -1: no event of this session. */
@@ -109,8 +111,8 @@ accept_event(struct follow *f, const struct answer *a)
 
 /* 1: *GOT_OUT tells; 0: look for the next line; -1. */
 static int
-on_answer(struct follow *f, enum follow_got *got_out, struct answer *a,
-    struct err *e)
+on_answer(
+    struct follow *f, enum follow_got *got_out, struct answer *a, struct err *e)
 {
 	struct err why;
 	int r;

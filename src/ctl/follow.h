@@ -21,7 +21,11 @@ struct follow {
 	struct err lost;  /* why the last connection ended */
 };
 
-enum follow_got { FOLLOW_EVENT, FOLLOW_NONE, FOLLOW_END };
+enum follow_got {
+	FOLLOW_EVENT,
+	FOLLOW_NONE,
+	FOLLOW_END
+};
 
 /* Only events after AFTER. Connects at the first call of follow_next. */
 void follow_init(struct follow *f, struct ctl *ctl, const char *session,

@@ -26,6 +26,8 @@ libctl_a_SOURCES = \
 	src/ctl/follow.h \
 	src/ctl/opt.c \
 	src/ctl/opt.h \
+	src/ctl/patch.c \
+	src/ctl/patch.h \
 	src/ctl/pump.c \
 	src/ctl/pump.h \
 	src/ctl/render.c \

@@ -3,7 +3,7 @@
  * (status, raw, help). Runs as the caller, holds no privilege.
  */
 #ifdef HAVE_CONFIG_H
-#include "config.h"
+#	include "config.h"
 #endif
 #include "ctl/commands.h"
 #include "ctl/show.h"
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "0.1.0"
+#	define PACKAGE_VERSION "0.1.0"
 #endif
 
 static const struct command *const commands[] = {
@@ -62,8 +62,8 @@ find_command(int argc, char **argv, int *used_out)
 	for (i = 0; i < countof(commands); i++) {
 		const char *name = commands[i]->name;
 		const char *blank = strchr(name, ' ');
-		size_t n = blank == NULL ? strlen(name)
-					 : (size_t)(blank - name);
+		size_t n =
+		    blank == NULL ? strlen(name) : (size_t)(blank - name);
 
 		if (strlen(argv[0]) != n || memcmp(argv[0], name, n) != 0)
 			continue;
@@ -84,8 +84,8 @@ find_command(int argc, char **argv, int *used_out)
 		if (two[1] != NULL)
 			*two[1]++ = '\0';
 		/* Names in the table are no other words: one level deep. */
-		const struct command *cmd = find_command(two[1] == NULL ? 1 : 2,
-		    two, used_out);
+		const struct command *cmd =
+		    find_command(two[1] == NULL ? 1 : 2, two, used_out);
 		*used_out = 1;
 		return cmd;
 	}
@@ -102,23 +102,21 @@ unknown_command(const struct ctl *ctl, int argc, char **argv)
 	size_t i;
 
 	if (argc > 1 && opt_distance(argv[0], "session", 2) <= 2)
-		(void)snprintf(said, sizeof(said), "%.16s %.40s", argv[0],
-		    argv[1]);
+		(void)snprintf(
+		    said, sizeof(said), "%.16s %.40s", argv[0], argv[1]);
 	else
 		(void)snprintf(said, sizeof(said), "%.60s", argv[0]);
 	for (i = 0; i < countof(words); i++)
 		if (strcmp(words[i].word, said) == 0)
 			best = words[i].name;
 	for (i = 0; best == NULL && i < countof(commands); i++)
-		best_d = MIN(best_d,
-		    opt_distance(said, commands[i]->name, 2));
+		best_d = MIN(best_d, opt_distance(said, commands[i]->name, 2));
 	for (i = 0; best == NULL && best_d < 3 && i < countof(commands); i++)
 		if (opt_distance(said, commands[i]->name, 2) == best_d)
 			best = commands[i]->name;
 	if (best != NULL)
 		(void)err_set(&e, ERR_BAD_REQUEST,
-		    "there is no command '%s'; did you mean '%s'?", said,
-		    best);
+		    "there is no command '%s'; did you mean '%s'?", said, best);
 	else
 		(void)err_set(&e, ERR_BAD_REQUEST,
 		    "there is no command '%s'; `sandboxctl help` lists them",
@@ -133,12 +131,13 @@ help_overview(FILE *f)
 {
 	size_t i;
 
-	(void)fputs("usage: sandboxctl [--socket PATH] [--json] COMMAND ...\n\n"
-		    "Runs coding agents and commands in isolated sandboxes.\n\n",
+	(void)fputs(
+	    "usage: sandboxctl [--socket PATH] [--json] COMMAND ...\n\n"
+	    "Runs coding agents and commands in isolated sandboxes.\n\n",
 	    f);
 	for (i = 0; i < countof(commands); i++)
-		(void)fprintf(f, "  %-12s %s\n", commands[i]->name,
-		    commands[i]->help);
+		(void)fprintf(
+		    f, "  %-12s %s\n", commands[i]->name, commands[i]->help);
 	(void)fputs("\n`sandboxctl help COMMAND` tells more. "
 		    "The manual: sandboxctl(1).\n",
 	    f);
@@ -203,8 +202,8 @@ run_help(struct ctl *ctl, const struct args *a)
 		    a->noperands == 1)
 			a = &(struct args){ 0 }; /* all of them, below */
 		else if (cmd == NULL)
-			return unknown_command(ctl, (int)a->noperands,
-			    a->operands);
+			return unknown_command(
+			    ctl, (int)a->noperands, a->operands);
 	}
 	if (args_has(a, "words"))
 		help_words(cmd);
@@ -355,9 +354,9 @@ run_command(struct ctl *ctl, const struct args *global,
 		ctl->json = ctl->json || args_has(&a, "json");
 		code = ctl_fail(ctl, &e);
 		if (!ctl->json)
-			(void)fprintf(stderr,
-			    "usage: sandboxctl %s%s %s\n", cmd->name,
-			    cmd->nopts > 0 ? " [flags]" : "", cmd->operands);
+			(void)fprintf(stderr, "usage: sandboxctl %s%s %s\n",
+			    cmd->name, cmd->nopts > 0 ? " [flags]" : "",
+			    cmd->operands);
 		args_free(&a);
 		return code;
 	}
@@ -369,8 +368,7 @@ run_command(struct ctl *ctl, const struct args *global,
 		opt_usage(cmd, stdout);
 		code = EXIT_OK;
 	} else if (ctl_find_socket(ctl,
-		       args_str(&a, "socket",
-			   args_str(global, "socket", NULL)),
+		       args_str(&a, "socket", args_str(global, "socket", NULL)),
 		       &e) == -1) {
 		code = ctl_fail(ctl, &e);
 	} else {
@@ -419,16 +417,16 @@ main(int argc, char *argv[])
 		if (args_has(&global, "version"))
 			(void)puts("sandboxctl " PACKAGE_VERSION);
 		else
-			help_overview(args_has(&global, "help") ? stdout
-								: stderr);
+			help_overview(
+			    args_has(&global, "help") ? stdout : stderr);
 		code = args_has(&global, "help") || args_has(&global, "version")
-		    ? EXIT_OK
-		    : EXIT_USAGE;
+			   ? EXIT_OK
+			   : EXIT_USAGE;
 	} else if ((cmd = find_command(argc, argv, &used)) == NULL) {
 		code = unknown_command(&ctl, argc, argv);
 	} else {
-		code = run_command(&ctl, &global, cmd, argc - used,
-		    argv + used);
+		code =
+		    run_command(&ctl, &global, cmd, argc - used, argv + used);
 	}
 	code = finish(&ctl, code);
 	args_free(&global);

@@ -54,8 +54,8 @@ opt_distance(const char *a, const char *b, unsigned max)
 }
 
 static int
-unknown_flag(const struct command *cmd, const char *name, size_t len,
-    struct err *e)
+unknown_flag(
+    const struct command *cmd, const char *name, size_t len, struct err *e)
 {
 	const struct opt_def *best = NULL;
 	unsigned best_d = 3;
@@ -87,8 +87,8 @@ unknown_flag(const struct command *cmd, const char *name, size_t len,
 static void
 add_value(struct args *a, const struct opt_def *def, const char *value)
 {
-	a->values = xreallocarray(a->values, a->nvalues + 1,
-	    sizeof(a->values[0]));
+	a->values =
+	    xreallocarray(a->values, a->nvalues + 1, sizeof(a->values[0]));
 	a->values[a->nvalues++] = (struct opt_value){ def, value };
 }
 
@@ -109,8 +109,8 @@ parse_long(struct args *a, int argc, char **argv, int *i, struct err *e)
 		return unknown_flag(a->cmd, name, len, e);
 	if (o->arg == NULL) {
 		if (value != NULL)
-			return err_set(e, ERR_BAD_REQUEST,
-			    "--%s takes no value", o->name);
+			return err_set(
+			    e, ERR_BAD_REQUEST, "--%s takes no value", o->name);
 		add_value(a, o, "");
 		return 0;
 	}
@@ -137,8 +137,8 @@ parse_short(struct args *a, int argc, char **argv, int *i, struct err *e)
 			if (o->letter == *p)
 				break;
 		if (o == NULL)
-			return err_set(e, ERR_BAD_REQUEST,
-			    "there is no flag -%c", *p);
+			return err_set(
+			    e, ERR_BAD_REQUEST, "there is no flag -%c", *p);
 		if (o->arg == NULL) {
 			add_value(a, o, "");
 			continue;
@@ -170,8 +170,8 @@ is_flag(const char *word)
 }
 
 int
-args_parse_global(struct args *a, int argc, char **argv, int *used_out,
-    struct err *e)
+args_parse_global(
+    struct args *a, int argc, char **argv, int *used_out, struct err *e)
 {
 	int i;
 
@@ -276,8 +276,8 @@ opt_usage(const struct command *cmd, FILE *f)
 	size_t i;
 
 	(void)fprintf(f, "usage: sandboxctl %s%s%s%s\n\n%s\n\n", cmd->name,
-	    cmd->nopts > 0 ? " [flags]" : "",
-	    *cmd->operands == '\0' ? "" : " ", cmd->operands, cmd->help);
+	    cmd->nopts > 0 ? " [flags]" : "", *cmd->operands == '\0' ? "" : " ",
+	    cmd->operands, cmd->help);
 	for (i = 0; i < cmd->nopts; i++)
 		usage_flag(&cmd->opts[i], f);
 	for (i = 0; i < opt_nglobal; i++)

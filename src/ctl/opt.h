@@ -23,8 +23,8 @@ struct command {
 	const char *help;
 	const struct opt_def *opts;
 	size_t nopts;
-	int min, max;	  /* operands; max -1: any number */
-	bool verbatim;	  /* flags end at the first operand */
+	int min, max;  /* operands; max -1: any number */
+	bool verbatim; /* flags end at the first operand */
 	int (*run)(struct ctl *ctl, const struct args *a);
 };
 
@@ -47,11 +47,11 @@ extern const struct opt_def opt_global[]; /* every command takes these */
 extern const size_t opt_nglobal;
 
 /* Parse what follows the command's name. -1: E tells what is wrong. */
-int args_parse(struct args *a, const struct command *cmd, int argc,
-    char **argv, struct err *e);
-/* Global flags in front of the command's name; *USED_OUT words are theirs. */
-int args_parse_global(struct args *a, int argc, char **argv, int *used_out,
+int args_parse(struct args *a, const struct command *cmd, int argc, char **argv,
     struct err *e);
+/* Global flags in front of the command's name; *USED_OUT words are theirs. */
+int args_parse_global(
+    struct args *a, int argc, char **argv, int *used_out, struct err *e);
 void args_free(struct args *a);
 
 bool args_has(const struct args *a, const char *name);

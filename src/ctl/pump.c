@@ -24,8 +24,8 @@ pump_poll(const struct pump *p, struct pollfd *pfd_out)
 {
 	*pfd_out = (struct pollfd){ .fd = p->src_fd, .events = POLLIN };
 	if (p->src_fd != -1 && p->has_data)
-		*pfd_out = (struct pollfd){ .fd = p->dst_fd,
-			.events = POLLOUT };
+		*pfd_out =
+		    (struct pollfd){ .fd = p->dst_fd, .events = POLLOUT };
 }
 
 void
@@ -136,8 +136,8 @@ feed_poll(const struct feed *f, struct pollfd pfd_out[2])
 	if (f->dst_fd == -1)
 		return;
 	if (!pending)
-		pfd_out[0] = (struct pollfd){ .fd = f->src_fd,
-			.events = POLLIN };
+		pfd_out[0] =
+		    (struct pollfd){ .fd = f->src_fd, .events = POLLIN };
 	/* Without POLLOUT this still tells that the reader has gone; not for
 	 * a terminal, whose output side is watched elsewhere. */
 	if (pending || !f->tty)
@@ -197,7 +197,7 @@ feed_go(struct feed *f, const struct pollfd pfd[2])
 		else if (errno != EAGAIN && errno != EINTR)
 			feed_close(f);
 	} else if (f->dst_fd != -1 && !f->tty &&
-	    (pfd[1].revents & POLLERR) != 0) {
+		   (pfd[1].revents & POLLERR) != 0) {
 		feed_close(f);
 	}
 }

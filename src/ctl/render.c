@@ -16,14 +16,23 @@
 #define DIFF_LINES 20
 #define LINE_ELSEWHERE 200 /* columns where no terminal tells its own */
 
-enum paint { PLAIN, BOLD, DIM, RED, GREEN, YELLOW, CYAN };
+enum paint {
+	PLAIN,
+	BOLD,
+	DIM,
+	RED,
+	GREEN,
+	YELLOW,
+	CYAN
+};
 
 void
 render_init(struct render *r, const struct ctl *ctl, FILE *out)
 {
 	size_t i;
 
-	*r = (struct render){ .out = out, .colour = ctl->colour,
+	*r = (struct render){ .out = out,
+		.colour = ctl->colour,
 		.utf8 = ctl->utf8,
 		.width = term_columns(LINE_ELSEWHERE) };
 	for (i = 0; i < RENDER_ITEMS; i++)
@@ -103,9 +112,8 @@ room_after(const struct render *r, size_t used)
 }
 
 /* MARK painted, then the text, cut to one line. */
-static void ATTR_PRINTF(4, 5)
-put_note(struct render *r, enum paint p, const char *mark, const char *fmt,
-    ...)
+static void ATTR_PRINTF(4, 5) put_note(
+    struct render *r, enum paint p, const char *mark, const char *fmt, ...)
 {
 	struct buf b;
 	char *text = NULL;
@@ -159,8 +167,8 @@ render_value(struct buf *b, const struct json *v, size_t columns)
 }
 
 void
-render_arguments(struct buf *b, const char *arguments, size_t len,
-    size_t columns)
+render_arguments(
+    struct buf *b, const char *arguments, size_t len, size_t columns)
 {
 	struct json *v = NULL;
 
@@ -203,8 +211,7 @@ put_tool_call(struct render *r, const struct json *part)
 
 /* The first lines of S, indented; how many more there are. */
 static void
-put_lines(struct render *r, const char *s, size_t n, unsigned max,
-    enum paint p)
+put_lines(struct render *r, const char *s, size_t n, unsigned max, enum paint p)
 {
 	const char *gutter = symbol(r, "  \xe2\x94\x82 ", "  | ");
 	unsigned more = 0;
@@ -299,10 +306,9 @@ put_part(struct render *r, const struct json *part, bool failed)
 	} else if (strcmp(type, "status") == 0) {
 		put_status(r, part);
 	} else if (strcmp(type, "image") == 0) {
-		put_note(r, DIM, "  image ", "%s",
-		    json_str(part, "path", "?"));
+		put_note(r, DIM, "  image ", "%s", json_str(part, "path", "?"));
 	} else if (strcmp(type, "reasoning") == 0 && text != NULL &&
-	    text->type == JSON_STRING) {
+		   text->type == JSON_STRING) {
 		render_fresh_line(r);
 		put_text(r, text->str, text->len, DIM);
 		render_fresh_line(r);
@@ -357,7 +363,7 @@ join_text(struct buf *b, const struct json *item)
 {
 	bool first = true;
 
-	json_foreach(part, json_get(item, "content")) {
+	json_foreach (part, json_get(item, "content")) {
 		const struct json *text = json_get(part, "text");
 
 		if (strcmp(json_str(part, "type", ""), "text") != 0 ||
@@ -386,7 +392,7 @@ on_started(struct render *r, const struct json *item)
 	struct render_item *it = open_item(r, json_str(item, "item_id", ""));
 
 	it->is_user = strcmp(json_str(item, "role", ""), "user") == 0;
-	json_foreach(part, json_get(item, "content")) {
+	json_foreach (part, json_get(item, "content")) {
 		const char *type = json_str(part, "type", "");
 		const char *arguments = json_str(part, "arguments", "");
 
@@ -485,11 +491,11 @@ on_completed(struct render *r, const struct json *item)
 	if (!it->is_reasoning)
 		finish_text(r, it, item);
 	render_fresh_line(r);
-	json_foreach(part, json_get(item, "content")) {
+	json_foreach (part, json_get(item, "content")) {
 		const char *type = json_str(part, "type", "");
 		bool again = (it->is_shown && strcmp(type, "tool_call") == 0) ||
-		    (it->is_reasoning && it->has_delta &&
-			strcmp(type, "reasoning") == 0);
+			     (it->is_reasoning && it->has_delta &&
+				 strcmp(type, "reasoning") == 0);
 
 		if (!again)
 			put_part(r, part, failed);
@@ -515,14 +521,24 @@ on_request(struct render *r, const struct json *data, bool permission)
 	const char *what = permission ? json_str(data, "action", "?")
 				      : json_str(data, "prompt", "?");
 	const char *response = json_str(data, "response", "");
+	const struct json *metadata = json_get(data, "metadata");
+	const struct json *input = json_get(metadata, "input");
+	struct buf b;
 
-	if (strcmp(status, "requested") == 0)
+	if (strcmp(status, "requested") == 0) {
+		buf_init(&b, CLEAN_MAX);
+		if (input == NULL)
+			input = metadata;
+		if (permission && input != NULL && input->type != JSON_NULL)
+			render_value(&b, input, room_after(r, 20));
 		put_note(r, YELLOW,
-		    permission ? "? permission: " : "? question: ", "%s",
-		    what);
-	else
+		    permission ? "? permission: " : "? question: ", "%s%s%s",
+		    what, b.len > 0 ? ": " : "", b.len > 0 ? b.data : "");
+		buf_free(&b);
+	} else {
 		put_note(r, DIM, symbol(r, "\xc2\xb7 ", "- "), "%s: %s%s%s",
 		    what, status, *response == '\0' ? "" : " ", response);
+	}
 }
 
 static void
@@ -530,9 +546,9 @@ on_ended(struct render *r, const struct json *data)
 {
 	const char *message = json_str(data, "message", "");
 
-	put_note(r, DIM, symbol(r, "\xc2\xb7 ", "- "),
-	    "session ended: %s%s%s", json_str(data, "reason", "?"),
-	    *message == '\0' ? "" : ": ", message);
+	put_note(r, DIM, symbol(r, "\xc2\xb7 ", "- "), "session ended: %s%s%s",
+	    json_str(data, "reason", "?"), *message == '\0' ? "" : ": ",
+	    message);
 }
 
 void
@@ -561,6 +577,6 @@ render_event(struct render *r, const struct json *event)
 	else if (strcmp(type, "turn.ended") == 0)
 		render_fresh_line(r);
 	else if (strcmp(type, "turn.started") != 0 &&
-	    strcmp(type, "session.started") != 0)
+		 strcmp(type, "session.started") != 0)
 		put_note(r, DIM, "? ", "%s", type); /* of a newer supervisor */
 }

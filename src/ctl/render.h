@@ -22,10 +22,10 @@ struct render_item {
 struct render {
 	FILE *out; /* borrowed */
 	bool colour, utf8;
-	bool show_user;	  /* user messages too: for history */
-	size_t width;	  /* of a line; 0: as long as it wants */
-	bool mid_line;	  /* the last thing written was not a newline */
-	bool after_tool;  /* a blank line is due before text */
+	bool show_user;	 /* user messages too: for history */
+	size_t width;	 /* of a line; 0: as long as it wants */
+	bool mid_line;	 /* the last thing written was not a newline */
+	bool after_tool; /* a blank line is due before text */
 	struct render_item items[RENDER_ITEMS];
 	size_t next_slot; /* to take when all are in use */
 };
@@ -39,8 +39,8 @@ void render_fresh_line(struct render *r);
 
 /* What a tool is asked to do, in a line: the command, the path, … ARGUMENTS is
  * JSON text or free text. COLUMNS 0: all of it, with its lines. Appends. */
-void render_arguments(struct buf *b, const char *arguments, size_t len,
-    size_t columns);
+void render_arguments(
+    struct buf *b, const char *arguments, size_t len, size_t columns);
 /* The same of a value that is parsed already. */
 void render_value(struct buf *b, const struct json *v, size_t columns);
 

@@ -25,7 +25,7 @@ static int
 pick_mount(struct review *rv, const struct json *record, const char *target,
     struct err *e)
 {
-	json_foreach(m, json_get(record, "mounts")) {
+	json_foreach (m, json_get(record, "mounts")) {
 		const char *at = json_str(m, "target", "");
 
 		if (strcmp(json_str(m, "mode", ""), "cow") != 0 ||
@@ -105,8 +105,7 @@ review_open(struct review *rv, struct ctl *ctl, const char *id,
 	client_init(&rv->client, ctl);
 	if (str_copy(rv->id, sizeof(rv->id), id) == -1)
 		return err_set(e, ERR_BAD_REQUEST,
-		    "a sandbox's id has at most %zu bytes",
-		    sizeof(rv->id) - 1);
+		    "a sandbox's id has at most %zu bytes", sizeof(rv->id) - 1);
 	if (look_up(rv, target, &stopped, e) == -1)
 		return -1;
 	rv->root_fd = open(rv->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -180,8 +179,8 @@ kind_of_dir(const struct change *c, const struct stat *st)
 }
 
 static enum change_kind
-kind_of_link(const struct review *rv, const struct change *c,
-    const struct stat *st)
+kind_of_link(
+    const struct review *rv, const struct change *c, const struct stat *st)
 {
 	char old[PATH_MAX];
 
@@ -269,15 +268,15 @@ review_same_data(struct review *rv, int old_fd, struct err *e)
 
 	while ((n = changes_data(&rv->changes, theirs, sizeof(theirs), e)) > 0)
 		same = same && read_full(old_fd, ours, (size_t)n) == n &&
-		    memcmp(ours, theirs, (size_t)n) == 0;
+		       memcmp(ours, theirs, (size_t)n) == 0;
 	if (n == -1)
 		return -1;
 	return same && read_full(old_fd, ours, 1) == 0;
 }
 
 int
-review_count(struct review *rv, int64_t *n_out, int64_t *files_out,
-    struct err *e)
+review_count(
+    struct review *rv, int64_t *n_out, int64_t *files_out, struct err *e)
 {
 	struct change c;
 	struct stat st;
@@ -302,8 +301,8 @@ review_count(struct review *rv, int64_t *n_out, int64_t *files_out,
 		if (kind == KIND_SAME || kind == KIND_ERROR)
 			continue;
 		++*n_out;
-		*files_out += c.type != CHANGE_DIR &&
-		    c.type != CHANGE_REPLACE_DIR;
+		*files_out +=
+		    c.type != CHANGE_DIR && c.type != CHANGE_REPLACE_DIR;
 	}
 	return r;
 }

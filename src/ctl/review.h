@@ -17,7 +17,7 @@ struct review {
 	bool was_stopped;      /* we started it; to be stopped again */
 	struct client client;
 	struct changes changes;
-	int root_fd; /* of source */
+	int root_fd;	   /* of source */
 	char *const *only; /* borrowed: paths that matter; NULL or empty: all */
 	size_t nonly;
 };
@@ -52,7 +52,7 @@ int review_open_old(const struct review *rv, const struct change *c);
 int review_same_data(struct review *rv, int old_fd, struct err *e);
 /* How many entries change anything, and how many of these are no
  * directories. */
-int review_count(struct review *rv, int64_t *n_out, int64_t *files_out,
-    struct err *e);
+int review_count(
+    struct review *rv, int64_t *n_out, int64_t *files_out, struct err *e);
 
 #endif

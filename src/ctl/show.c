@@ -18,7 +18,7 @@ show_list(const struct json *ok)
 {
 	if (ok == NULL || ok->type == JSON_ARRAY)
 		return ok;
-	json_foreach(m, ok)
+	json_foreach (m, ok)
 		if (m->type == JSON_ARRAY)
 			return m;
 	return NULL;
@@ -117,7 +117,7 @@ is_scalar(const struct json *v)
 static bool
 all_members(const struct json *v, bool bools)
 {
-	json_foreach(m, v)
+	json_foreach (m, v)
 		if (bools ? m->type != JSON_BOOL : !is_scalar(m))
 			return false;
 	return v->len > 0;
@@ -133,7 +133,7 @@ add_bools(struct buf *b, const struct json *v)
 	for (want = 1; want >= 0; want--) {
 		bool first = true;
 
-		json_foreach(m, v) {
+		json_foreach (m, v) {
 			if (m->b != (want != 0))
 				continue;
 			if (first && want == 0)
@@ -152,7 +152,7 @@ add_line(struct buf *b, const struct json *v)
 {
 	const char *gap = "";
 
-	json_foreach(m, v) {
+	json_foreach (m, v) {
 		(void)buf_adds(b, gap);
 		if (m->key != NULL) {
 			text_clean(b, m->key, strlen(m->key), false);
@@ -168,10 +168,10 @@ add_members(struct buf *b, const struct json *v, unsigned depth)
 {
 	size_t width = 0;
 
-	json_foreach(m, v)
+	json_foreach (m, v)
 		if (m->key != NULL)
 			width = MAX(width, strlen(m->key));
-	json_foreach(m, v) {
+	json_foreach (m, v) {
 		size_t before;
 
 		(void)buf_addf(b, "%*s", (int)(2 * depth), "");

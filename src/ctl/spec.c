@@ -23,8 +23,8 @@ spec_mount_parse(const char *text, struct spec_mount *m_out, struct err *e)
 		    "mount '%s': write SOURCE:TARGET[:ro|rw|cow]", text);
 	m_out->target = colon + 1;
 	mode = strchr(colon + 1, ':');
-	m_out->target_len = mode == NULL ? strlen(colon + 1)
-					 : (size_t)(mode - colon - 1);
+	m_out->target_len =
+	    mode == NULL ? strlen(colon + 1) : (size_t)(mode - colon - 1);
 	if (mode != NULL) {
 		for (i = 0; i < countof(modes); i++)
 			if (strcmp(mode + 1, modes[i]) == 0)
@@ -64,9 +64,8 @@ write_pair(struct jw *w, const char *name, size_t len, const char *value,
 {
 	char key[256];
 
-	if (len == 0 ||
-	    str_format(key, sizeof(key), "%.*s", (int)MIN(len, 300u), name) ==
-		-1)
+	if (len == 0 || str_format(key, sizeof(key), "%.*s",
+			    (int)MIN(len, 300u), name) == -1)
 		return err_set(e, ERR_BAD_REQUEST,
 		    "'%.64s': a name has 1 to %zu bytes", name,
 		    sizeof(key) - 1);
@@ -80,8 +79,8 @@ spec_pair(struct jw *w, const char *text, struct err *e)
 	const char *eq = strchr(text, '=');
 
 	if (eq == NULL)
-		return err_set(e, ERR_BAD_REQUEST, "'%s': write NAME=VALUE",
-		    text);
+		return err_set(
+		    e, ERR_BAD_REQUEST, "'%s': write NAME=VALUE", text);
 	return write_pair(w, text, (size_t)(eq - text), eq + 1, e);
 }
 
@@ -112,9 +111,8 @@ spec_has_name(const struct args *a, const char *flag, size_t pos,
 }
 
 int
-spec_map(struct jw *w, const struct args *a, const char *flag,
-    const char *key, int (*fn)(struct jw *, const char *, struct err *),
-    struct err *e)
+spec_map(struct jw *w, const struct args *a, const char *flag, const char *key,
+    int (*fn)(struct jw *, const char *, struct err *), struct err *e)
 {
 	size_t pos = 0;
 	const char *v;
@@ -148,8 +146,8 @@ spec_ms(const char *text, int64_t *ms_out, struct err *e)
 }
 
 static int
-limit_int(struct jw *w, const struct args *a, const char *flag,
-    const char *key, struct err *e)
+limit_int(struct jw *w, const struct args *a, const char *flag, const char *key,
+    struct err *e)
 {
 	const char *v = args_str(a, flag, NULL);
 	int64_t n;
@@ -157,8 +155,8 @@ limit_int(struct jw *w, const struct args *a, const char *flag,
 	if (v == NULL)
 		return 0;
 	if (str_to_int(v, 1, INT32_MAX, &n) == -1)
-		return err_set(e, ERR_BAD_REQUEST, "--%s: '%s' is no number",
-		    flag, v);
+		return err_set(
+		    e, ERR_BAD_REQUEST, "--%s: '%s' is no number", flag, v);
 	jw_kint(w, key, n);
 	return 0;
 }
@@ -213,8 +211,7 @@ spec_limits(struct jw *w, const struct args *a, struct err *e)
 }
 
 void
-spec_copy(struct jw *w, const struct args *a, const char *flag,
-    const char *key)
+spec_copy(struct jw *w, const struct args *a, const char *flag, const char *key)
 {
 	const char *v = args_str(a, flag, NULL);
 

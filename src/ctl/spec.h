@@ -14,8 +14,7 @@ struct spec_mount {
 	const char *mode;
 };
 /* SOURCE:TARGET[:ro|rw|cow]; parts borrow from TEXT. */
-int spec_mount_parse(const char *text, struct spec_mount *m_out,
-    struct err *e);
+int spec_mount_parse(const char *text, struct spec_mount *m_out, struct err *e);
 void spec_mount_write(struct jw *w, const struct spec_mount *m);
 
 /* "NAME=VALUE", or "NAME" for the value in our own environment, as a member of
@@ -28,23 +27,26 @@ int spec_pair(struct jw *w, const char *text, struct err *e);
 bool spec_has_name(const struct args *a, const char *flag, size_t pos,
     const char *name, size_t len);
 /* Every value of flag FLAG through FN, as the object KEY; nothing without. */
-int spec_map(struct jw *w, const struct args *a, const char *flag,
-    const char *key, int (*fn)(struct jw *, const char *, struct err *),
-    struct err *e);
+int
+spec_map(struct jw *w, const struct args *a, const char *flag, const char *key,
+    int (*fn)(struct jw *, const char *, struct err *), struct err *e);
 
 /* "10" (seconds), "10s", "5m", "500ms". */
 int spec_ms(const char *text, int64_t *ms_out, struct err *e);
 /* The flags of limits, as the object "limits"; nothing without any. */
 int spec_limits(struct jw *w, const struct args *a, struct err *e);
 /* KEY with the flag's value when it is given. */
-void spec_copy(struct jw *w, const struct args *a, const char *flag,
-    const char *key);
+void spec_copy(
+    struct jw *w, const struct args *a, const char *flag, const char *key);
 
 #define SPEC_LIMIT_OPTS                                                        \
 	{ "memory", 'm', "SIZE", "Memory at most, like 512M or 2G." },         \
-	{ "cpu", '\0', "CORES", "Processor time at most, like 1.5." },         \
-	{ "pids", '\0', "N", "Processes and threads at most." },               \
-	{ "open-files", '\0', "N", "Open files of each process at most." },    \
-	{ "time", '\0', "TIME", "Life of the sandbox at most, like 10m." }
+	    { "cpu", '\0', "CORES", "Processor time at most, like 1.5." },     \
+	    { "pids", '\0', "N", "Processes and threads at most." },           \
+	    { "open-files", '\0', "N",                                         \
+		    "Open files of each process at most." },                   \
+	{                                                                      \
+		"time", '\0', "TIME", "Life of the sandbox at most, like 10m." \
+	}
 
 #endif

@@ -90,8 +90,8 @@ print_row(const char *const *cells, const size_t *widths, size_t n, FILE *f)
 		if (b.failed)
 			break;
 		used = b.len > before
-		    ? text_width(b.data + before, b.len - before)
-		    : 0;
+			   ? text_width(b.data + before, b.len - before)
+			   : 0;
 		for (; i + 1 < n && used < widths[i] + GAP; used++)
 			(void)buf_addc(&b, ' ');
 	}
@@ -122,8 +122,8 @@ table_print(const struct table *t, FILE *f, size_t width, bool colour)
 	print_row(t->head, widths, t->columns, f);
 	(void)fputs(colour ? "\033[0m\n" : "\n", f);
 	for (i = 0; i + t->columns <= t->ncells; i += t->columns) {
-		print_row((const char *const *)&t->cells[i], widths,
-		    t->columns, f);
+		print_row(
+		    (const char *const *)&t->cells[i], widths, t->columns, f);
 		(void)fputc('\n', f);
 	}
 }

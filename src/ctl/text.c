@@ -33,9 +33,9 @@ static bool
 is_trick(uint32_t c)
 {
 	return (c >= 0x80 && c < 0xa0) || c == 0x61c ||
-	    (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	    (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
-	    (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+	       (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+	       (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
 }
 
 static void
@@ -157,8 +157,8 @@ text_line(struct buf *b, const char *s, size_t n, size_t columns,
 	if (columns == 0 || text_width(t.data, t.len) <= columns) {
 		(void)buf_add(b, t.data, t.len);
 	} else {
-		keep = text_fit(t.data, t.len,
-		    columns > dots ? columns - dots : 0);
+		keep = text_fit(
+		    t.data, t.len, columns > dots ? columns - dots : 0);
 		(void)buf_add(b, t.data, keep);
 		(void)buf_adds(b, ellipsis);
 	}

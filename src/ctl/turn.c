@@ -14,8 +14,8 @@
 #include <poll.h>
 #include <string.h>
 
-#define QUIET_MS 1500	 /* without an event: ask how the session is */
-#define CANCEL_MS 10000	 /* for a cancelled turn to end */
+#define QUIET_MS 1500	/* without an event: ask how the session is */
+#define CANCEL_MS 10000 /* for a cancelled turn to end */
 
 const char *
 outcome_name(enum outcome o)
@@ -71,15 +71,15 @@ is_ours(const struct turn *t, const struct json *event)
 	if (json_int(event, "sequence", 0) <= t->after)
 		return false;
 	return *id == '\0' || t->turn_id[0] == '\0' ||
-	    strcmp(id, t->turn_id) == 0;
+	       strcmp(id, t->turn_id) == 0;
 }
 
 /* DATA: of the event that ends it, or NULL. */
 static void
 end_turn(struct turn *t, const struct json *data)
 {
-	const char *why = json_str(json_get(data, "metadata"), "stop_reason",
-	    "");
+	const char *why =
+	    json_str(json_get(data, "metadata"), "stop_reason", "");
 
 	t->is_over = true;
 	if (strcmp(why, "error") == 0)
@@ -109,43 +109,31 @@ track(struct turn *t, const struct json *event)
 			t->had_error = true;
 		end_turn(t, NULL);
 	} else if (str_starts(type, "permission.") ||
-	    str_starts(type, "question.")) {
+		   str_starts(type, "question.")) {
 		ask_event(t, type, data);
 	}
-}
-
-/* The request as a person must see it before he answers: whole. */
-static void
-show_request(struct turn *t, const struct json *event)
-{
-	const struct json *data = json_get(event, "data");
-	const struct json *metadata = json_get(data, "metadata");
-	const struct json *input = json_get(metadata, "input");
-	struct buf b;
-
-	if (strcmp(json_str(event, "type", ""), "permission.requested") != 0)
-		return;
-	if (input == NULL)
-		input = metadata;
-	if (input == NULL || input->type == JSON_NULL)
-		return;
-	buf_init(&b, 16u << 20);
-	render_value(&b, input, 0);
-	if (!b.failed && b.len > 0)
-		(void)fprintf(t->render.out, "%s%s", b.data,
-		    b.data[b.len - 1] == '\n' ? "" : "\n");
-	buf_free(&b);
 }
 
 static void
 show(struct turn *t, const struct json *event)
 {
+	const char *type = json_str(event, "type", "");
+
 	if (t->ctl->json) {
 		ctl_print_json(event);
 		return;
 	}
+	/* What a turn before ours does is not the answer to our prompt. */
+	if (t->turn_id[0] != '\0' && !t->is_running &&
+	    strcmp(type, "session.ended") != 0)
+		return;
+	/* Somebody who is asked sees what about when he is asked. */
+	if (t->can_ask &&
+	    (strcmp(type, "question.requested") == 0 ||
+		(strcmp(type, "permission.requested") == 0 && t->yes == NULL)))
+		return;
+	ask_interrupted(t);
 	render_event(&t->render, event);
-	show_request(t, event);
 }
 
 /* Everything that has come so far. */
@@ -165,8 +153,8 @@ drain_events(struct turn *t, struct err *e)
 			end_turn(t, NULL);
 			break;
 		}
-		show(t, a.body);
 		track(t, a.body);
+		show(t, a.body);
 		answer_free(&a);
 	}
 	(void)fflush(stdout);
@@ -234,7 +222,7 @@ look_at_session(struct turn *t)
 		t->follow.last) {
 		end_turn(t, NULL);
 	} else if (strcmp(state, "stopped") == 0 ||
-	    strcmp(state, "error") == 0 || strcmp(state, "ended") == 0) {
+		   strcmp(state, "error") == 0 || strcmp(state, "ended") == 0) {
 		ctl_note(t->ctl, "the session is in state %s", state);
 		t->had_error = true;
 		end_turn(t, NULL);
@@ -304,18 +292,18 @@ on_stdin(struct turn *t, struct err *e)
 static bool
 is_asking(const struct turn *t)
 {
-	size_t i;
-
-	for (i = 0; i < t->nasks; i++)
-		if (t->asks[i].is_shown && !t->asks[i].is_replied)
-			return true;
-	return false;
+	return t->nasks > 0 && t->asks[0].is_shown && !t->asks[0].is_replied;
 }
 
 int
 turn_run(struct turn *t, struct err *e)
 {
-	enum { EVENTS, SIGNALS, STDIN, N };
+	enum {
+		EVENTS,
+		SIGNALS,
+		STDIN,
+		N
+	};
 	struct pollfd pfd[N];
 	int wait, retry, n;
 
@@ -327,11 +315,12 @@ turn_run(struct turn *t, struct err *e)
 			return 0;
 		pfd[EVENTS] = (struct pollfd){ .fd = follow_fd(&t->follow),
 			.events = POLLIN };
-		pfd[SIGNALS] = (struct pollfd){ .fd = signals_fd(),
-			.events = POLLIN };
+		pfd[SIGNALS] =
+		    (struct pollfd){ .fd = signals_fd(), .events = POLLIN };
 		pfd[STDIN] = (struct pollfd){
 			.fd = t->can_ask && is_asking(t) ? STDIN_FILENO : -1,
-			.events = POLLIN };
+			.events = POLLIN
+		};
 		wait = is_asking(t) ? -1 : QUIET_MS;
 		retry = follow_wait_ms(&t->follow);
 		if (retry >= 0 && (wait == -1 || retry < wait))

@@ -8,7 +8,12 @@
 #include "ctl/follow.h"
 #include "ctl/render.h"
 
-enum outcome { OUT_COMPLETED, OUT_FAILED, OUT_CANCELLED, OUT_N };
+enum outcome {
+	OUT_COMPLETED,
+	OUT_FAILED,
+	OUT_CANCELLED,
+	OUT_N
+};
 const char *outcome_name(enum outcome o);
 int outcome_exit(enum outcome o);
 
@@ -16,9 +21,11 @@ int outcome_exit(enum outcome o);
 struct ask {
 	char id[257];
 	bool is_permission;
-	bool is_replied;     /* an answer is on its way */
-	bool is_shown;	     /* asked on the terminal */
-	char *options;	     /* owned; one per line */
+	bool is_replied; /* an answer is on its way */
+	bool is_told;	 /* what it is about was shown */
+	bool is_shown;	 /* asked on the terminal, the line is open */
+	char *about;	 /* owned, clean: what is to be decided, whole */
+	char *options;	 /* owned; one per line */
 	unsigned noptions;
 };
 #define TURN_ASKS 32
@@ -41,8 +48,8 @@ struct turn {
 	size_t nasks;
 	char line[4096]; /* what is typed, up to its newline */
 	size_t line_len;
-	bool can_ask;  /* a person is at the terminal */
-	int stops;     /* Ctrl-C so far */
+	bool can_ask;	   /* a person is at the terminal */
+	int stops;	   /* Ctrl-C so far */
 	int64_t cancel_ms; /* when the turn was cancelled */
 	int64_t quiet_ms;  /* when the last event came */
 };
@@ -54,8 +61,8 @@ void turn_free(struct turn *t);
 /* Connect the event stream now, before there is anything to see. */
 int turn_subscribe(struct turn *t, struct err *e);
 /* Send TEXT; *QUEUED_OUT: another turn runs first. */
-int turn_prompt(struct turn *t, const char *text, bool *queued_out,
-    struct err *e);
+int
+turn_prompt(struct turn *t, const char *text, bool *queued_out, struct err *e);
 /* Show and answer until our turn is over; t->outcome says how it went. */
 int turn_run(struct turn *t, struct err *e);
 
@@ -63,6 +70,8 @@ int turn_run(struct turn *t, struct err *e);
 
 /* Keep the list of open requests in step with an event. */
 void ask_event(struct turn *t, const char *type, const struct json *data);
+/* Something else was written since: the question has to be put again. */
+void ask_interrupted(struct turn *t);
 /* Show the first open request, or answer it by policy. */
 int ask_next(struct turn *t, struct err *e);
 /* A line was typed (NULL: no more will be). */
@@ -70,8 +79,8 @@ int ask_typed(struct turn *t, const char *line, struct err *e);
 void ask_free(struct turn *t);
 /* Send an answer. With QUESTION several WORDS may answer several questions;
  * a NULL vector rejects. Used by `reply` too. */
-int ask_reply_permission(struct client *c, const char *session,
-    const char *id, const char *reply, const char *message, struct err *e);
+int ask_reply_permission(struct client *c, const char *session, const char *id,
+    const char *reply, const char *message, struct err *e);
 int ask_reply_question(struct client *c, const char *session, const char *id,
     char *const *words, size_t nwords, struct err *e);
 

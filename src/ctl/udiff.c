@@ -69,7 +69,7 @@ static bool
 same_line(const struct line *x, const struct line *y)
 {
 	return x->hash == y->hash && x->len == y->len &&
-	    memcmp(x->s, y->s, x->len) == 0;
+	       memcmp(x->s, y->s, x->len) == 0;
 }
 
 static void
@@ -88,8 +88,8 @@ trace(const struct line *a, int na, const struct line *b, int nb, int *reach)
 
 	for (d = 0; d <= EDITS_MAX; d++) {
 		int *row = reach + d * d + d;
-		const int *prev = d == 0 ? NULL
-					 : reach + (d - 1) * (d - 1) + (d - 1);
+		const int *prev =
+		    d == 0 ? NULL : reach + (d - 1) * (d - 1) + (d - 1);
 		int k;
 
 		for (k = -d; k <= d; k += 2) {
@@ -116,8 +116,8 @@ trace(const struct line *a, int na, const struct line *b, int nb, int *reach)
 
 /* Walk back from the end; the steps come out last first. */
 static void
-backtrack(struct script *sc, int na, int nb, size_t off, int d,
-    const int *reach)
+backtrack(
+    struct script *sc, int na, int nb, size_t off, int d, const int *reach)
 {
 	size_t from = sc->n;
 	size_t i;
@@ -125,11 +125,11 @@ backtrack(struct script *sc, int na, int nb, size_t off, int d,
 	int y = nb;
 
 	for (; d >= 0; d--) {
-		const int *prev = d == 0 ? NULL
-					 : reach + (d - 1) * (d - 1) + (d - 1);
+		const int *prev =
+		    d == 0 ? NULL : reach + (d - 1) * (d - 1) + (d - 1);
 		int k = x - y;
-		bool down = d > 0 &&
-		    (k == -d || (k != d && prev[k - 1] < prev[k + 1]));
+		bool down =
+		    d > 0 && (k == -d || (k != d && prev[k - 1] < prev[k + 1]));
 		int x0 = d == 0 ? 0 : down ? prev[k + 1] : prev[k - 1];
 		int y0 = d == 0 ? 0 : x0 - (down ? k + 1 : k - 1);
 
@@ -168,8 +168,8 @@ middle(struct script *sc, const struct text *a, const struct text *b,
 		reach = calloc(rows * rows, sizeof(*reach));
 		if (reach == NULL)
 			return -1;
-		d = trace(a->lines + head, (int)na, b->lines + head, (int)nb,
-		    reach);
+		d = trace(
+		    a->lines + head, (int)na, b->lines + head, (int)nb, reach);
 	}
 	if (d >= 0) {
 		backtrack(sc, (int)na, (int)nb, head, d, reach);
@@ -193,8 +193,8 @@ build(struct script *sc, const struct text *a, const struct text *b)
 
 	while (head < least && same_line(&a->lines[head], &b->lines[head]))
 		head++;
-	while (tail < least - head &&
-	    same_line(&a->lines[a->n - 1 - tail], &b->lines[b->n - 1 - tail]))
+	while (tail < least - head && same_line(&a->lines[a->n - 1 - tail],
+					  &b->lines[b->n - 1 - tail]))
 		tail++;
 	sc->steps = calloc(a->n + b->n + 1, sizeof(*sc->steps));
 	if (sc->steps == NULL)
@@ -214,8 +214,8 @@ static void
 put_step(struct buf *out, const struct step *st, const struct text *a,
     const struct text *b)
 {
-	const struct line *l = st->what == '+' ? &b->lines[st->b]
-					       : &a->lines[st->a];
+	const struct line *l =
+	    st->what == '+' ? &b->lines[st->b] : &a->lines[st->a];
 
 	(void)buf_addc(out, st->what);
 	(void)buf_add(out, l->s, l->len);
@@ -278,8 +278,8 @@ put_hunks(struct buf *out, const struct script *sc, const struct text *a,
 }
 
 int
-udiff(struct buf *out, const char *a, size_t a_len, const char *b,
-    size_t b_len, struct udiff_stat *stat_out)
+udiff(struct buf *out, const char *a, size_t a_len, const char *b, size_t b_len,
+    struct udiff_stat *stat_out)
 {
 	struct text ta = { 0 };
 	struct text tb = { 0 };

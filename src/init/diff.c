@@ -19,6 +19,7 @@
 #define DIFF_S 600.0
 #define DIFF_NICE 10
 
+/* What the child tells on its pipe, once, as its last act. */
 struct result {
 	int64_t entries; /* -1: failed, as e says */
 	struct err e;
@@ -49,6 +50,8 @@ diffs_open(struct init *in, struct err *e)
 	return 0;
 }
 
+/* Answer and free the slot. The child is reaped with all others, whenever it
+ * ends; nothing here waits for that. */
 static void
 diff_finish(struct diff *d, const struct result *r)
 {
@@ -122,6 +125,7 @@ diff_child(int upper_fd, int out_fd, int result_fd)
 	int rest[3] = { upper_fd, out_fd, result_fd };
 
 	init_signals_default();
+	/* A reader that goes away is an error to report, not an end. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	err_clear(&r.e);
 	(void)setsid();

@@ -36,6 +36,8 @@ on_drain(struct chan *ch, void *ctx)
 	_exit(EXIT_OK);
 }
 
+/* The last of it: every exit is told before the answer, so that the supervisor
+ * has all codes when it learns that the sandbox has stopped. */
 static void
 stop_done(struct stop *s)
 {
@@ -101,6 +103,8 @@ stop_begun(const struct init *in)
 	return in->stop->begun;
 }
 
+/* Whatever lives here descends from us, so without children we are alone. A
+ * look only: the loop's own round reaps. */
 static bool
 children_left(void)
 {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ID_INT_MAX (INT64_C(1) << 53) /* what every JSON reader keeps exact */
+#define ID_INT_MAX INT64_MAX
 #define ID_STR_MAX 48
 #define OP_NAME_MAX 64
 #define ARGS_MAX 32 /* fields of one operation; ops.c asserts it */
@@ -39,7 +39,7 @@ id_take(const struct json *v, struct op_request *r, struct err *e)
 		return str_format(r->id, sizeof(r->id), "%" PRId64, n);
 	if (v->type != JSON_STRING || v->len > ID_STR_MAX)
 		return err_set(e, ERR_BAD_REQUEST,
-		    "id: must be a whole number up to 2^53 or text of at most "
+		    "id: must be a whole number of 64 bits or text of at most "
 		    "%d bytes",
 		    ID_STR_MAX);
 	/* Escapes may make it longer than what was counted. */

@@ -21,6 +21,8 @@ lines_whole(const char *p, size_t n)
 	return n - cut;
 }
 
+/* Written straight into the buffer: this is the path of binary output, a
+ * chunk at a time. */
 static void
 base64_add(struct buf *b, const char *p, size_t n)
 {

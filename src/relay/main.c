@@ -229,7 +229,8 @@ main(int argc, char *argv[])
 	if (close_range(CHILD_SUPER_FD + 1, ~0U, 0) == -1)
 		fatal("relay", "close_range: %s", strerror(errno));
 	max = privileges_drop_or_die(&opt);
-	proctitle_set("sandboxd-relay", "sandboxd: relay");
+	/* No longer than the arguments, so that it is never cut. */
+	proctitle_set("sandboxd-relay", "sandboxd-relay");
 	r.loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
 	if (r.loop == NULL)
 		fatal("relay", "no event loop");

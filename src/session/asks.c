@@ -73,6 +73,7 @@ answer_text(const struct json *answers, bool multi)
 {
 	const struct json *list = answers != NULL ? answers->child : NULL;
 	struct buf b;
+	bool any = false;
 
 	if (list != NULL && list->type == JSON_STRING)
 		return xstrndup(list->str, strnlen(list->str, list->len));
@@ -80,13 +81,14 @@ answer_text(const struct json *answers, bool multi)
 	json_foreach (word, list) {
 		if (word->type != JSON_STRING)
 			continue;
-		if (b.len > 0)
+		if (any)
 			(void)buf_adds(&b, ", ");
 		(void)buf_add(&b, word->str, strnlen(word->str, word->len));
+		any = true;
 		if (!multi)
 			break;
 	}
-	return buf_steal(&b); /* NULL when there is none */
+	return any ? buf_steal(&b) : NULL;
 }
 
 void

@@ -375,9 +375,9 @@ uni_item_close(struct universal *u, const char *native_id,
 		return false;
 	p.type = o->reasoning ? PART_REASONING : PART_TEXT;
 	p.len = o->text.len;
-	text = buf_steal(&o->text); /* NULL when nothing was added */
+	text = buf_steal(&o->text);
 	buf_init(&o->text, GATHER_BYTES);
-	p.text = text != NULL ? text : "";
+	p.text = text != NULL ? text : ""; /* NULL: no memory */
 	it.kind = o->kind;
 	it.role = o->role;
 	it.parts = &p;

@@ -14,11 +14,11 @@
 #include "lib/json.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "store/names.h"
 #include "store/stored.h"
 
 #include <ctype.h>
 #include <string.h>
-#include <sys/random.h>
 #include <yajl/yajl_parse.h>
 
 /* Containers around the content of an event: frame, `events`, the event. */
@@ -27,7 +27,14 @@
 #define DEPTH_EVENT 3
 #define DEPTH_MAX (DEPTH_EVENTS + EVENT_DEPTH_MAX)
 
-enum frame_member { FM_OP, FM_ID, FM_FIRST, FM_EVENTS, FM_SET, FM_N };
+enum frame_member {
+	FM_OP,
+	FM_ID,
+	FM_FIRST,
+	FM_EVENTS,
+	FM_SET,
+	FM_N
+};
 enum body_member {
 	BM_TIME,
 	BM_NATIVE_SESSION_ID,
@@ -43,9 +50,9 @@ struct word {
 	const char *s;
 	size_t len;
 };
-#define WORD(s)                                                                \
-	{                                                                      \
-		(s), sizeof(s) - 1                                             \
+#define WORD(s)                    \
+	{                          \
+		(s), sizeof(s) - 1 \
 	}
 
 static const struct word frame_members[FM_N] = {
@@ -86,19 +93,6 @@ static const struct {
 	{ WORD("agent.unparsed"), 0 },
 };
 
-/*
- * The names seen in one event, as 64-bit hashes of object and name in an open
- * table. Equal hashes count as equal names: with a secret seed two different
- * names meet once in an age, and then one event of somebody who tried very
- * hard is refused. It is emptied for each event, so it stays in the cache.
- */
-struct names {
-	uint64_t *slots; /* owned; 0 is empty */
-	size_t size;	 /* a power of two */
-	size_t used;
-	uint64_t seed;
-};
-
 struct append_scanner {
 	struct append_event *events; /* owned */
 	size_t nevents, room;
@@ -110,93 +104,10 @@ struct append_scanner {
 	unsigned depth;	 /* open containers */
 	unsigned seen;	 /* BIT(FM_*) */
 	enum frame_member member;
-	unsigned body; /* members of the open event so far */
+	unsigned body;			/* members of the open event so far */
 	uint64_t object[DEPTH_MAX + 1]; /* number of the object open there */
 	uint64_t nobjects;
 };
-
-#define NAMES_FIRST 64
-
-/* --- names --------------------------------------------------------------- */
-
-static uint64_t
-mix(uint64_t h)
-{
-	h ^= h >> 32;
-	h *= UINT64_C(0xd6e8feb86659fd93);
-	return h ^ h >> 29;
-}
-
-static uint64_t
-name_hash(uint64_t h, const unsigned char *s, size_t n)
-{
-	uint64_t w;
-
-	h ^= n;
-	for (; n >= sizeof(w); s += sizeof(w), n -= sizeof(w)) {
-		memcpy(&w, s, sizeof(w));
-		h = mix(h ^ w);
-	}
-	w = 0;
-	memcpy(&w, s, n);
-	h = mix(h ^ w);
-	return h != 0 ? h : 1;
-}
-
-static void
-names_insert(uint64_t *slots, size_t size, uint64_t h)
-{
-	size_t i = (size_t)h & (size - 1);
-
-	while (slots[i] != 0)
-		i = (i + 1) & (size - 1);
-	slots[i] = h;
-}
-
-static void
-names_grow(struct names *t)
-{
-	size_t size = t->size * 2, i;
-	uint64_t *slots = xcalloc(size, sizeof(*slots));
-
-	for (i = 0; i < t->size; i++) {
-		if (t->slots[i] != 0)
-			names_insert(slots, size, t->slots[i]);
-	}
-	free(t->slots);
-	t->slots = slots;
-	t->size = size;
-}
-
-static void
-names_clear(struct names *t)
-{
-	if (t->size > NAMES_FIRST * 64) { /* after somebody's huge object */
-		free(t->slots);
-		t->size = NAMES_FIRST;
-		t->slots = xcalloc(t->size, sizeof(*t->slots));
-	} else if (t->used > 0) {
-		memset(t->slots, 0, t->size * sizeof(*t->slots));
-	}
-	t->used = 0;
-}
-
-/* False when the name is there already. */
-static bool
-names_add(struct names *t, uint64_t object, const unsigned char *s, size_t n)
-{
-	uint64_t h = name_hash(mix(t->seed ^ object), s, n);
-	size_t i = (size_t)h & (t->size - 1);
-
-	for (; t->slots[i] != 0; i = (i + 1) & (t->size - 1)) {
-		if (t->slots[i] == h)
-			return false;
-	}
-	t->slots[i] = h;
-	if (++t->used * 2 > t->size)
-		names_grow(t);
-	return true;
-}
 
 /* --- callbacks ----------------------------------------------------------- */
 
@@ -413,8 +324,8 @@ event_begin(struct append_scanner *sc)
 {
 	if (sc->nevents == sc->room) {
 		sc->room = sc->room != 0 ? sc->room * 2 : 16;
-		sc->events = xreallocarray(sc->events, sc->room,
-		    sizeof(*sc->events));
+		sc->events =
+		    xreallocarray(sc->events, sc->room, sizeof(*sc->events));
 	}
 	memset(&sc->events[sc->nevents], 0, sizeof(*sc->events));
 	sc->events[sc->nevents].start = offset(sc);
@@ -435,12 +346,12 @@ open_container(struct append_scanner *sc, enum json_type type)
 		ok = type == JSON_OBJECT;
 	else if (sc->depth == DEPTH_FRAME)
 		ok = (sc->member == FM_EVENTS && type == JSON_ARRAY) ||
-		    (sc->member == FM_SET && type == JSON_OBJECT);
+		     (sc->member == FM_SET && type == JSON_OBJECT);
 	else if (sc->depth == DEPTH_EVENTS && sc->member == FM_EVENTS)
 		ok = type == JSON_OBJECT && event_begin(sc);
 	else if (at_body_value(sc))
 		ok = sc->body - 1 == BM_RAW ||
-		    (sc->body - 1 == BM_DATA && type == JSON_OBJECT);
+		     (sc->body - 1 == BM_DATA && type == JSON_OBJECT);
 	else
 		ok = true;
 	if (!ok)
@@ -510,10 +421,7 @@ append_scanner_new(void)
 {
 	struct append_scanner *sc = xcalloc(1, sizeof(*sc));
 
-	sc->names.size = NAMES_FIRST;
-	sc->names.slots = xcalloc(NAMES_FIRST, sizeof(*sc->names.slots));
-	/* Without randomness the hash is only less secret. */
-	(void)!getrandom(&sc->names.seed, sizeof(sc->names.seed), GRND_NONBLOCK);
+	names_init(&sc->names);
 	return sc;
 }
 
@@ -523,7 +431,7 @@ append_scanner_free(struct append_scanner *sc)
 	if (sc == NULL)
 		return;
 	free(sc->events);
-	free(sc->names.slots);
+	names_free(&sc->names);
 	free(sc);
 }
 
@@ -531,8 +439,8 @@ int
 append_scan(struct append_scanner *sc, const char *text, size_t len,
     struct append_in *in_out, struct err *e)
 {
-	const unsigned need = BIT(FM_OP) | BIT(FM_ID) | BIT(FM_FIRST) |
-	    BIT(FM_EVENTS);
+	const unsigned need =
+	    BIT(FM_OP) | BIT(FM_ID) | BIT(FM_FIRST) | BIT(FM_EVENTS);
 	yajl_status status;
 
 	memset(in_out, 0, sizeof(*in_out));
@@ -589,8 +497,8 @@ blank_out(char *p, const char *end, char c)
 		*p = ' ';
 }
 
-#define PUT(p, literal) (memcpy((p), (literal), sizeof(literal) - 1),          \
-    (p) + sizeof(literal) - 1)
+#define PUT(p, literal) \
+	(memcpy((p), (literal), sizeof(literal) - 1), (p) + sizeof(literal) - 1)
 #define NUMBERED_MAX 96 /* the members before `time`, and the names between */
 
 int
@@ -603,7 +511,7 @@ append_build(struct buf *b, const char *text, const struct append_event *ev,
 	char *body_at;
 
 	at = buf_reserve(b, sizeof(size) + STORED_HEAD_BYTES + NUMBERED_MAX +
-	    session_json_len + body);
+				session_json_len + body);
 	if (at == NULL)
 		return -1;
 	head = at + sizeof(size);
@@ -623,8 +531,8 @@ append_build(struct buf *b, const char *text, const struct append_event *ev,
 	n = ev->data_end - ev->time_end;
 	memcpy(p, text + ev->time_end, n);
 	p += n;
-	stored_head_put(head, ev->flags,
-	    (uint32_t)(p - head - STORED_HEAD_BYTES), 0);
+	stored_head_put(
+	    head, ev->flags, (uint32_t)(p - head - STORED_HEAD_BYTES), 0);
 	n = ev->end - ev->data_end;
 	memcpy(p, text + ev->data_end, n);
 	p += n;

@@ -36,7 +36,8 @@ struct append_event {
 struct append_in {
 	int64_t id;
 	uint64_t first;
-	const struct append_event *events; /* the scanner's, until its next use */
+	const struct append_event
+	    *events; /* the scanner's, until its next use */
 	size_t nevents;
 	uint32_t set_start, set_end; /* 0, 0 without `set` */
 };
@@ -51,8 +52,7 @@ int append_scan(struct append_scanner *sc, const char *text, size_t len,
 /* Add an event to B as it is stored, its global sequence still open: a u32 in
  * the host's order with the length of the value, then the value.
  * SESSION_JSON is the session's id as JSON text. */
-int append_build(struct buf *b, const char *text,
-    const struct append_event *ev, uint64_t seq, const char *session_json,
-    size_t session_json_len);
+int append_build(struct buf *b, const char *text, const struct append_event *ev,
+    uint64_t seq, const char *session_json, size_t session_json_len);
 
 #endif

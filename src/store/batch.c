@@ -222,9 +222,8 @@ put_committed(struct store *st, struct job *j)
 	if (j->table != DB_SESSIONS)
 		return;
 	s = session_find(st, st->batch->text.data + j->key);
-	if (s == NULL ||
-	    json_parse(st->batch->text.data + j->patch, j->patch_len,
-		RECORD_DEPTH, &patch, NULL) == -1)
+	if (s == NULL || json_parse(st->batch->text.data + j->patch,
+			     j->patch_len, RECORD_DEPTH, &patch, NULL) == -1)
 		return;
 	s->updated_ms = j->now_ms;
 	state = json_str(patch, "state", NULL);
@@ -244,8 +243,8 @@ job_succeeded(struct store *st, struct job *j)
 	switch (j->kind) {
 	case JOB_APPEND:
 		if (j->worker != NULL)
-			worker_answer(j->worker, j->id,
-			    j->first + j->nevents - 1, NULL);
+			worker_answer(
+			    j->worker, j->id, j->first + j->nevents - 1, NULL);
 		append_committed(st, j);
 		return;
 	case JOB_PUT:
@@ -345,8 +344,8 @@ batch_commit(struct store *st)
 		for (i = 0; i < b->n; i++)
 			job_succeeded(st, &b->jobs[i]);
 	} else {
-		log_error("store", "commit failed",
-		    LOG_INT("jobs", b->n), LOG_STR("detail", e.text));
+		log_error("store", "commit failed", LOG_INT("jobs", b->n),
+		    LOG_STR("detail", e.text));
 		for (i = 0; i < b->n; i++)
 			job_failed(st, &b->jobs[i], &e);
 	}

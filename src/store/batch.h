@@ -28,20 +28,20 @@ enum job_kind {
 /* Offsets are into the batch's text. */
 struct job {
 	enum job_kind kind;
-	int64_t id;		/* the request; 0: nobody waits */
-	int64_t now_ms;		/* of arrival */
-	struct worker *worker;	/* borrowed; NULL when it has gone */
-	struct session *s;	/* held; JOB_APPEND */
-	uint64_t first;		/* sequence */
+	int64_t id;	       /* the request; 0: nobody waits */
+	int64_t now_ms;	       /* of arrival */
+	struct worker *worker; /* borrowed; NULL when it has gone */
+	struct session *s;     /* held; JOB_APPEND */
+	uint64_t first;	       /* sequence */
 	uint32_t nevents;
-	unsigned flags;		/* of the last event */
-	size_t values;		/* as append_build made them */
+	unsigned flags;		 /* of the last event */
+	size_t values;		 /* as append_build made them */
 	size_t patch, patch_len; /* record to merge; length 0: none */
 	enum db_name table;
 	size_t key, key_len;
-	uint64_t log;	     /* JOB_PURGE */
-	bool purged;	     /* out: nothing is left of that log */
-	bool created;	     /* out: the record was not there before */
+	uint64_t log;	      /* JOB_PURGE */
+	bool purged;	      /* out: nothing is left of that log */
+	bool created;	      /* out: the record was not there before */
 	enum err_code failed; /* this job alone; ERR_NONE when it was done */
 };
 
@@ -63,13 +63,11 @@ void batch_free(struct batch *b); /* accepts NULL */
  * nothing was added. Either may commit the batch at once. */
 int batch_append(struct store *st, struct worker *w, const char *text,
     const struct append_in *in, struct err *e) ATTR_WARN_UNUSED;
-int batch_put(struct store *st, int64_t id, enum db_name table,
-    const char *key, const struct json *record, struct err *e)
-    ATTR_WARN_UNUSED;
+int batch_put(struct store *st, int64_t id, enum db_name table, const char *key,
+    const struct json *record, struct err *e) ATTR_WARN_UNUSED;
 int batch_delete(struct store *st, int64_t id, enum db_name table,
     const char *key, struct err *e) ATTR_WARN_UNUSED;
-int batch_purge(struct store *st, uint64_t log, struct err *e)
-    ATTR_WARN_UNUSED;
+int batch_purge(struct store *st, uint64_t log, struct err *e) ATTR_WARN_UNUSED;
 bool batch_empty(const struct store *st);
 /* The worker will not be there to be answered. */
 void batch_forget_worker(struct store *st, const struct worker *w);

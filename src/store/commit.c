@@ -32,8 +32,7 @@ cursors_open(struct commit *c)
 	int rc = 0;
 
 	if (c->events == NULL)
-		rc = mdb_cursor_open(c->txn, c->db->dbi[DB_EVENTS],
-		    &c->events);
+		rc = mdb_cursor_open(c->txn, c->db->dbi[DB_EVENTS], &c->events);
 	if (rc == 0 && c->feed == NULL)
 		rc = mdb_cursor_open(c->txn, c->db->dbi[DB_FEED], &c->feed);
 	return rc;
@@ -73,8 +72,7 @@ record_get(struct commit *c, struct job *j, enum db_name table, MDB_val *k,
 	if (rc != 0)
 		return rc;
 	if (json_parse(v.mv_data, v.mv_size, RECORD_DEPTH, rec_out, &e) == -1) {
-		log_error("store", "record damaged",
-		    LOG_STR("detail", e.text));
+		log_error("store", "record damaged", LOG_STR("detail", e.text));
 		j->failed = ERR_INTERNAL;
 	}
 	return 0;
@@ -144,8 +142,8 @@ do_append(struct commit *c, struct job *j)
 	if (rc == 0 && j->patch_len > 0) {
 		rc = record_get(c, j, DB_SESSIONS, &k, &rec);
 		if (rc == 0 && rec != NULL)
-			rc = record_update(c, j, DB_SESSIONS, &k, rec, s->log,
-			    RECORD_MAX);
+			rc = record_update(
+			    c, j, DB_SESSIONS, &k, rec, s->log, RECORD_MAX);
 		json_free(rec);
 		/* Events count for more than the record: they stay. */
 		j->failed = ERR_NONE;
@@ -180,8 +178,8 @@ session_log(struct commit *c, struct job *j, const MDB_val *key,
 			return rc != 0 ? rc : MDB_CORRUPTED;
 		memcpy(&last, v.mv_data, sizeof(last));
 	}
-	return log_put(c, *log_out, key->mv_data, key->mv_size,
-	    be64toh(last), j->now_ms);
+	return log_put(
+	    c, *log_out, key->mv_data, key->mv_size, be64toh(last), j->now_ms);
 }
 
 static int
@@ -195,8 +193,8 @@ do_put(struct commit *c, struct job *j)
 	if (rc == 0 && j->failed == ERR_NONE && j->table == DB_SESSIONS)
 		rc = session_log(c, j, &k, old, &log);
 	if (rc == 0 && j->failed == ERR_NONE)
-		rc = record_update(c, j, j->table, &k, old, log,
-		    RECORD_PUT_MAX);
+		rc =
+		    record_update(c, j, j->table, &k, old, log, RECORD_PUT_MAX);
 	json_free(old);
 	return rc;
 }
@@ -269,8 +267,8 @@ do_purge(struct commit *c, struct job *j)
 	int rc = cursors_open(c);
 
 	if (rc == 0) /* the end of the feed may go now: numbers go on */
-		rc = db_counter_put(c->txn, c->db, COUNTER_GLOBAL,
-		    c->next_global);
+		rc = db_counter_put(
+		    c->txn, c->db, COUNTER_GLOBAL, c->next_global);
 	for (n = 0; rc == 0 && n < PURGE_EVENTS; n++) {
 		k = val(&key, sizeof(key));
 		rc = mdb_cursor_get(c->events, &k, &v, MDB_SET_RANGE);
@@ -292,8 +290,8 @@ do_purge(struct commit *c, struct job *j)
 int
 commit_jobs(struct db *db, struct batch *b)
 {
-	static int (*const perform[JOB_KIND_N])(struct commit *,
-	    struct job *) = {
+	static int (*const perform[JOB_KIND_N])(
+	    struct commit *, struct job *) = {
 		[JOB_APPEND] = do_append,
 		[JOB_PUT] = do_put,
 		[JOB_DELETE] = do_delete,

@@ -110,8 +110,8 @@ verify(uid_t uid, gid_t gid, struct err *e)
 	for (i = 0; i < CAP_WORDS; i++) {
 		if (caps[i].effective != 0 || caps[i].permitted != 0 ||
 		    caps[i].inheritable != 0)
-			return err_set(e, ERR_INTERNAL,
-			    "capabilities are left");
+			return err_set(
+			    e, ERR_INTERNAL, "capabilities are left");
 	}
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return err_set(e, ERR_INTERNAL, "no_new_privs is not set");

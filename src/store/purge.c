@@ -17,8 +17,8 @@
 void
 purge_add(struct store *st, uint64_t log)
 {
-	st->purge = xreallocarray(st->purge, st->npurge + 1,
-	    sizeof(*st->purge));
+	st->purge =
+	    xreallocarray(st->purge, st->npurge + 1, sizeof(*st->purge));
 	st->purge[st->npurge++] = log;
 }
 
@@ -75,7 +75,7 @@ purge_load(struct store *st, struct err *e)
 	}
 	rc = mdb_cursor_get(cur, &k, &v, MDB_SET_RANGE);
 	while (rc == 0 && k.mv_size == prefix + sizeof(be) &&
-	    memcmp(k.mv_data, META_REMOVED, prefix) == 0) {
+	       memcmp(k.mv_data, META_REMOVED, prefix) == 0) {
 		memcpy(&be, (const char *)k.mv_data + prefix, sizeof(be));
 		purge_add(st, be64toh(be));
 		rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);

@@ -1,6 +1,6 @@
 /*
- * Removed sessions whose events are still on the disk: a few go with each
- * commit, until none is left, also after a restart.
+ * Removed sessions whose events are still on the disk: a few go in each
+ * turn of the loop, until none is left, also after a restart.
  */
 #ifndef STORE_PURGE_H
 #define STORE_PURGE_H
@@ -13,7 +13,7 @@ void purge_add(struct store *st, uint64_t log);
 void purge_done(struct store *st, uint64_t log);
 /* The disk said no: not again before a while. */
 void purge_failed(struct store *st);
-/* Add a step to the open batch if there is anything to remove. */
+/* Put a step into the empty batch if there is anything to remove. */
 void purge_stage(struct store *st);
 
 #endif

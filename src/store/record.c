@@ -43,10 +43,9 @@ record_merge(const struct json *old, const struct json *patch, uint64_t log,
 	jw_object(&w);
 	if (log > 0)
 		jw_kint(&w, "log", (int64_t)log);
-	json_foreach(it, old)
-	{
-		if (log > 0 && listed(kept_by_store, countof(kept_by_store),
-				   it->key))
+	json_foreach (it, old) {
+		if (log > 0 &&
+		    listed(kept_by_store, countof(kept_by_store), it->key))
 			continue;
 		v = json_get(patch, it->key);
 		if (v == NULL)
@@ -54,12 +53,11 @@ record_merge(const struct json *old, const struct json *patch, uint64_t log,
 		if (v->type != JSON_NULL)
 			jw_kvalue(&w, it->key, v);
 	}
-	json_foreach(it, patch)
-	{
+	json_foreach (it, patch) {
 		if (it->type == JSON_NULL || json_get(old, it->key) != NULL)
 			continue;
-		if (log > 0 && listed(kept_by_store, countof(kept_by_store),
-				   it->key))
+		if (log > 0 &&
+		    listed(kept_by_store, countof(kept_by_store), it->key))
 			continue;
 		jw_kvalue(&w, it->key, it);
 	}
@@ -74,8 +72,7 @@ record_write(struct jw *w, const struct json *rec, enum record_view view,
     const struct record_facts *facts)
 {
 	jw_object(w);
-	json_foreach(it, rec)
-	{
+	json_foreach (it, rec) {
 		if (view == VIEW_CLIENT &&
 		    listed(hidden_from_clients, countof(hidden_from_clients),
 			it->key))
@@ -102,8 +99,8 @@ set_text_check(const struct json *v, size_t max, struct err *e)
 		return err_set(e, ERR_BAD_REQUEST, "set: a member's type");
 	for (i = 0; i < v->len; i++) {
 		if ((unsigned char)v->str[i] < 0x20)
-			return err_set(e, ERR_BAD_REQUEST,
-			    "set: a control character");
+			return err_set(
+			    e, ERR_BAD_REQUEST, "set: a control character");
 	}
 	return 0;
 }
@@ -123,8 +120,7 @@ set_state_check(const struct json *v, struct err *e)
 int
 record_set_check(const struct json *set, struct err *e)
 {
-	json_foreach(it, set)
-	{
+	json_foreach (it, set) {
 		int rc = -1;
 
 		if (strcmp(it->key, "state") == 0)
@@ -136,7 +132,7 @@ record_set_check(const struct json *set, struct err *e)
 		else if (strcmp(it->key, "permission_mode") == 0)
 			rc = set_text_check(it, 32, e);
 		else if (strcmp(it->key, "checkpoint") == 0 &&
-		    (it->type == JSON_OBJECT || it->type == JSON_NULL))
+			 (it->type == JSON_OBJECT || it->type == JSON_NULL))
 			rc = 0;
 		else
 			(void)err_set(e, ERR_BAD_REQUEST,

@@ -26,13 +26,18 @@ struct record_facts {
 /* Who reads: the supervisor, which must not be made to parse what a sandbox
  * wrote (no `checkpoint`); the session's worker, which gets all; control
  * clients. */
-enum record_view { VIEW_SUPERVISOR, VIEW_WORKER, VIEW_CLIENT, VIEW_N };
+enum record_view {
+	VIEW_SUPERVISOR,
+	VIEW_WORKER,
+	VIEW_CLIENT,
+	VIEW_N
+};
 
 /* OLD (may be NULL) with the members of PATCH merged in, null removing, as
  * text in OUT. With LOG > 0 it is a session's: then the members that the
  * store keeps are as it says and those of PATCH are ignored. */
-int record_merge(const struct json *old, const struct json *patch,
-    uint64_t log, struct buf *out, struct err *e) ATTR_WARN_UNUSED;
+int record_merge(const struct json *old, const struct json *patch, uint64_t log,
+    struct buf *out, struct err *e) ATTR_WARN_UNUSED;
 /* A session's record as one reader sees it. */
 void record_write(struct jw *w, const struct json *rec, enum record_view view,
     const struct record_facts *facts);

@@ -32,8 +32,8 @@ named_table(const struct json *msg, enum db_name *t_out, struct err *e)
 
 	*t_out = db_by_name(name);
 	if (*t_out == DB_N)
-		return err_set(e, ERR_BAD_REQUEST, "no table '%s' of records",
-		    name);
+		return err_set(
+		    e, ERR_BAD_REQUEST, "no table '%s' of records", name);
 	return 0;
 }
 
@@ -88,8 +88,8 @@ load_record(struct store *st, MDB_txn *txn, enum db_name table,
 		jw_raw(w, v->mv_data, v->mv_size);
 	} else if (session_read(&st->db, txn, k->mv_data, k->mv_size, &rec,
 		       &facts, &e) == -1) {
-		log_error("store", "session not loaded",
-		    LOG_STR("detail", e.text));
+		log_error(
+		    "store", "session not loaded", LOG_STR("detail", e.text));
 		return true;
 	} else {
 		record_write(w, rec, VIEW_SUPERVISOR, &facts);
@@ -113,8 +113,8 @@ load_records(struct store *st, MDB_txn *txn, enum db_name table,
 
 	if (rc != 0)
 		return db_err(e, rc, "load");
-	rc = mdb_cursor_get(cur, &k, &v,
-	    after[0] != '\0' ? MDB_SET_RANGE : MDB_FIRST);
+	rc = mdb_cursor_get(
+	    cur, &k, &v, after[0] != '\0' ? MDB_SET_RANGE : MDB_FIRST);
 	if (rc == 0 && k.mv_size == strlen(after) &&
 	    memcmp(k.mv_data, after, k.mv_size) == 0)
 		rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);
@@ -147,8 +147,8 @@ do_load(struct store *st, int64_t id, const struct json *msg,
 	buf_init(&b, 2 * FRAME_MAX);
 	jw_init(&w, &b);
 	jw_array(&w);
-	rc = load_records(st, txn, table, json_str(msg, "after", ""), &w,
-	    &more, e);
+	rc = load_records(
+	    st, txn, table, json_str(msg, "after", ""), &w, &more, e);
 	db_read_done(&st->db);
 	jw_array_end(&w);
 	if (rc == 0) {
@@ -227,8 +227,8 @@ static request_fn *const requests[MSG_N] = {
 };
 
 void
-requests_frame(struct chan *ch, enum chan_what what,
-    const struct chan_frame *f, const char *why, void *ctx)
+requests_frame(struct chan *ch, enum chan_what what, const struct chan_frame *f,
+    const char *why, void *ctx)
 {
 	struct store *st = ctx;
 	struct chan_frame frame;

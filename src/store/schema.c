@@ -84,8 +84,8 @@ db_err(struct err *e, int rc, const char *what)
 	case EFBIG:
 	case EIO:
 	case ENOMEM: /* no address space for a larger map */
-		return err_set(e, ERR_DISK_FULL, "%s: %s", what,
-		    mdb_strerror(rc));
+		return err_set(
+		    e, ERR_DISK_FULL, "%s: %s", what, mdb_strerror(rc));
 	default:
 		return err_set(e, rc > 0 ? ERR_SYSTEM : ERR_INTERNAL, "%s: %s",
 		    what, mdb_strerror(rc));
@@ -93,8 +93,8 @@ db_err(struct err *e, int rc, const char *what)
 }
 
 int
-db_counter_get(MDB_txn *txn, const struct db *db, const char *name,
-    uint64_t *v_out)
+db_counter_get(
+    MDB_txn *txn, const struct db *db, const char *name, uint64_t *v_out)
 {
 	MDB_val k = val(name, strlen(name)), v;
 	uint64_t be;
@@ -132,8 +132,8 @@ schema_check(struct db *db, MDB_txn *txn, struct err *e)
 	unsigned i;
 	int rc;
 
-	rc = mdb_dbi_open(txn, table_names[DB_META], MDB_CREATE,
-	    &db->dbi[DB_META]);
+	rc = mdb_dbi_open(
+	    txn, table_names[DB_META], MDB_CREATE, &db->dbi[DB_META]);
 	if (rc != 0)
 		return db_err(e, rc, "open table meta");
 	rc = mdb_get(txn, db->dbi[DB_META], &k, &v);
@@ -245,8 +245,8 @@ env_open(struct db *db, struct err *e)
 	if (rc != 0)
 		return db_err(e, rc, "check readers");
 	if (dead > 0)
-		log_info("store", "stale readers cleared",
-		    LOG_INT("count", dead));
+		log_info(
+		    "store", "stale readers cleared", LOG_INT("count", dead));
 	rc = mdb_env_info(db->env, &info);
 	if (rc != 0)
 		return db_err(e, rc, "read map size");

@@ -45,8 +45,8 @@ struct db {
 	MDB_env *env; /* owned, NULL when closed */
 	MDB_dbi dbi[DB_N];
 	struct db_options opt;
-	MDB_txn *read;	/* owned; reset between uses, NULL before the first */
-	bool reading;	/* between db_read and db_read_done */
+	MDB_txn *read; /* owned; reset between uses, NULL before the first */
+	bool reading;  /* between db_read and db_read_done */
 	size_t map_bytes;
 	/* What the next commit gives out; set only after a commit. */
 	uint64_t next_log;
@@ -58,8 +58,8 @@ struct db {
 enum db_name db_by_name(const char *name);
 int durability_parse(const char *word, enum durability *d_out);
 
-int db_open(struct db *db, const struct db_options *opt, struct err *e)
-    ATTR_WARN_UNUSED;
+int db_open(struct db *db, const struct db_options *opt,
+    struct err *e) ATTR_WARN_UNUSED;
 void db_close(struct db *db); /* also one that was never opened but zeroed */
 /* After an error that LMDB does not recover from. */
 int db_reopen(struct db *db, struct err *e) ATTR_WARN_UNUSED;
@@ -74,10 +74,10 @@ void db_read_done(struct db *db);
 int db_err(struct err *e, int rc, const char *what);
 
 /* Counters of `meta`, u64 big endian; 0 when missing. */
-int db_counter_get(MDB_txn *txn, const struct db *db, const char *name,
-    uint64_t *v_out);
-int db_counter_put(MDB_txn *txn, const struct db *db, const char *name,
-    uint64_t v);
+int db_counter_get(
+    MDB_txn *txn, const struct db *db, const char *name, uint64_t *v_out);
+int
+db_counter_put(MDB_txn *txn, const struct db *db, const char *name, uint64_t v);
 #define COUNTER_LOG "next_log"
 /* A floor: the feed itself tells when its end has not been removed. */
 #define COUNTER_GLOBAL "next_global"
@@ -88,15 +88,15 @@ int db_counter_put(MDB_txn *txn, const struct db *db, const char *name,
 struct db_figures {
 	uint64_t sessions, events, used_bytes;
 };
-int db_figures(struct db *db, struct db_figures *f_out, struct err *e)
-    ATTR_WARN_UNUSED;
+int db_figures(
+    struct db *db, struct db_figures *f_out, struct err *e) ATTR_WARN_UNUSED;
 
 static inline MDB_val
 val(const void *p, size_t n)
 {
 	/* LMDB takes keys and values to be written through the same type that
 	 * it gives out, and does not write through it. */
-	return (MDB_val) { n, (void *)(uintptr_t)p };
+	return (MDB_val){ n, (void *)(uintptr_t)p };
 }
 
 #endif

@@ -67,16 +67,15 @@ fail_removed(struct stream *x, struct buf *b, const struct session *s)
 {
 	struct err e;
 
-	(void)err_set(&e, ERR_SESSION_NOT_FOUND, "session '%s' was removed",
-	    s->id);
+	(void)err_set(
+	    &e, ERR_SESSION_NOT_FOUND, "session '%s' was removed", s->id);
 	return fail(x, b, &e);
 }
 
 /* --- events -------------------------------------------------------------- */
 
 static void
-event_line(struct buf *b, const struct stream *x,
-    const struct stored_event *ev)
+event_line(struct buf *b, const struct stream *x, const struct stored_event *ev)
 {
 	(void)buf_adds(b, "{\"id\":");
 	(void)buf_adds(b, x->request);
@@ -112,7 +111,7 @@ event_is_end(const struct serve *v, const struct stored_event *ev)
 	if (!v->follow)
 		return false;
 	return (ev->flags & STORED_ENDS_SESSION) != 0 ||
-	    (v->until_turn && (ev->flags & STORED_ENDS_TURN) != 0);
+	       (v->until_turn && (ev->flags & STORED_ENDS_TURN) != 0);
 }
 
 /* Events from the cursor on; true when the stream's end was among them. */
@@ -126,8 +125,8 @@ events_add(struct stream *x, MDB_cursor *cur, struct buf *b, int *rc_out)
 	unsigned n;
 	int rc = mdb_cursor_get(cur, &k, &d, MDB_SET_RANGE);
 
-	for (n = 0; rc == 0 && v->left > 0 && n < EVENTS_STEP &&
-	     b->len < STREAM_CHUNK;
+	for (n = 0;
+	     rc == 0 && v->left > 0 && n < EVENTS_STEP && b->len < STREAM_CHUNK;
 	     n++) {
 		key = event_key(v->s->log, v->after + 1);
 		if (k.mv_size != sizeof(key) ||
@@ -189,8 +188,8 @@ fill_events(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
 /* --- sessions ------------------------------------------------------------ */
 
 static void
-session_object(struct buf *b, const struct json *rec,
-    const struct record_facts *facts)
+session_object(
+    struct buf *b, const struct json *rec, const struct record_facts *facts)
 {
 	struct jw w;
 
@@ -208,8 +207,8 @@ fill_session(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
 
 	if (s->removed)
 		return fail_removed(x, b, s);
-	if (session_read(&st->db, txn, s->id, strlen(s->id), &rec, &facts,
-		&e) == -1)
+	if (session_read(
+		&st->db, txn, s->id, strlen(s->id), &rec, &facts, &e) == -1)
 		return fail(x, b, &e);
 	(void)buf_addf(b, "{\"id\":%s,\"ok\":", x->request);
 	session_object(b, rec, &facts);
@@ -231,8 +230,8 @@ list_entry(struct stream *x, struct store *st, MDB_txn *txn,
 
 	if (log_value->mv_size <= LOG_VALUE_BYTES)
 		return;
-	if (session_read(&st->db, txn, id,
-		log_value->mv_size - LOG_VALUE_BYTES, &rec, &facts, &e) == -1) {
+	if (session_read(&st->db, txn, id, log_value->mv_size - LOG_VALUE_BYTES,
+		&rec, &facts, &e) == -1) {
 		log_error("store", "session left out of a list",
 		    LOG_STR("detail", e.text));
 		return;
@@ -263,8 +262,8 @@ fill_sessions(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
 		return fail(x, b, &e);
 	}
 	if (!v->started)
-		(void)buf_addf(b, "{\"id\":%s,\"ok\":{\"sessions\":[",
-		    x->request);
+		(void)buf_addf(
+		    b, "{\"id\":%s,\"ok\":{\"sessions\":[", x->request);
 	v->started = true;
 	/* To the first entry at or behind the place, then one back. */
 	rc = mdb_cursor_get(cur, &k, &d, MDB_SET_RANGE);
@@ -319,8 +318,8 @@ refuse(struct store *st, int64_t id, const char *request, int fd,
 }
 
 int
-serve_begin(struct store *st, int64_t id, const struct json *msg, int fd,
-    struct err *e)
+serve_begin(
+    struct store *st, int64_t id, const struct json *msg, int fd, struct err *e)
 {
 	static const struct {
 		const char *kind;
@@ -342,8 +341,7 @@ serve_begin(struct store *st, int64_t id, const struct json *msg, int fd,
 		if (strcmp(kind, kinds[i].kind) == 0)
 			v.fill = kinds[i].fill;
 	}
-	if (v.fill == NULL ||
-	    (v.fill != fill_sessions && session == NULL)) {
+	if (v.fill == NULL || (v.fill != fill_sessions && session == NULL)) {
 		(void)close(fd);
 		return err_set(e, ERR_BAD_REQUEST,
 		    "serve: no kind '%s', or no session named", kind);

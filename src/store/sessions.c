@@ -36,8 +36,8 @@ session_read(struct db *db, MDB_txn *txn, const char *id, size_t id_len,
 	if (rc != 0)
 		return db_err(e, rc, "read session");
 	if (json_parse(v.mv_data, v.mv_size, RECORD_DEPTH, &rec, e) == -1)
-		return err_prefix(e, "record of session '%.*s'", (int)id_len,
-		    id);
+		return err_prefix(
+		    e, "record of session '%.*s'", (int)id_len, id);
 	log_be = htobe64(record_log(rec));
 	k = val(&log_be, sizeof(log_be));
 	rc = mdb_get(txn, db->dbi[DB_LOGS], &k, &v);
@@ -89,8 +89,7 @@ session_load(struct store *st, struct session *s, struct err *e)
 		s->last = facts.last;
 		s->staged = facts.last;
 		s->updated_ms = facts.updated_ms;
-		s->closed =
-		    strcmp(json_str(rec, "state", ""), "ended") == 0;
+		s->closed = strcmp(json_str(rec, "state", ""), "ended") == 0;
 		json_free(rec);
 		rc = read_ended(st, txn, s, e);
 	}
@@ -120,8 +119,8 @@ as_json(const char *id, size_t *len_out)
 }
 
 int
-session_open(struct store *st, const char *id, struct session **s_out,
-    struct err *e)
+session_open(
+    struct store *st, const char *id, struct session **s_out, struct err *e)
 {
 	struct session *s = session_find(st, id);
 
@@ -152,8 +151,7 @@ session_find(struct store *st, const char *id)
 {
 	struct session *s;
 
-	LIST_FOREACH(s, &st->sessions[bucket(id)], link)
-	{
+	LIST_FOREACH (s, &st->sessions[bucket(id)], link) {
 		if (strcmp(s->id, id) == 0)
 			return s;
 	}

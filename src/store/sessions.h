@@ -24,8 +24,8 @@ struct session {
 	bool closed;  /* the supervisor says that no event will come */
 	bool removed; /* there is no such session any more */
 	unsigned refs;
-	struct worker *worker;		 /* NULL or the one */
-	TAILQ_HEAD(, stream) followers;	 /* waiting for events */
+	struct worker *worker;		/* NULL or the one */
+	TAILQ_HEAD(, stream) followers; /* waiting for events */
 };
 
 /* The session with a reference to it; ERR_SESSION_NOT_FOUND when there is
@@ -46,7 +46,7 @@ int sessions_reload(struct store *st, struct err *e) ATTR_WARN_UNUSED;
 /* The stored record and facts of a session in TXN. The tree is the caller's.
  * ERR_SESSION_NOT_FOUND when there is none. */
 int session_read(struct db *db, MDB_txn *txn, const char *id, size_t id_len,
-    struct json **rec_out, struct record_facts *facts_out, struct err *e)
-    ATTR_WARN_UNUSED;
+    struct json **rec_out, struct record_facts *facts_out,
+    struct err *e) ATTR_WARN_UNUSED;
 
 #endif

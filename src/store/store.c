@@ -25,7 +25,7 @@
 #include <string.h>
 
 #ifdef HAVE_CONFIG_H
-# include "config.h"
+#	include "config.h"
 #endif
 
 #define LOG_LINE_BYTES 1024 /* what `log` may carry */
@@ -71,6 +71,8 @@ on_before_wait(struct ev_loop *loop, ev_prepare *w, int revents ATTR_UNUSED)
 	struct store *st = w->data;
 
 	ev_idle_stop(loop, &st->busy);
+	batch_commit(st);
+	/* In a commit of its own: what fails for it fails for nobody else. */
 	purge_stage(st);
 	batch_commit(st);
 	streams_run(st);
@@ -84,8 +86,7 @@ on_busy(struct ev_loop *loop ATTR_UNUSED, ev_idle *w ATTR_UNUSED,
 }
 
 static void
-on_retry(struct ev_loop *loop ATTR_UNUSED, ev_timer *w,
-    int revents ATTR_UNUSED)
+on_retry(struct ev_loop *loop ATTR_UNUSED, ev_timer *w, int revents ATTR_UNUSED)
 {
 	struct store *st = w->data;
 
@@ -93,8 +94,7 @@ on_retry(struct ev_loop *loop ATTR_UNUSED, ev_timer *w,
 }
 
 static void
-on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *w,
-    int revents ATTR_UNUSED)
+on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *w, int revents ATTR_UNUSED)
 {
 	store_stop(w->data, EXIT_OK);
 }
@@ -169,8 +169,8 @@ store_run(const struct store_options *opt)
 	st->loop = ev_loop_new(EVFLAG_AUTO);
 	if (st->loop == NULL)
 		fatal("store", "no event loop");
-	st->super = chan_new(st->loop, opt->super_fd, "supervisor",
-	    requests_frame, st);
+	st->super =
+	    chan_new(st->loop, opt->super_fd, "supervisor", requests_frame, st);
 	log_sink(log_to_parent, st);
 	st->scanner = append_scanner_new();
 	st->batch = batch_new();

@@ -32,8 +32,8 @@ struct store {
 	LIST_HEAD(, session) sessions[SESSION_BUCKETS];
 	LIST_HEAD(, worker) workers;
 	ev_prepare before_wait;
-	ev_idle busy;	  /* active while something need not be waited for */
-	ev_timer retry;	  /* a removal that failed is tried again */
+	ev_idle busy;	/* active while something need not be waited for */
+	ev_timer retry; /* a removal that failed is tried again */
 	ev_signal on_term;
 	uint64_t *purge; /* owned: logs whose events are to be removed */
 	size_t npurge;

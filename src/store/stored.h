@@ -88,7 +88,7 @@ _Static_assert(sizeof(struct event_key) == 16, "no padding");
 static inline struct event_key
 event_key(uint64_t log, uint64_t seq)
 {
-	return (struct event_key) { htobe64(log), htobe64(seq) };
+	return (struct event_key){ htobe64(log), htobe64(seq) };
 }
 
 #define LOG_VALUE_BYTES 16 /* before the session's id */

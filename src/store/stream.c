@@ -104,8 +104,8 @@ client_send(const struct stream *x, const char *p, size_t n)
 	ssize_t rc;
 
 	while (done < n) {
-		rc = send(x->fd, p + done, n - done,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		rc = send(
+		    x->fd, p + done, n - done, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (rc > 0)
 			done += (size_t)rc;
 		else if (rc == -1 && errno == EINTR)
@@ -175,7 +175,7 @@ streams_run(struct store *st)
 	}
 	start_ms = now_monotonic_ms();
 	while ((x = TAILQ_FIRST(&ss->running)) != NULL &&
-	    now_monotonic_ms() - start_ms < SHARE_MS)
+	       now_monotonic_ms() - start_ms < SHARE_MS)
 		stream_step(st, x, txn);
 	db_read_done(&st->db);
 	buf_clear(&ss->scratch);

@@ -23,25 +23,29 @@ enum stream_state {
 };
 
 /* What a source has to say after a step. */
-enum stream_step { STEP_MORE, STEP_WAIT, STEP_END };
+enum stream_step {
+	STEP_MORE,
+	STEP_WAIT,
+	STEP_END
+};
 
 struct stream;
 /* Add about STREAM_CHUNK bytes to B, whole lines or a part of the answer. */
-typedef enum stream_step stream_fill(struct stream *x, struct store *st,
-    MDB_txn *txn, struct buf *b);
+typedef enum stream_step
+stream_fill(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b);
 #define STREAM_CHUNK (64u << 10)
 
 /* Where the lines come from: serve.c. */
 struct serve {
 	stream_fill *fill;
-	struct session *s;    /* held; NULL for the list */
-	uint64_t after;	      /* sequence, or log number of the list's cursor */
-	int64_t left;	      /* events that may still be written */
-	int64_t count;	      /* that were */
-	char *final;	      /* owned: members for the final line, an error's
-			       * text, or NULL */
-	enum err_code code;   /* of that error */
-	char *sandbox;	      /* owned: the list's filter, or NULL */
+	struct session *s;  /* held; NULL for the list */
+	uint64_t after;	    /* sequence, or log number of the list's cursor */
+	int64_t left;	    /* events that may still be written */
+	int64_t count;	    /* that were */
+	char *final;	    /* owned: members for the final line, an error's
+			     * text, or NULL */
+	enum err_code code; /* of that error */
+	char *sandbox;	    /* owned: the list's filter, or NULL */
 	bool follow, raw, until_turn, started;
 };
 
@@ -50,9 +54,9 @@ struct stream {
 	TAILQ_ENTRY(stream) follow; /* waiting, in its session */
 	LIST_ENTRY(stream) link;    /* all */
 	enum stream_state state;
-	int fd;	    /* owned; its flags are shared with the supervisor */
-	int64_t id; /* the supervisor's request */
-	char *request; /* owned: the client's, as JSON text */
+	int fd;		/* owned; its flags are shared with the supervisor */
+	int64_t id;	/* the supervisor's request */
+	char *request;	/* owned: the client's, as JSON text */
 	struct buf out; /* what the client has not taken yet */
 	bool last;	/* `out` holds the end */
 	struct serve serve;

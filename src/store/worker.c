@@ -111,8 +111,8 @@ worker_append(struct worker *w, const struct chan_frame *f, struct err *e)
 		return 0;
 	}
 	if (w->refused && in.first > s->staged) {
-		(void)err_set(e, ERR_DISK_FULL,
-		    "an append before this one was refused");
+		(void)err_set(
+		    e, ERR_DISK_FULL, "an append before this one was refused");
 		worker_answer(w, in.id, 0, e);
 		return 0;
 	}
@@ -153,8 +153,8 @@ send_attached(struct worker *w, struct err *e)
 
 	if (db_read(&w->st->db, &txn, e) == -1)
 		return -1;
-	rc = session_read(&w->st->db, txn, w->s->id, strlen(w->s->id), &rec,
-	    &facts, e);
+	rc = session_read(
+	    &w->st->db, txn, w->s->id, strlen(w->s->id), &rec, &facts, e);
 	db_read_done(&w->st->db);
 	if (rc == -1)
 		return -1;

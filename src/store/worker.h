@@ -19,11 +19,11 @@ struct worker {
 
 /* Serve FD (taken over in any case) for a session. A former worker's channel
  * is closed first. */
-int worker_attach(struct store *st, const char *session, int fd, struct err *e)
-    ATTR_WARN_UNUSED;
+int worker_attach(struct store *st, const char *session, int fd,
+    struct err *e) ATTR_WARN_UNUSED;
 void worker_free(struct worker *w); /* accepts NULL */
 /* Answer an append: all up to LAST is stored, or E. */
-void worker_answer(struct worker *w, int64_t id, uint64_t last,
-    const struct err *e);
+void
+worker_answer(struct worker *w, int64_t id, uint64_t last, const struct err *e);
 
 #endif

@@ -2,8 +2,8 @@
  * The control socket: clients, their lines, and the requests that come of
  * them. One request of a connection is served at a time, in order.
  *
- * Who a client is, SO_PEERCRED says. One that may not use us gets one error
- * line, unparsed, and is hung up on (but for operations that anyone may ask).
+ * Who a client is, SO_PEERCRED says. One that may not use us is told so, and
+ * may ask for no more than the operations that are for anyone, in short lines.
  */
 #ifndef SUPERVISOR_CONTROL_H
 #define SUPERVISOR_CONTROL_H

@@ -4,7 +4,6 @@
  *	STATE/lock             flock; holds our pid as text
  *	STATE/store/           the database; belongs to the store's uid
  *	STATE/empty/           root of helpers that need no file
- *	STATE/hide/            layers that hide the host's private paths
  *	STATE/sandboxes/ID/    files of one sandbox
  *	STATE/trash/           trees that are being removed
  *
@@ -120,7 +119,7 @@ take_lock(struct super *s, struct err *e)
 int
 instance_open(struct super *s, struct err *e)
 {
-	if (make_path(s->conf.state_dir, 0711, e) == -1 ||
+	if (make_path(s->conf.state_dir, 0700, e) == -1 ||
 	    make_path(s->conf.run_dir, 0755, e) == -1)
 		return -1;
 	s->state_fd = open(s->conf.state_dir,

@@ -577,6 +577,7 @@ proc_init(struct proc *p, const struct proc_kind *kind, void *owner,
 	p->kind = kind;
 	p->owner = owner;
 	p->loop = loop;
+	p->start_ms = kind->start_ms;
 	p->stop_ms = kind->stop_ms;
 	p->state = PS_DOWN;
 	p->pid = -1;
@@ -648,7 +649,7 @@ proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd)
 		ev_child_start(p->loop, &p->child);
 	}
 	set_state(p, PS_STARTING);
-	set_deadline(p, p->kind->start_ms);
+	set_deadline(p, p->start_ms);
 }
 
 void

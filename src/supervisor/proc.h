@@ -90,7 +90,8 @@ struct proc {
 	bool stop_wanted;    /* no restart after this end */
 	bool once;	     /* no restart, whatever its kind says */
 	bool no_ask;	     /* stop by the kill at once */
-	int64_t stop_ms;     /* deadline of each rung; the kind's at first */
+	/* Deadlines of STARTING and of each rung; the kind's at first. */
+	int64_t start_ms, stop_ms;
 	unsigned rung;	     /* of the stop ladder */
 	int exit_status;     /* as waitpid tells */
 	char cause[256];     /* why it ended, or the last start failed */

@@ -20,18 +20,16 @@
 #include <sys/wait.h>
 
 int
-sandbox_isolation_check(struct super *s, const struct sandbox_spec *sp,
+sandbox_isolation_check(const struct sandbox_spec *sp,
     const bool have[MECH_N], struct err *e)
 {
+	bool shared_net = strcmp(sp->network, "host") == 0;
 	char names[200] = "";
 	size_t used = 0;
 
-	(void)s;
 	for (int m = 0; m < MECH_N; m++) {
-		if (have[m])
+		if (have[m] && !(m == MECH_NET && shared_net))
 			continue;
-		if (m == MECH_OVERLAY && strcmp(sp->image, "host") != 0)
-			continue; /* checked by the launch itself */
 		used += (size_t)snprintf(names + used, sizeof(names) - used,
 		    "%s%s", used > 0 ? ", " : "",
 		    mechanism_name((enum mechanism)m));
@@ -182,6 +180,7 @@ init_start(struct proc *proc, struct err *e)
 	ev_io_init(&sb->report_io, on_report, sb->report_fd, EV_READ);
 	sb->report_io.data = sb;
 	ev_io_start(sb->s->loop, &sb->report_io);
+	proc->start_ms = sb->s->conf.start_ms;
 	proc->stop_ms = proc->kind->stop_ms;
 	proc_spawned(proc, l.pid, l.pidfd, l.chan_fd);
 	return 0;

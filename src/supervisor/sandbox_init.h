@@ -11,7 +11,7 @@ void sandbox_init_proc(struct sandbox *sb);
 void sandbox_init_report_close(struct sandbox *sb);
 /* Do all mechanisms that SP can have hold in HAVE? -1 with E naming those that
  * do not. */
-int sandbox_isolation_check(struct super *s, const struct sandbox_spec *sp,
+int sandbox_isolation_check(const struct sandbox_spec *sp,
     const bool have[MECH_N], struct err *e);
 
 /* In sandboxes.c: */

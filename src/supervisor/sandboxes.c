@@ -140,14 +140,17 @@ sandbox_new(struct super *s, const char *id, unsigned slot)
 	sandbox_init_proc(sb);
 	LIST_INSERT_HEAD(&s->sandboxes, sb, link);
 	s->nsandboxes++;
+	sb->listed = true;
 	return sb;
 }
 
 static void
 sandbox_free(struct sandbox *sb)
 {
-	LIST_REMOVE(sb, link);
-	sb->s->nsandboxes--;
+	if (sb->listed) {
+		LIST_REMOVE(sb, link);
+		sb->s->nsandboxes--;
+	}
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	sandbox_init_report_close(sb);
 	proc_free(&sb->proc);
@@ -246,14 +249,7 @@ sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 	jw_object_end(w);
 }
 
-/* --- start -------------------------------------------------------------------- */
-
-static void
-fail_start(struct sandbox *sb, const struct err *e)
-{
-	(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s", e->text);
-	wake(&sb->start_waiters, e);
-}
+/* --- the end of an entry -------------------------------------------------------- */
 
 static void
 on_dropped(void *ctx, const struct err *e)
@@ -272,6 +268,12 @@ on_free_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
 	struct sandbox *sb = t->data;
 	struct super *s = sb->s;
 
+	/* Out of the table first: whoever is told may use the id again. */
+	LIST_REMOVE(sb, link);
+	s->nsandboxes--;
+	sb->listed = false;
+	wake(&sb->start_waiters, &sb->why);
+	wake(&sb->stop_waiters, sb->left.code != ERR_NONE ? &sb->left : NULL);
 	sandbox_free(sb);
 	super_stop_step(s);
 }
@@ -291,10 +293,12 @@ static void
 drop_failed(struct sandbox *sb, const struct err *e)
 {
 	sb->state = SB_DESTROYING;
+	sb->why = *e;
 	instance_remove_dir(sb->s, sb->id, on_dropped, sb);
-	fail_start(sb, e);
 	free_soon(sb);
 }
+
+/* --- start -------------------------------------------------------------------- */
 
 int
 sandbox_create(struct super *s, const struct json *args,
@@ -322,7 +326,7 @@ sandbox_create(struct super *s, const struct json *args,
 	if (spec_parse(s, args, id, false, &sp, e) == -1)
 		return -1;
 	if (strcmp(sp.isolation, "full") == 0 &&
-	    sandbox_isolation_check(s, &sp, s->host.have, e) == -1) {
+	    sandbox_isolation_check(&sp, s->host.have, e) == -1) {
 		spec_free(&sp);
 		return -1;
 	}
@@ -366,13 +370,11 @@ static void
 on_record_stored(void *ctx, const struct err *e)
 {
 	struct sandbox *sb = ctx;
-	struct err why;
 
-	if (e != NULL) {
+	if (e != NULL && !sb->stored) {
 		/* Not durable, so it never was: as a create that failed. */
-		why = *e;
-		(void)err_prefix(&why, "store sandbox %s", sb->id);
-		fail_start(sb, &why);
+		sb->why = *e;
+		(void)err_prefix(&sb->why, "store sandbox %s", sb->id);
 		sandbox_destroy(sb, NULL, NULL);
 		return;
 	}
@@ -389,12 +391,14 @@ sandbox_is_up(struct sandbox *sb)
 	struct err e;
 
 	if (strcmp(sb->spec.isolation, "full") == 0 &&
-	    sandbox_isolation_check(sb->s, &sb->spec, sb->have, &e) == -1) {
-		fail_start(sb, &e);
-		if (sb->stored)
+	    sandbox_isolation_check(&sb->spec, sb->have, &e) == -1) {
+		if (sb->stored) {
+			wake(&sb->start_waiters, &e);
 			sandbox_stop(sb, 0, e.text, NULL, NULL);
-		else
+		} else {
+			sb->why = e;
 			sandbox_destroy(sb, NULL, NULL);
+		}
 		return;
 	}
 	sb->state = SB_RUNNING;
@@ -439,7 +443,9 @@ sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
 	if (proc_start(&sb->proc, &e) == -1) {
 		sb->state = SB_ERROR;
 		(void)err_prefix(&e, "start sandbox %s", sb->id);
-		fail_start(sb, &e);
+		(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s",
+		    e.text);
+		wake(&sb->start_waiters, &e);
 	}
 }
 
@@ -490,53 +496,38 @@ sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
 
 /* --- destroy ------------------------------------------------------------------- */
 
-struct destroy {
-	struct sandbox *sb;
-	unsigned waits; /* for the record and for the files */
-	struct err e;
-};
-
 static void
-destroy_step(struct destroy *d)
+destroy_step(struct sandbox *sb)
 {
-	struct sandbox *sb = d->sb;
-
-	if (--d->waits > 0)
-		return;
-	wake(&sb->stop_waiters, d->e.code != ERR_NONE ? &d->e : NULL);
-	free(d);
-	free_soon(sb);
+	if (--sb->destroy_waits == 0)
+		free_soon(sb);
 }
 
 static void
 on_destroy_part(void *ctx, const struct err *e)
 {
-	struct destroy *d = ctx;
+	struct sandbox *sb = ctx;
 
 	if (e != NULL)
-		d->e = *e;
-	destroy_step(d);
+		sb->left = *e;
+	destroy_step(sb);
 }
 
 /* Nothing runs in it any more. */
 static void
 destroy_files(struct sandbox *sb)
 {
-	struct destroy *d = xcalloc(1, sizeof(*d));
-	struct err e;
-
-	err_set(&e, ERR_SANDBOX_NOT_FOUND, "sandbox was destroyed: %s",
-	    sb->id);
-	fail_start(sb, &e);
-	d->sb = sb;
-	d->waits = 3;
+	if (sb->why.code == ERR_NONE)
+		err_set(&sb->why, ERR_SANDBOX_NOT_FOUND,
+		    "sandbox was destroyed: %s", sb->id);
+	sb->destroy_waits = 3; /* the record, the files, ourselves */
 	if (sb->stored)
 		storec_delete(sb->s->store, "sandboxes", sb->id,
-		    on_destroy_part, d);
+		    on_destroy_part, sb);
 	else
-		d->waits--;
-	instance_remove_dir(sb->s, sb->id, on_destroy_part, d);
-	destroy_step(d);
+		sb->destroy_waits--;
+	instance_remove_dir(sb->s, sb->id, on_destroy_part, sb);
+	destroy_step(sb);
 }
 
 static void
@@ -669,6 +660,18 @@ sandboxes_all_loaded(struct super *s)
 		}
 	}
 	super_ready(s);
+}
+
+void
+sandboxes_kill_all(struct super *s)
+{
+	struct sandbox *sb;
+
+	LIST_FOREACH(sb, &s->sandboxes, link)
+	{
+		if (sb->proc.state != PS_DOWN)
+			proc_kill(&sb->proc);
+	}
 }
 
 bool

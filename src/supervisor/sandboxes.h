@@ -59,6 +59,7 @@ struct sandbox {
 	struct super *s;
 	char id[SANDBOX_ID_MAX + 1];
 	enum sandbox_state state;
+	bool listed;	/* in the table */
 	bool stored;	/* its record is in the store */
 	bool want;	/* should run */
 	bool quiet;	/* its proc's end is no news */
@@ -77,6 +78,9 @@ struct sandbox {
 	size_t nplan_mounts;
 	ev_timer time_limit;
 	struct sandbox_waiters start_waiters, stop_waiters;
+	struct err why;	 /* what start_waiters are told at its end */
+	struct err left; /* what stop_waiters are told: it did not all go */
+	unsigned destroy_waits;
 	struct exec_list execs;
 };
 
@@ -104,6 +108,8 @@ void sandboxes_loaded(struct super *s, const struct json *record);
 void sandboxes_all_loaded(struct super *s);
 /* At the end: false while something still runs. */
 bool sandboxes_stop_all(struct super *s);
+/* No more grace: KILL. */
+void sandboxes_kill_all(struct super *s);
 void sandboxes_free(struct super *s);
 
 #endif

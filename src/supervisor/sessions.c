@@ -226,7 +226,8 @@ worker_start(struct proc *p, struct err *e)
 		fd_close_all(fds, 3);
 		return -1;
 	}
-	w = proc_call(&sb->proc, MSG_INIT_EXEC, p->kind->start_ms,
+	p->start_ms = ss->s->conf.start_session_ms;
+	w = proc_call(&sb->proc, MSG_INIT_EXEC, p->start_ms,
 	    on_worker_exec, ss);
 	ss->exec_id = proc_call_id(&sb->proc);
 	jw_kstr(w, "kind", "session");

@@ -28,7 +28,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/* The second TERM, or this long after the first, ends us the hard way. */
+/* A second TERM takes the grace away; this long after it would have been over
+ * we leave whatever still stands. */
 #define STOP_SLACK_S 10.0
 
 static void
@@ -46,9 +47,8 @@ on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *sig,
 	struct super *s = sig->data;
 
 	if (s->stopping) {
-		log_warn("super", "second signal: stopping at once");
-		s->exit_code = 128 + sig->signum;
-		ev_break(s->loop, EVBREAK_ALL);
+		log_warn("super", "second signal: no more grace");
+		sandboxes_kill_all(s);
 		return;
 	}
 	super_stop(s, 0);

@@ -33,6 +33,7 @@
 #define MAP_BYTES ((size_t)8 << 30)
 
 static char root_dir[4000];
+static pid_t owner;
 
 static void die(const char *what) ATTR_NORETURN;
 
@@ -89,6 +90,16 @@ directory_remove(const char *name)
 	}
 }
 
+static void
+clean_up(void)
+{
+	if (getpid() != owner)
+		return;
+	directory_remove("bare");
+	directory_remove("store");
+	directory_remove("");
+}
+
 /* --- the bare loop ------------------------------------------------------- */
 
 struct bare {
@@ -101,8 +112,8 @@ static void
 bare_must(int rc)
 {
 	if (rc != 0) {
-		(void)fprintf(stderr, "bench_store: bare loop: %s\n",
-		    mdb_strerror(rc));
+		(void)fprintf(
+		    stderr, "bench_store: bare loop: %s\n", mdb_strerror(rc));
 		exit(EXIT_SYS);
 	}
 }
@@ -183,8 +194,8 @@ receive(int fd)
 		if (n <= 0)
 			die("the store hung up");
 	}
-	len = (size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 |
-	    h[3];
+	len =
+	    (size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 | h[3];
 	text = xmalloc(len);
 	for (at = 0; at < len; at += (size_t)n) {
 		n = read(fd, text + at, len - at);
@@ -208,9 +219,8 @@ request(struct bench *b, const char *op, const char *rest, int fd)
 	pos = frame_begin(&f);
 	(void)buf_addf(&f, "{\"op\":\"%s\",\"id\":%lld%s%s}", op,
 	    (long long)++b->id, rest, fd != -1 ? ",\"fds\":1" : "");
-	if (frame_end(&f, pos) == -1 ||
-	    fd_send(b->super_fd, f.data, f.len, &fd, fd != -1) !=
-		(ssize_t)f.len)
+	if (frame_end(&f, pos) == -1 || fd_send(b->super_fd, f.data, f.len, &fd,
+					    fd != -1) != (ssize_t)f.len)
 		die(op);
 	buf_free(&f);
 	do {
@@ -305,15 +315,15 @@ events_make(struct bench *b, int batch)
 	    "does it once more for good measure. 0123456789 abcdefghij";
 	const int added = 76; /* members that the store puts in */
 	int fill = EVENT_BYTES - added -
-	    (int)(sizeof(form) - 1 - (sizeof("%.*s") - 1));
+		   (int)(sizeof(form) - 1 - (sizeof("%.*s") - 1));
 	int i;
 
 	buf_clear(&b->events);
 	for (i = 0; i < batch; i++) {
 		if (i > 0)
 			(void)buf_addc(&b->events, ',');
-		(void)buf_addf(&b->events, form,
-		    MIN(fill, (int)sizeof(text) - 1), text);
+		(void)buf_addf(
+		    &b->events, form, MIN(fill, (int)sizeof(text) - 1), text);
 	}
 }
 
@@ -361,7 +371,7 @@ store_round(struct bench *b, int workers, int window, int batch)
 	int i, busy;
 
 	for (i = 0; i < workers; i++)
-		p[i] = (struct pollfd) { b->w[i].fd, POLLIN, 0 };
+		p[i] = (struct pollfd){ b->w[i].fd, POLLIN, 0 };
 	do {
 		busy = 0;
 		for (i = 0; i < workers; i++) {
@@ -401,8 +411,8 @@ compare(struct bench *b, struct bare *bare, int workers, int window, int batch)
 		     "\"workers\":%d,\"window\":%d,\"value\":%.0f,"
 		     "\"peer\":\"bare_lmdb\",\"peer_value\":%.0f,"
 		     "\"ratio\":%.2f}\n",
-	    batch, workers, window, median(ours, ROUNDS),
-	    median(peer, ROUNDS), median(ratio, ROUNDS));
+	    batch, workers, window, median(ours, ROUNDS), median(peer, ROUNDS),
+	    median(ratio, ROUNDS));
 	(void)fflush(stdout);
 }
 
@@ -419,6 +429,8 @@ main(int argc, char *argv[])
 		base != NULL ? base : "/tmp") == -1 ||
 	    mkdtemp(root_dir) == NULL)
 		die("temporary directory");
+	owner = getpid();
+	(void)atexit(clean_up);
 	bench_start(&b);
 	bare_open(&bare);
 	for (i = 0; i < countof(batches); i++)
@@ -429,8 +441,5 @@ main(int argc, char *argv[])
 		compare(&b, &bare, WORKERS_MAX, 1, batches[i]);
 	mdb_env_close(bare.env);
 	bench_stop(&b);
-	directory_remove("bare");
-	directory_remove("store");
-	directory_remove("");
 	return EXIT_OK;
 }

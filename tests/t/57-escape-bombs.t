@@ -93,8 +93,9 @@ for my $way (sort keys %ways) {
 }
 
 # Orphans by double fork are reaped and stay in the group.
-my $said = $d->probe('bad', ['orphans', 60]);
-is($said->{orphans}, 'done', 'sixty daemons by double fork');
+my $said = $d->probe('bad', ['orphans', '60']);
+is($said->{orphans}, 'done', 'sixty daemons by double fork')
+    or diag(to_json($said));
 if ($d->ok('sandbox.get', { id => 'bad' })->{isolation}{cgroup}) {
 	($init) = $d->children(qr/init\W+bad/);
 	my @out = grep { (slurp("/proc/$_/cgroup") // 'sandboxd-x/bad') !~ m{sandboxd-[^/]+/bad} }

@@ -161,10 +161,10 @@ ok(wait_for(30, sub {
 }), 'followers and prompters ended');
 kill('KILL', @workers);
 for my $b (1 .. $boxes) {
-	my $r = $d->ok('sandbox.get', { id => "box$b" });
-	next if $r->{state} eq 'running';
-	wait_for(20, sub { $d->ok('sandbox.get', { id => "box$b" })->{state}
-	    eq 'running' }) or $d->request('sandbox.start', { id => "box$b" });
+	ok(wait_for(30, sub { $d->ok('sandbox.get', { id => "box$b" })->{state}
+	    eq 'running' }), "box$b runs again by itself") or
+	    diag(to_json($d->ok('sandbox.get', { id => "box$b" }))),
+	    $d->request('sandbox.start', { id => "box$b" });
 }
 for my $id (@sessions) {
 	ok(wait_for(60, sub {

@@ -50,7 +50,9 @@ like($got->{out}, qr/^\+changed$/m, 'shows what was added');
 like($got->{out}, qr/^deleted file mode/m, 'and what was removed');
 like($got->{out}, qr/new\/deep\/n\.txt/, 'and what is new');
 is(status(), '', 'diff changes nothing');
-# The patch is one that git takes.
+# The patch is one that git takes, but for bytes that no text patch can hold.
+like($got->{out}, qr/bin\.dat/, 'bytes that are not text are named');
+$got = $d->ctl(['diff', 'job', 'a.txt', 'gone.txt', 'new', 'dir']);
 spew("$repo/../p.patch", $got->{out});
 is(git('apply', '--check', "$repo/../p.patch")->{status}, 0, 'git can apply it')
     or diag(git('apply', '--check', "$repo/../p.patch")->{err});

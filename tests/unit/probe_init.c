@@ -145,8 +145,8 @@ perform(const char *line)
 		ls(atoi(line + 3));
 	else if (strncmp(line, "mkdir ", 6) == 0) {
 		fd = (int)strtol(line + 6, &end, 10);
-		dprintf(CHAN_FD, "ret %d %d\n", mkdirat(fd, end + 1, 0755),
-		    errno);
+		i = mkdirat(fd, end + 1, 0755);
+		dprintf(CHAN_FD, "ret %d %d\n", i, errno);
 	} else if (strcmp(line, "args") == 0)
 		for (i = 0; args[i] != NULL; i++)
 			dprintf(CHAN_FD, "%s\n", args[i]);

@@ -30,6 +30,7 @@ struct play {
 	char *checkpoint;   /* owned JSON, or NULL */
 	bool hold;	    /* leave appends unanswered */
 	const char *refuse; /* answer appends with this error code */
+	bool lose_answers;  /* store appends and say nothing */
 	bool hello;
 };
 

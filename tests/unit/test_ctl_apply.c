@@ -48,7 +48,8 @@ static int
 apply(struct world *w, struct apply flags, const char *s, int n)
 {
 	struct review rv = { .ctl = &test_ctl_ctx,
-		.created_ms = now_realtime_ms() + 1000, .root_fd = -1 };
+		.created_ms = now_realtime_ms() + 1000,
+		.root_fd = -1 };
 	struct apply ap = flags;
 	struct buf all, out;
 	struct jw jw;
@@ -83,8 +84,8 @@ apply(struct world *w, struct apply flags, const char *s, int n)
 	return r;
 }
 
-#define FILE_ENTRY(path, mode, data)                                           \
-	"{\"type\":\"file\",\"path\":\"" path "\",\"mode\":" mode              \
+#define FILE_ENTRY(path, mode, data)                              \
+	"{\"type\":\"file\",\"path\":\"" path "\",\"mode\":" mode \
 	",\"size\":" data
 
 static void
@@ -97,17 +98,18 @@ test_plain(void **state)
 	put_file(w->in, "same", "same");
 	put_dir(w->in, "d");
 	put_file(w->in, "d/x", "x");
-	assert_int_equal(apply(w, (struct apply){ 0 },
-			     FILE_ENTRY("old", "493", "3}\nnew")
-			     FILE_ENTRY("same", "420", "4}\nsame")
-			     "{\"type\":\"delete\",\"path\":\"gone\"}\n"
-			     "{\"type\":\"delete\",\"path\":\"never\"}\n"
-			     "{\"type\":\"delete\",\"path\":\"d\"}\n"
-			     "{\"type\":\"dir\",\"path\":\"n\",\"mode\":488}\n"
-			     FILE_ENTRY("n/f", "384", "2}\nhi")
-			     "{\"type\":\"symlink\",\"path\":\"l\","
-			     "\"target\":\"old\"}\n",
-			     8),
+	assert_int_equal(
+	    apply(w, (struct apply){ 0 },
+		FILE_ENTRY("old", "493", "3}\nnew") FILE_ENTRY("same", "420",
+		    "4}\nsame") "{\"type\":\"delete\",\"path\":\"gone\"}\n"
+				"{\"type\":\"delete\",\"path\":\"never\"}\n"
+				"{\"type\":\"delete\",\"path\":\"d\"}\n"
+				"{\"type\":\"dir\",\"path\":\"n\",\"mode\":488}"
+				"\n" FILE_ENTRY("n/f", "384",
+				    "2}\nhi") "{\"type\":\"symlink\",\"path\":"
+					      "\"l\","
+					      "\"target\":\"old\"}\n",
+		8),
 	    0);
 	assert_string_equal(get_file(w->in, "old"), "new");
 	assert_int_equal(get_mode(w->in, "old"), S_IFREG | 0755);
@@ -129,12 +131,12 @@ test_types_change(void **state)
 	put_dir(w->in, "d");
 	put_file(w->in, "d/x", "x");
 	put_link(w->in, "l", "../outside/secret");
-	assert_int_equal(apply(w, (struct apply){ 0 },
-			     "{\"type\":\"dir\",\"path\":\"f\",\"mode\":493}\n"
-			     FILE_ENTRY("f/x", "420", "1}\n1")
-			     FILE_ENTRY("d", "420", "1}\n2")
-			     FILE_ENTRY("l", "420", "1}\n3"),
-			     4),
+	assert_int_equal(
+	    apply(w, (struct apply){ 0 },
+		"{\"type\":\"dir\",\"path\":\"f\",\"mode\":493}\n" FILE_ENTRY(
+		    "f/x", "420", "1}\n1") FILE_ENTRY("d", "420", "1}\n2")
+		    FILE_ENTRY("l", "420", "1}\n3"),
+		4),
 	    0);
 	assert_string_equal(get_file(w->in, "f/x"), "1");
 	assert_string_equal(get_file(w->in, "d"), "2");
@@ -150,18 +152,18 @@ test_links_are_not_followed(void **state)
 	put_link(w->in, "esc", "../outside");
 	put_link(w->in, "abs", w->outside);
 	put_link(w->in, "file", "../outside/secret");
-	assert_int_equal(apply(w, (struct apply){ 0 },
-			     FILE_ENTRY("esc/secret", "420", "1}\nX")
-			     FILE_ENTRY("abs/secret", "420", "1}\nX")
-			     FILE_ENTRY("abs/new", "420", "1}\nX")
-			     "{\"type\":\"delete\",\"path\":\"esc/secret\"}\n"
+	assert_int_equal(
+	    apply(w, (struct apply){ 0 },
+		FILE_ENTRY("esc/secret", "420", "1}\nX") FILE_ENTRY(
+		    "abs/secret", "420", "1}\nX") FILE_ENTRY("abs/new", "420",
+		    "1}\nX") "{\"type\":\"delete\",\"path\":\"esc/secret\"}\n"
 			     "{\"type\":\"dir\",\"path\":\"esc/n\","
 			     "\"mode\":493}\n"
 			     "{\"type\":\"replace_dir\",\"path\":\"abs/n\","
 			     "\"mode\":493}\n"
 			     "{\"type\":\"symlink\",\"path\":\"esc/l\","
 			     "\"target\":\"x\"}\n",
-			     7),
+		7),
 	    0);
 	assert_int_equal(get_mode(w->outside, "new"), 0);
 	assert_int_equal(get_mode(w->outside, "n"), 0);
@@ -176,15 +178,15 @@ test_own_link_is_not_followed(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(apply(w, (struct apply){ 0 },
-			     "{\"type\":\"symlink\",\"path\":\"l\","
-			     "\"target\":\"../outside\"}\n"
-			     FILE_ENTRY("l/secret", "420", "1}\nX")
-			     "{\"type\":\"delete\",\"path\":\"l/secret\"}\n"
+	assert_int_equal(
+	    apply(w, (struct apply){ 0 },
+		"{\"type\":\"symlink\",\"path\":\"l\","
+		"\"target\":\"../outside\"}\n" FILE_ENTRY("l/secret", "420",
+		    "1}\nX") "{\"type\":\"delete\",\"path\":\"l/secret\"}\n"
 			     "{\"type\":\"replace_dir\",\"path\":\"l\","
-			     "\"mode\":493}\n"
-			     FILE_ENTRY("l/in", "420", "1}\nX"),
-			     5),
+			     "\"mode\":493}\n" FILE_ENTRY(
+				 "l/in", "420", "1}\nX"),
+		5),
 	    0);
 	/* the link was replaced, what it named was not */
 	assert_true(S_ISDIR(get_mode(w->in, "l")));
@@ -241,9 +243,8 @@ test_cut_stream_leaves_no_half(void **state)
 	(void)close(rv.root_fd);
 	assert_string_equal(get_file(w->in, "f"), "whole");
 	/* nothing is left beside it either */
-	assert_int_equal(remove((snprintf(cmd, sizeof(cmd), "%s/f", w->in),
-			     cmd)),
-	    0);
+	assert_int_equal(
+	    remove((snprintf(cmd, sizeof(cmd), "%s/f", w->in), cmd)), 0);
 	assert_int_equal(rmdir(w->in), 0);
 	put_dir(w->dir, "in");
 }
@@ -278,8 +279,7 @@ test_git_config(void **state)
 	size_t i;
 
 	for (i = 0; i < countof(t); i++)
-		if (apply_is_git_config(t[i].path, t[i].is_dir) !=
-		    t[i].refused)
+		if (apply_is_git_config(t[i].path, t[i].is_dir) != t[i].refused)
 			fail_msg("%s", t[i].path);
 	put_dir(w->in, ".git");
 	put_dir(w->in, ".git/hooks");
@@ -287,10 +287,11 @@ test_git_config(void **state)
 	assert_int_equal(
 	    apply(w, (struct apply){ 0 },
 		FILE_ENTRY(".git/hooks/post-commit", "493", "4}\nevil")
-		FILE_ENTRY(".git/config", "420", "4}\nevil")
-		FILE_ENTRY(".git/index", "420", "2}\nok")
-		"{\"type\":\"replace_dir\",\"path\":\".git\",\"mode\":493}\n"
-		FILE_ENTRY(".git/HEAD", "420", "2}\nno"),
+		    FILE_ENTRY(".git/config", "420", "4}\nevil") FILE_ENTRY(
+			".git/index", "420",
+			"2}\nok") "{\"type\":\"replace_dir\",\"path\":\".git\","
+				  "\"mode\":493}\n" FILE_ENTRY(".git/HEAD",
+				      "420", "2}\nno"),
 		5),
 	    0);
 	assert_int_equal(get_mode(w->in, ".git/hooks/post-commit"), 0);
@@ -315,10 +316,9 @@ test_newer_here(void **state)
 	struct jw jw;
 	struct apply ap = { .ctl = &test_ctl_ctx, .rv = &rv, .json = &jw };
 	static const char s[] = FILE_ENTRY("mine", "420", "5}\nagent")
-	    FILE_ENTRY("equal", "420", "5}\nequal")
-	    FILE_ENTRY("new", "420", "1}\nn")
-	    "{\"type\":\"delete\",\"path\":\"d\"}\n"
-	    "{\"end\":true,\"entries\":4}\n";
+	    FILE_ENTRY("equal", "420", "5}\nequal") FILE_ENTRY(
+		"new", "420", "1}\nn") "{\"type\":\"delete\",\"path\":\"d\"}\n"
+				       "{\"end\":true,\"entries\":4}\n";
 	struct err e;
 
 	put_file(w->in, "mine", "person");
@@ -350,12 +350,14 @@ test_dry_run(void **state)
 	struct world *w = *state;
 
 	put_file(w->in, "f", "old");
-	assert_int_equal(apply(w, (struct apply){ .dry_run = true },
-			     FILE_ENTRY("f", "420", "3}\nnew")
-			     "{\"type\":\"dir\",\"path\":\"n\",\"mode\":493}\n"
-			     FILE_ENTRY("n/f", "420", "1}\n1")
-			     "{\"type\":\"delete\",\"path\":\"f\"}\n",
-			     4),
+	assert_int_equal(
+	    apply(w, (struct apply){ .dry_run = true },
+		FILE_ENTRY("f", "420",
+		    "3}\nnew") "{\"type\":\"dir\",\"path\":\"n\",\"mode\":493}"
+			       "\n" FILE_ENTRY("n/f", "420",
+				   "1}\n1") "{\"type\":\"delete\",\"path\":"
+					    "\"f\"}\n",
+		4),
 	    0);
 	assert_int_equal(w->applied, 4);
 	assert_string_equal(get_file(w->in, "f"), "old");

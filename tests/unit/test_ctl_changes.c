@@ -57,15 +57,14 @@ test_good(void **state)
 	if (read_all(s, sizeof(s) - 1, seen, sizeof(seen), &e) == -1)
 		fail_msg("%s", e.text);
 	/* set-user-id of "skipped" (2541 is 04755) is gone */
-	assert_string_equal(seen,
-	    "dir d 755 0 \n"
-	    "file d/a 644 4 abc\n\n"
-	    "file skipped 755 12 \n"
-	    "file e 0 0 \n"
-	    "replace_dir r 700 0 \n"
-	    "symlink l 0 0 ../../x\n"
-	    "delete ..b 0 0 \n"
-	    "error s 0 0 a socket\n");
+	assert_string_equal(seen, "dir d 755 0 \n"
+				  "file d/a 644 4 abc\n\n"
+				  "file skipped 755 12 \n"
+				  "file e 0 0 \n"
+				  "replace_dir r 700 0 \n"
+				  "symlink l 0 0 ../../x\n"
+				  "delete ..b 0 0 \n"
+				  "error s 0 0 a socket\n");
 }
 
 static void

@@ -33,8 +33,8 @@ serve(int listen_fd, const char *const *scripts)
 
 		if (fd == -1)
 			_exit(1);
-		while (n < sizeof(line) &&
-		    read(fd, line + n, 1) == 1 && line[n] != '\n')
+		while (n < sizeof(line) && read(fd, line + n, 1) == 1 &&
+		       line[n] != '\n')
 			n++;
 		for (p = *scripts; *p != '\0'; p++)
 			if (write(fd, *p == '@' ? "1" : p, 1) != 1)
@@ -196,7 +196,7 @@ static void
 test_each_event_once(void **state)
 {
 	static const char *const scripts[] = {
-		EV("1") EV("2"), /* hangs up */
+		EV("1") EV("2"),			      /* hangs up */
 		EV("2") EV("3") "{\"id\":@,\"item\":{\"sequ", /* cut */
 		EV("3") EV("4") "garbage\n",
 		"{\"id\":@,\"item\":{\"type\":\"x\"}}\n",

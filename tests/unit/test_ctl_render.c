@@ -52,9 +52,9 @@ event(struct screen *s, const char *type, const char *data)
 	(void)fflush(s->r.out);
 }
 
-#define ITEM(id, kind, role, status, content)                                  \
-	"{\"item\":{\"item_id\":\"" id "\",\"native_item_id\":null,"           \
-	"\"parent_id\":null,\"kind\":\"" kind "\",\"role\":\"" role            \
+#define ITEM(id, kind, role, status, content)                        \
+	"{\"item\":{\"item_id\":\"" id "\",\"native_item_id\":null," \
+	"\"parent_id\":null,\"kind\":\"" kind "\",\"role\":\"" role  \
 	"\",\"content\":[" content "],\"status\":\"" status "\"}}"
 #define TEXT(t) "{\"type\":\"text\",\"text\":\"" t "\"}"
 
@@ -133,9 +133,8 @@ test_nothing_is_obeyed(void **state)
 		const char *type, *data;
 	} t[] = {
 		{ "item.delta", "{\"item_id\":\"i\",\"delta\":\"" EVIL "\"}" },
-		{ "item.completed",
-		    ITEM("a", "message", "assistant", "completed",
-			TEXT(EVIL)) },
+		{ "item.completed", ITEM("a", "message", "assistant",
+					"completed", TEXT(EVIL)) },
 		{ "item.completed",
 		    ITEM(EVIL, "tool_call", "assistant", "completed",
 			"{\"type\":\"tool_call\",\"name\":\"" EVIL
@@ -156,8 +155,7 @@ test_nothing_is_obeyed(void **state)
 			"\"},{\"type\":\"reasoning\",\"text\":\"" EVIL
 			"\"},{\"type\":\"json\",\"json\":\"" EVIL
 			"\"},{\"type\":\"" EVIL "\"}") },
-		{ "error",
-		    "{\"message\":\"" EVIL "\",\"code\":\"" EVIL "\"}" },
+		{ "error", "{\"message\":\"" EVIL "\",\"code\":\"" EVIL "\"}" },
 		{ "permission.requested",
 		    "{\"action\":\"" EVIL "\",\"status\":\"requested\"}" },
 		{ "permission.resolved",

@@ -32,8 +32,8 @@ test_controls(void **state)
 {
 	(void)state;
 	assert_string_equal(CLEAN("plain\n\ttext"), "plain\n\ttext");
-	assert_string_equal(CLEAN("\033[31mred\033[0m"),
-	    "\\x1b[31mred\\x1b[0m");
+	assert_string_equal(
+	    CLEAN("\033[31mred\033[0m"), "\\x1b[31mred\\x1b[0m");
 	assert_string_equal(CLEAN("\033]0;title\007"), "\\x1b]0;title\\x07");
 	assert_string_equal(CLEAN("a\rb"), "a\\rb");
 	assert_string_equal(CLEAN("a\r\nb"), "a\nb");
@@ -78,8 +78,8 @@ test_idempotent(void **state)
 			seed = seed * 1103515245u + 12345u;
 			in[k] = (char)(seed >> 16);
 		}
-		(void)snprintf(once, sizeof(once), "%s",
-		    clean(in, sizeof(in), true));
+		(void)snprintf(
+		    once, sizeof(once), "%s", clean(in, sizeof(in), true));
 		assert_string_equal(clean(once, strlen(once), true), once);
 		assert_null(strchr(once, '\033'));
 	}

@@ -32,8 +32,7 @@ test_known(void **state)
 		{ "a\n", "b\n", "@@ -1 +1 @@\n-a\n+b\n" },
 		{ "a", "a\n",
 		    "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n" },
-		{ "1\n2\n3\n4\n5\n6\n7\n8\n9\n",
-		    "1\n2\n3\n4\nX\n6\n7\n8\n9\n",
+		{ "1\n2\n3\n4\n5\n6\n7\n8\n9\n", "1\n2\n3\n4\nX\n6\n7\n8\n9\n",
 		    "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+X\n 6\n 7\n 8\n" },
 		{ "1\n2\n3\n4\n5\n6\n7\n8\n9\nA\nB\nC\n",
 		    "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\nA\nB\n",
@@ -97,14 +96,14 @@ patch(struct buf *out, const char *a, const char *d)
 			bool bare = d[n] == '\\';
 
 			if (*d != '+') {
-				assert_memory_equal(a, d + 1,
-				    n - 1 - (bare ? 1 : 0));
+				assert_memory_equal(
+				    a, d + 1, n - 1 - (bare ? 1 : 0));
 				a += n - 1 - (bare ? 1 : 0);
 				line++;
 			}
 			if (*d != '-')
-				(void)buf_add(out, d + 1,
-				    n - 1 - (bare ? 1 : 0));
+				(void)buf_add(
+				    out, d + 1, n - 1 - (bare ? 1 : 0));
 			d += n;
 		}
 	}

@@ -34,7 +34,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define WAIT_MS 20000 /* for anything that must happen */
+#define WAIT_MS 60000 /* for anything that must happen */
 #define PEER_SEEN_MAX 8192
 #define PEER_FDS_MAX 64
 

@@ -135,15 +135,15 @@ json_form_refused(void **state ATTR_UNUSED)
 	    ERR_BAD_REQUEST, "field x: unknown; known: id, op, args");
 	assert_refused("{\"op\":\"status\",\"id\":5,\"args\":[]}", "5",
 	    ERR_BAD_REQUEST, "field args: must be an object");
-	assert_refused("{\"op\":\"status\",\"id\":9007199254740993}", "77",
+	assert_refused("{\"op\":\"status\",\"id\":9223372036854775808}", "77",
 	    ERR_BAD_REQUEST,
-	    "id: must be a whole number up to 2^53 or text of at most 48 "
+	    "id: must be a whole number of 64 bits or text of at most 48 "
 	    "bytes");
 	assert_refused("{\"op\":\"status\",\"id\":null}", "77", ERR_BAD_REQUEST,
-	    "id: must be a whole number up to 2^53 or text of at most 48 "
+	    "id: must be a whole number of 64 bits or text of at most 48 "
 	    "bytes");
 	assert_refused("{\"op\":\"status\",\"id\":1.5}", "77", ERR_BAD_REQUEST,
-	    "id: must be a whole number up to 2^53 or text of at most 48 "
+	    "id: must be a whole number of 64 bits or text of at most 48 "
 	    "bytes");
 	assert_refused("{\"op\":\"status\",\"id\":\"\\u0001\\u0001\\u0001"
 		       "\\u0001\\u0001\\u0001\\u0001\\u0001\\u0001\\u0001"

@@ -260,6 +260,41 @@ test_refused(void **state)
 	json_free(j);
 }
 
+static int
+relay_exit_code(const char *const args[])
+{
+	const char *program = program_path("sandboxd-relay");
+	char *argv[8] = { (char *)(uintptr_t)program };
+	size_t i;
+	pid_t pid;
+
+	for (i = 0; args[i] != NULL; i++)
+		argv[i + 1] = (char *)(uintptr_t)args[i];
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(2);
+		(void)execv(program, argv);
+		_exit(1);
+	}
+	return WEXITSTATUS(wait_end(pid));
+}
+
+static void
+test_bad_starts(void **state)
+{
+	const char *const half[] = { "--uid", "65534", NULL };
+	const char *const zero[] = { "--uid", "0", "--gid", "0", "--root",
+		empty_dir, NULL };
+	const char *const full[] = { "--uid", "65534", "--gid", "65534",
+		"--root", "/usr", NULL };
+
+	(void)state;
+	assert_int_equal(relay_exit_code(half), 100);
+	assert_int_equal(relay_exit_code(zero), 100);
+	assert_int_equal(relay_exit_code(full), 111);
+}
+
 int
 main(void)
 {
@@ -272,6 +307,7 @@ main(void)
 		cmocka_unit_test(test_cap),
 		cmocka_unit_test(test_no_leak),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_bad_starts),
 	};
 
 	return relay_main(tests, countof(tests));

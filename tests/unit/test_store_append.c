@@ -16,12 +16,12 @@ scan(const char *text, size_t len, struct append_in *in, struct err *e)
 }
 
 #define E_TIME "\"time\":\"" FX_TIME "\""
-#define E_REST                                                                 \
-	",\"native_session_id\":null,\"synthetic\":true,"                      \
+#define E_REST                                            \
+	",\"native_session_id\":null,\"synthetic\":true," \
 	"\"source\":\"daemon\",\"type\":\"turn.ended\""
 #define E_DATA ",\"data\":{\"phase\":\"ended\"}"
 #define EVENT "{" E_TIME E_REST E_DATA ",\"raw\":null}"
-#define FRAME(events)                                                          \
+#define FRAME(events) \
 	"{\"op\":\"append\",\"id\":1,\"first\":5,\"events\":[" events "]}"
 
 static void
@@ -31,13 +31,15 @@ accepts_what_workers_write(void **state ATTR_UNUSED)
 		FRAME(""),
 		FRAME(EVENT),
 		FRAME(EVENT "," EVENT),
-		"{\"events\":[" EVENT "],\"first\":5,\"id\":1,\"op\":\"append\"}",
+		"{\"events\":[" EVENT
+		"],\"first\":5,\"id\":1,\"op\":\"append\"}",
 		"{\"op\":\"append\",\"id\":1,\"first\":5,\"events\":[],"
 		"\"set\":{\"state\":\"idle\",\"checkpoint\":{\"a\":[1]}}}",
 		FRAME("{" E_TIME E_REST ",\"data\":{\"a\":{\"b\":1},\"c\":"
 		      "{\"b\":2}},\"raw\":{\"data\":[{\"x\":1},{\"x\":1}]}}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":\"\\ud83d\\ude00\"}"),
-		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":\"\xf0\x9f\x98\x80\"}"),
+		FRAME(
+		    "{" E_TIME E_REST E_DATA ",\"raw\":\"\xf0\x9f\x98\x80\"}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":-1.5e300}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":[[],{},true,null]}"),
 		FRAME("{ \"time\" : \"" FX_TIME "\"\n" E_REST
@@ -62,7 +64,14 @@ static void
 refuses_everything_else(void **state ATTR_UNUSED)
 {
 	static const char *const bad[] = {
-		"", "{", "null", "[]", "5", "\"x\"", "{}", FRAME(EVENT) "x",
+		"",
+		"{",
+		"null",
+		"[]",
+		"5",
+		"\"x\"",
+		"{}",
+		FRAME(EVENT) "x",
 		FRAME(EVENT) "{}",
 		"{\"op\":\"append\",\"id\":1,\"first\":5}",
 		"{\"op\":\"append\",\"id\":1,\"events\":[]}",
@@ -90,7 +99,10 @@ refuses_everything_else(void **state ATTR_UNUSED)
 		"\"fds\":1}",
 		"{\"op\":\"append\",\"id\":1,\"first\":5,\"events\":[],"
 		"\"more\":1}",
-		FRAME("1"), FRAME("null"), FRAME("[]"), FRAME("{}"),
+		FRAME("1"),
+		FRAME("null"),
+		FRAME("[]"),
+		FRAME("{}"),
 		FRAME("[" EVENT "]"),
 		/* members: missing, added, out of order, twice, of a type */
 		FRAME("{" E_TIME E_REST E_DATA "}"),
@@ -111,26 +123,25 @@ refuses_everything_else(void **state ATTR_UNUSED)
 			E_DATA ",\"raw\":null}"),
 		FRAME("{\"time\":\"2026-11-21 02:56:07Z\"" E_REST E_DATA
 		      ",\"raw\":null}"),
-		FRAME("{" E_TIME
-		      ",\"native_session_id\":1,\"synthetic\":true,"
+		FRAME("{" E_TIME ",\"native_session_id\":1,\"synthetic\":true,"
 		      "\"source\":\"daemon\",\"type\":\"error\"" E_DATA
 		      ",\"raw\":null}"),
-		FRAME("{" E_TIME
-		      ",\"native_session_id\":null,\"synthetic\":null,"
-		      "\"source\":\"daemon\",\"type\":\"error\"" E_DATA
-		      ",\"raw\":null}"),
-		FRAME("{" E_TIME
-		      ",\"native_session_id\":null,\"synthetic\":true,"
-		      "\"source\":\"root\",\"type\":\"error\"" E_DATA
-		      ",\"raw\":null}"),
-		FRAME("{" E_TIME
-		      ",\"native_session_id\":null,\"synthetic\":true,"
-		      "\"source\":\"daemon\",\"type\":\"item.deltas\"" E_DATA
-		      ",\"raw\":null}"),
-		FRAME("{" E_TIME
-		      ",\"native_session_id\":null,\"synthetic\":true,"
-		      "\"source\":\"daemon\",\"type\":null" E_DATA
-		      ",\"raw\":null}"),
+		FRAME(
+		    "{" E_TIME ",\"native_session_id\":null,\"synthetic\":null,"
+		    "\"source\":\"daemon\",\"type\":\"error\"" E_DATA
+		    ",\"raw\":null}"),
+		FRAME(
+		    "{" E_TIME ",\"native_session_id\":null,\"synthetic\":true,"
+		    "\"source\":\"root\",\"type\":\"error\"" E_DATA
+		    ",\"raw\":null}"),
+		FRAME(
+		    "{" E_TIME ",\"native_session_id\":null,\"synthetic\":true,"
+		    "\"source\":\"daemon\",\"type\":\"item.deltas\"" E_DATA
+		    ",\"raw\":null}"),
+		FRAME(
+		    "{" E_TIME ",\"native_session_id\":null,\"synthetic\":true,"
+		    "\"source\":\"daemon\",\"type\":null" E_DATA
+		    ",\"raw\":null}"),
 		FRAME("{" E_TIME E_REST ",\"data\":[],\"raw\":null}"),
 		FRAME("{" E_TIME E_REST ",\"data\":null,\"raw\":null}"),
 		FRAME("{" E_TIME E_REST ",\"data\":\"x\",\"raw\":null}"),
@@ -145,7 +156,8 @@ refuses_everything_else(void **state ATTR_UNUSED)
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":\"\xff\"}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":\"\xc0\x80\"}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":\"\xed\xa0\x80\"}"),
-		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":\"\xf4\x90\x80\x80\"}"),
+		FRAME(
+		    "{" E_TIME E_REST E_DATA ",\"raw\":\"\xf4\x90\x80\x80\"}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":\"a\nb\"}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":01}"),
 		FRAME("{" E_TIME E_REST E_DATA ",\"raw\":nul}"),
@@ -174,16 +186,16 @@ bounds_depth_and_size(void **state ATTR_UNUSED)
 
 	for (depth = most; depth <= most + 1; depth++) {
 		buf_init(&b, FRAME_MAX);
-		(void)buf_adds(&b, "{\"op\":\"append\",\"id\":1,\"first\":5,"
-				   "\"events\":[{" E_TIME E_REST E_DATA
-				   ",\"raw\":");
+		(void)buf_adds(&b,
+		    "{\"op\":\"append\",\"id\":1,\"first\":5,"
+		    "\"events\":[{" E_TIME E_REST E_DATA ",\"raw\":");
 		for (i = 0; i < depth; i++)
 			(void)buf_addc(&b, '[');
 		for (i = 0; i < depth; i++)
 			(void)buf_addc(&b, ']');
 		(void)buf_adds(&b, "}]}");
-		assert_int_equal(scan(b.data, b.len, &in, &e),
-		    depth == most ? 0 : -1);
+		assert_int_equal(
+		    scan(b.data, b.len, &in, &e), depth == most ? 0 : -1);
 		buf_free(&b);
 	}
 	buf_init(&b, FRAME_MAX);
@@ -209,12 +221,11 @@ finds_a_name_twice_among_many(void **state ATTR_UNUSED)
 	for (twice = 0; twice < 2; twice++) {
 		buf_init(&b, FRAME_MAX);
 		(void)buf_adds(&b, "{\"op\":\"append\",\"id\":1,\"first\":5,"
-				   "\"events\":[{" E_TIME E_REST
-				   ",\"data\":{");
+				   "\"events\":[{" E_TIME E_REST ",\"data\":{");
 		for (i = 0; i < 20000; i++)
 			(void)buf_addf(&b, "\"k%d\":%d,", i, i);
-		(void)buf_addf(&b, "\"k%d\":0},\"raw\":null}]}",
-		    twice ? 777 : i);
+		(void)buf_addf(
+		    &b, "\"k%d\":0},\"raw\":null}]}", twice ? 777 : i);
 		assert_int_equal(scan(b.data, b.len, &in, &e), twice ? -1 : 0);
 		buf_free(&b);
 	}
@@ -252,13 +263,13 @@ builds_the_public_event(void **state ATTR_UNUSED)
 	assert_null(memchr(ev.text, '\r', ev.len));
 	assert_int_equal(json_parse(ev.text, ev.len, 80, &j, &e), 0);
 	assert_int_equal(json_int(j, "sequence", 0), INT64_MAX);
-	assert_string_equal(json_str(j, "event_id", ""),
-	    "evt_9223372036854775807");
+	assert_string_equal(
+	    json_str(j, "event_id", ""), "evt_9223372036854775807");
 	assert_string_equal(json_str(j, "session_id", ""), "s\"1");
 	assert_string_equal(json_str(j, "native_session_id", ""), "n\"1");
 	assert_string_equal(json_str(j, "time", ""), FX_TIME);
-	assert_string_equal(json_str(json_get(j, "raw"), "line", ""),
-	    "two\nlines");
+	assert_string_equal(
+	    json_str(json_get(j, "raw"), "line", ""), "two\nlines");
 	assert_int_equal(j->len, 10);
 	assert_string_equal(j->child->key, "event_id");
 	json_free(j);
@@ -266,9 +277,9 @@ builds_the_public_event(void **state ATTR_UNUSED)
 	/* Without raw. */
 	b.len = sizeof(size) + STORED_HEAD_BYTES + ev.head_len;
 	(void)buf_adds(&b, ",\"raw\":null}");
-	assert_int_equal(json_parse(b.data + sizeof(size) + STORED_HEAD_BYTES,
-			     b.len - sizeof(size) - STORED_HEAD_BYTES, 80, &j,
-			     &e),
+	assert_int_equal(
+	    json_parse(b.data + sizeof(size) + STORED_HEAD_BYTES,
+		b.len - sizeof(size) - STORED_HEAD_BYTES, 80, &j, &e),
 	    0);
 	assert_int_equal(json_get(j, "raw")->type, JSON_NULL);
 	assert_int_equal(json_get(j, "data")->type, JSON_OBJECT);
@@ -304,12 +315,12 @@ survives_every_cut_and_change(void **state ATTR_UNUSED)
 				continue;
 			for (n = 0; n < in.nevents; n++) {
 				assert_true(in.events[n].end <= len);
-				assert_true(in.events[n].start <
-				    in.events[n].time_end);
+				assert_true(
+				    in.events[n].start < in.events[n].time_end);
 				assert_true(in.events[n].time_end <
-				    in.events[n].data_end);
-				assert_true(in.events[n].data_end <
-				    in.events[n].end);
+					    in.events[n].data_end);
+				assert_true(
+				    in.events[n].data_end < in.events[n].end);
 			}
 		}
 	}

@@ -73,8 +73,8 @@ root_gives_up_everything(void **state ATTR_UNUSED)
 	for (i = 0; i < 2; i++) {
 		proc_link(f.pid, i == 0 ? "ns/net" : "ns/ipc", theirs,
 		    sizeof(theirs));
-		proc_link(getpid(), i == 0 ? "ns/net" : "ns/ipc", ours,
-		    sizeof(ours));
+		proc_link(
+		    getpid(), i == 0 ? "ns/net" : "ns/ipc", ours, sizeof(ours));
 		assert_string_not_equal(ours, theirs);
 	}
 	proc_link(f.pid, "root", theirs, sizeof(theirs));

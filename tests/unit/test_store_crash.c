@@ -9,9 +9,9 @@
 
 #define ROUNDS 200
 #define WORKERS 4
-#define WINDOW 3	 /* appends of a worker under way */
-#define EVENTS_MAX 40	 /* of one append */
-#define KILL_WITHIN 120	 /* answers, all workers together */
+#define WINDOW 3	/* appends of a worker under way */
+#define EVENTS_MAX 40	/* of one append */
+#define KILL_WITHIN 120 /* answers, all workers together */
 
 struct flood {
 	const char *session;
@@ -63,8 +63,8 @@ take_answer(struct flood *w)
 	if (j == NULL)
 		return false;
 	assert_true(w->n > 0);
-	assert_int_equal(json_int(json_get(j, "ok"), "last", -1),
-	    w->under_way[0]);
+	assert_int_equal(
+	    json_int(json_get(j, "ok"), "last", -1), w->under_way[0]);
 	w->acked = w->under_way[0];
 	memmove(w->under_way, w->under_way + 1,
 	    (size_t)--w->n * sizeof(w->under_way[0]));
@@ -84,7 +84,7 @@ flood_and_kill(struct fx *f, struct flood *w)
 		for (i = 0; i < WORKERS; i++) {
 			while (w[i].n < WINDOW)
 				assert_true(send_one(&w[i]));
-			p[i] = (struct pollfd) { w[i].fd, POLLIN, 0 };
+			p[i] = (struct pollfd){ w[i].fd, POLLIN, 0 };
 		}
 		assert_true(poll(p, WORKERS, FX_TIMEOUT_MS) > 0);
 		for (i = 0; i < WORKERS && left > 0; i++) {
@@ -139,13 +139,12 @@ history_is(struct fx *f, const struct flood *w)
 	int64_t seq;
 
 	(void)snprintf(rest, sizeof(rest),
-	    ",\"kind\":\"events\",\"raw\":true,\"session\":\"%s\"",
-	    w->session);
+	    ",\"kind\":\"events\",\"raw\":true,\"session\":\"%s\"", w->session);
 	fx_serve(f, &c, rest);
 	for (seq = 1; seq <= w->acked; seq++) {
 		j = client_line(&c);
-		assert_int_equal(json_int(json_get(j, "item"), "sequence", -1),
-		    seq);
+		assert_int_equal(
+		    json_int(json_get(j, "item"), "sequence", -1), seq);
 		(void)snprintf(text, sizeof(text), "%lld", (long long)seq);
 		assert_string_equal(
 		    json_str(json_path(j, "item.data"), "delta", ""), text);
@@ -207,8 +206,8 @@ survives_kills(void **state ATTR_UNUSED)
 	}
 	assert_int_equal(fx_stop(&f), EXIT_OK);
 	feed_is_whole(&f, all);
-	print_message("# %lld events through %d kills\n", (long long)all,
-	    ROUNDS);
+	print_message(
+	    "# %lld events through %d kills\n", (long long)all, ROUNDS);
 	fx_remove(&f);
 }
 

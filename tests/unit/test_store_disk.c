@@ -136,9 +136,8 @@ a_full_disk_is_got_over(void **state ATTR_UNUSED)
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	fx_init(&f);
 	f.durability = DURABILITY_FULL;
-	assert_int_equal(mount("none", f.dir, "tmpfs", MS_NOSUID | MS_NODEV,
-			     "size=8m"),
-	    0);
+	assert_int_equal(
+	    mount("none", f.dir, "tmpfs", MS_NOSUID | MS_NODEV, "size=8m"), 0);
 	fx_start(&f);
 	fx_session(&f, "s1");
 	w = fx_attach(&f, "s1", &next);

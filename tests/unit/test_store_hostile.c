@@ -3,12 +3,12 @@
  */
 #include "test_store_fixture.h"
 
-#define EV_HEAD                                                                \
-	"{\"time\":\"" FX_TIME "\",\"native_session_id\":null,"                \
-	"\"synthetic\":false,\"source\":\"agent\",\"type\":\"item.delta\","    \
+#define EV_HEAD                                                             \
+	"{\"time\":\"" FX_TIME "\",\"native_session_id\":null,"             \
+	"\"synthetic\":false,\"source\":\"agent\",\"type\":\"item.delta\"," \
 	"\"data\":{}"
-#define APPEND(first, events)                                                  \
-	"{\"op\":\"append\",\"id\":1,\"first\":" first ",\"events\":[" events  \
+#define APPEND(first, events)                                                 \
+	"{\"op\":\"append\",\"id\":1,\"first\":" first ",\"events\":[" events \
 	"]}"
 
 struct world {
@@ -269,7 +269,7 @@ never_reads(void **state)
 		(void)buf_adds(&b, APPEND("1", ""));
 		assert_int_equal(frame_end(&b, pos), 0);
 	}
-	p = (struct pollfd) { .fd = bad, .events = POLLOUT };
+	p = (struct pollfd){ .fd = bad, .events = POLLOUT };
 	for (i = 0; i < 2000; i++) {
 		if (poll(&p, 1, FX_TIMEOUT_MS) != 1 ||
 		    (p.revents & (POLLHUP | POLLERR)))

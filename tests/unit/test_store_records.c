@@ -11,8 +11,8 @@ load(struct fx *f, const char *db, const char *after)
 {
 	char rest[300];
 
-	(void)snprintf(rest, sizeof(rest), ",\"db\":\"%s\",\"after\":\"%s\"", db,
-	    after);
+	(void)snprintf(
+	    rest, sizeof(rest), ",\"db\":\"%s\",\"after\":\"%s\"", db, after);
 	return fx_call(f, "load", rest);
 }
 
@@ -45,8 +45,8 @@ puts_merge_and_last(void **state ATTR_UNUSED)
 	assert_string_equal(json_str(rec, "a", ""), "two");
 	assert_true(json_bool(rec, "new", false));
 	/* A number keeps its text, a member that we do not know stays. */
-	assert_string_equal(json_path(rec, "later.x")->child->next->str,
-	    "2.50");
+	assert_string_equal(
+	    json_path(rec, "later.x")->child->next->str, "2.50");
 	json_free(j);
 	assert_int_equal(fx_stop(&f), EXIT_OK);
 	fx_remove(&f);
@@ -170,15 +170,15 @@ loads_in_pieces(void **state ATTR_UNUSED)
 	for (i = 0; i < 40; i++) {
 		buf_clear(&b);
 		(void)snprintf(key, sizeof(key), "box%02d", i);
-		(void)buf_addf(&b, "{\"id\":\"%s\",\"x\":\"%0100000d\"}", key, i);
+		(void)buf_addf(
+		    &b, "{\"id\":\"%s\",\"x\":\"%0100000d\"}", key, i);
 		fx_put(&f, "sandboxes", key, b.data);
 	}
 	buf_free(&b);
 	while (more) {
 		j = load(&f, "sandboxes", last);
 		list = json_get(json_get(j, "ok"), "records");
-		json_foreach(it, list)
-		{
+		json_foreach (it, list) {
 			(void)snprintf(key, sizeof(key), "box%02d", n++);
 			assert_string_equal(json_str(it, "id", ""), key);
 			assert_int_equal(str_copy(last, sizeof(last), key), 0);
@@ -203,13 +203,15 @@ a_record_has_a_largest_size(void **state ATTR_UNUSED)
 	fx_start(&f);
 	buf_init(&b, FRAME_MAX);
 	fx_put(&f, "sandboxes", "box1", "{\"id\":\"box1\"}");
-	(void)buf_addf(&b, ",\"db\":\"sandboxes\",\"key\":\"box1\","
-			   "\"record\":{\"a\":\"%0600000d\"}",
+	(void)buf_addf(&b,
+	    ",\"db\":\"sandboxes\",\"key\":\"box1\","
+	    "\"record\":{\"a\":\"%0600000d\"}",
 	    0);
 	fx_ok(fx_call(&f, "put", b.data));
 	buf_clear(&b);
-	(void)buf_addf(&b, ",\"db\":\"sandboxes\",\"key\":\"box1\","
-			   "\"record\":{\"b\":\"%0600000d\"}",
+	(void)buf_addf(&b,
+	    ",\"db\":\"sandboxes\",\"key\":\"box1\","
+	    "\"record\":{\"b\":\"%0600000d\"}",
 	    0);
 	fx_error(fx_call(&f, "put", b.data), "too_large");
 	buf_free(&b);
@@ -261,7 +263,7 @@ refuses_a_newer_schema(void **state ATTR_UNUSED)
 	struct fx f;
 
 	fx_init(&f);
-	opt = (struct db_options) { f.dir, DURABILITY_FULL, f.map_bytes };
+	opt = (struct db_options){ f.dir, DURABILITY_FULL, f.map_bytes };
 	assert_int_equal(db_open(&db, &opt, &e), 0);
 	assert_int_equal(mdb_txn_begin(db.env, NULL, 0, &txn), 0);
 	assert_int_equal(mdb_put(txn, db.dbi[DB_META], &k, &v, 0), 0);
@@ -306,7 +308,7 @@ opens_again(void **state ATTR_UNUSED)
 	struct fx f;
 
 	fx_init(&f);
-	opt = (struct db_options) { f.dir, DURABILITY_FULL, f.map_bytes };
+	opt = (struct db_options){ f.dir, DURABILITY_FULL, f.map_bytes };
 	assert_int_equal(db_open(&db, &opt, &e), 0);
 	assert_int_equal(db_read(&db, &txn, &e), 0);
 	db_read_done(&db);

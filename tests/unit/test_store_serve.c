@@ -46,11 +46,10 @@ serves_history(void **state ATTR_UNUSED)
 	    "\"limit\":5");
 	client_items(&c, 2996, 3000);
 	client_final(&f, &c, 3000, 5, false);
-	fx_serve(&f, &c,
-	    ",\"kind\":\"events\",\"session\":\"s1\",\"limit\":0");
+	fx_serve(&f, &c, ",\"kind\":\"events\",\"session\":\"s1\",\"limit\":0");
 	client_final(&f, &c, 0, 0, true);
-	fx_serve(&f, &c,
-	    ",\"kind\":\"events\",\"session\":\"s1\",\"after\":9000");
+	fx_serve(
+	    &f, &c, ",\"kind\":\"events\",\"session\":\"s1\",\"after\":9000");
 	client_final(&f, &c, 9000, 0, false);
 	for (i = 0; i < countof(bad); i++) {
 		(void)snprintf(rest, sizeof(rest),
@@ -147,8 +146,8 @@ follows_to_the_end_of_a_session(void **state ATTR_UNUSED)
 	fx_init(&f);
 	fx_start(&f);
 	w = session_with(&f, "s1", 2);
-	fx_serve(&f, &c,
-	    ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
+	fx_serve(
+	    &f, &c, ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
 	client_items(&c, 1, 2);
 	fx_append_one(w, 3, "turn.ended");
 	client_items(&c, 3, 3);
@@ -177,8 +176,8 @@ followers_end_with_the_record(void **state ATTR_UNUSED)
 	fx_init(&f);
 	fx_start(&f);
 	w = session_with(&f, "s1", 2);
-	fx_serve(&f, &c,
-	    ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
+	fx_serve(
+	    &f, &c, ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
 	client_items(&c, 1, 2);
 	(void)close(w);
 	fx_ok(fx_call(&f, "put",
@@ -191,8 +190,8 @@ followers_end_with_the_record(void **state ATTR_UNUSED)
 	    -1);
 	fx_ok(fx_super_recv(&f));
 	client_final(&f, &c, 2, 2, false);
-	fx_serve(&f, &d,
-	    ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
+	fx_serve(
+	    &f, &d, ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
 	client_items(&d, 1, 2);
 	client_final(&f, &d, 2, 2, false);
 	fx_remove(&f);
@@ -210,8 +209,8 @@ a_removed_session_ends_its_followers(void **state ATTR_UNUSED)
 	fx_init(&f);
 	fx_start(&f);
 	w = session_with(&f, "s1", 1);
-	fx_serve(&f, &c,
-	    ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
+	fx_serve(
+	    &f, &c, ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
 	client_items(&c, 1, 1);
 	id = fx_ask(&f, "delete", ",\"db\":\"sessions\",\"key\":\"s1\"", -1);
 	fx_error(client_line(&c), "session_not_found");
@@ -238,8 +237,8 @@ tells_half_closed_from_gone(void **state ATTR_UNUSED)
 	fx_init(&f);
 	fx_start(&f);
 	w = session_with(&f, "s1", 1);
-	fx_serve(&f, &c,
-	    ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
+	fx_serve(
+	    &f, &c, ",\"kind\":\"events\",\"session\":\"s1\",\"follow\":true");
 	client_items(&c, 1, 1);
 	assert_int_equal(shutdown(c.fd, SHUT_WR), 0);
 	fx_append(w, 2, 2, 1);
@@ -358,8 +357,13 @@ many_followers_of_many_sessions(void **state ATTR_UNUSED)
 	for (i = 0; i < 3; i++)
 		fx_append_one(w[i], i == 0 ? 3 : i == 1 ? 2 : 1, "turn.ended");
 	for (i = 0; i < MANY; i++) {
-		client_items(&c[i], i % 3 == 0 ? 3 : i % 3 == 1 ? 2 : 1,
-		    i % 3 == 0 ? 3 : i % 3 == 1 ? 2 : 1);
+		client_items(&c[i],
+		    i % 3 == 0	 ? 3
+		    : i % 3 == 1 ? 2
+				 : 1,
+		    i % 3 == 0	 ? 3
+		    : i % 3 == 1 ? 2
+				 : 1);
 		j = client_line(&c[i]);
 		assert_non_null(json_get(j, "ok"));
 		json_free(j);
@@ -411,8 +415,7 @@ lists_sessions_newest_first(void **state ATTR_UNUSED)
 	list = json_path(j, "ok.sessions");
 	assert_int_equal(list->len, 1500);
 	i = 1500;
-	json_foreach(it, list)
-	{
+	json_foreach (it, list) {
 		i--;
 		assert_int_equal(json_int(it, "created_at", 0), 1000 + i);
 		assert_int_equal(json_int(it, "event_count", -1), 0);
