@@ -20,7 +20,7 @@ _sandboxctl_ids()
 
 _sandboxctl()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} word command= words i
+	local cur=${COMP_WORDS[COMP_CWORD]} word command="" words i
 	local -a _sandboxctl_socket=()
 
 	COMPREPLY=()

@@ -209,6 +209,24 @@ put_tool_call(struct render *r, const struct json *part)
 	r->after_tool = true;
 }
 
+/* A line of output, whose tabs are blanks: columns matter more than bytes. */
+static void
+add_output_line(struct render *r, struct buf *b, const char *s, size_t len)
+{
+	struct buf t;
+	size_t i;
+
+	buf_init(&t, CLEAN_MAX);
+	for (i = 0; i < len && t.len < r->width * 64; i++)
+		if (s[i] == '\t')
+			(void)buf_adds(&t, "    ");
+		else if (s[i] != '\r' || i + 1 < len)
+			(void)buf_addc(&t, s[i]);
+	if (!t.failed && t.len > 0)
+		text_line(b, t.data, t.len, room_after(r, 4), "...");
+	buf_free(&t);
+}
+
 /* The first lines of S, indented; how many more there are. */
 static void
 put_lines(struct render *r, const char *s, size_t n, unsigned max, enum paint p)
@@ -226,7 +244,7 @@ put_lines(struct render *r, const char *s, size_t n, unsigned max, enum paint p)
 
 		if (shown < max) {
 			buf_init(&b, CLEAN_MAX);
-			text_line(&b, s, len, room_after(r, 4), "...");
+			add_output_line(r, &b, s, len);
 			put_line(r, p, gutter, &b);
 			buf_free(&b);
 			shown++;

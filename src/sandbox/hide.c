@@ -10,8 +10,8 @@
  *
  * The look goes through a private clone of the root's mount, which is exactly
  * what sandboxes see: not what happens to be mounted on top. Its result is a
- * list of steps (make this directory, put a whiteout here) that hide_perform()
- * does in the child, where nothing is decided any more.
+ * list of steps (make this directory, put a whiteout here), which hide_perform()
+ * does without deciding anything.
  */
 #include "sandbox/hide.h"
 #include "lib/fdio.h"
@@ -28,7 +28,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define LOOK_AGAIN_MS 5000
+#define CHECK_AGAIN_MS 5000
+#define LOOK_AGAIN_MS 60000
 #define ENTRIES_MAX 400000	    /* looked at */
 #define LIST_MAX (8u * 1024 * 1024) /* bytes of the list */
 #define DEPTH_MAX 24
@@ -50,6 +51,8 @@ static const char *const searched[] = { "etc", "var", "opt", "usr/local" };
 /* The two layers, as directories. What a directory of the first merges with is
  * cut off by a whiteout of the same name in the second: so no extended
  * attribute is needed, which tmpfs has not had for long. */
+const char *const hide_names[HIDE_LAYERS_N] = { "hide", "gone" };
+#define LIST_NAME "list"
 #define DIR_LAYER "hide/"
 #define GONE_LAYER "gone/"
 #define WHITEOUT "hide/.whiteout"
@@ -67,9 +70,22 @@ struct list {
 	size_t len, room;
 };
 
+/* A directory that was looked through; what changes in it changes this. */
+struct seen {
+	struct timespec changed;
+	char *path; /* owned */
+};
+
+struct seen_list {
+	struct seen *v; /* owned */
+	size_t n, room;
+};
+
 struct hide {
-	int list_fd; /* sealed, what the present list is in */
-	int64_t looked_ms;
+	int tree_fd; /* the tmpfs with the present layers */
+	struct list steps; /* what they were made from */
+	struct seen_list seen;
+	int64_t looked_ms, checked_ms;
 	char **extra; /* owned; relative to the root */
 	size_t nextra;
 };
@@ -80,8 +96,51 @@ struct look {
 	struct list steps;
 	struct list fixed;  /* paths that are hidden whatever a search finds */
 	struct list parents; /* directories made already, as in steps */
+	struct seen_list seen;
 	size_t budget;	    /* entries that may still be looked at */
 };
+
+static void
+seen_free(struct seen_list *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		free(l->v[i].path);
+	free(l->v);
+	memset(l, 0, sizeof(*l));
+}
+
+static int
+seen_add(struct seen_list *l, const char *path, const struct stat *st)
+{
+	struct seen *v;
+
+	if (l->n == l->room) {
+		v = reallocarray(l->v, l->room * 2 + 64, sizeof(*v));
+		if (v == NULL)
+			return -1;
+		l->v = v;
+		l->room = l->room * 2 + 64;
+	}
+	l->v[l->n].changed = st->st_ctim;
+	l->v[l->n].path = strdup(path);
+	return l->v[l->n++].path == NULL ? -1 : 0;
+}
+
+static bool
+seen_changed(const struct seen_list *l, int root_fd)
+{
+	const struct seen *d;
+	struct stat st;
+
+	for (d = l->v; d < l->v + l->n; d++)
+		if (fstatat(root_fd, d->path, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+		    st.st_ctim.tv_sec != d->changed.tv_sec ||
+		    st.st_ctim.tv_nsec != d->changed.tv_nsec)
+			return true;
+	return false;
+}
 
 static struct step *
 step_at(const struct list *l, size_t at)
@@ -238,6 +297,9 @@ look_entry(struct look *k, int dir_fd, const char *name, char *path,
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd == -1)
 			return errno == ENOENT ? 0 : -1;
+		/* before the look: what changes during it is seen next time */
+		if (seen_add(&k->seen, path, &st) == -1)
+			return -1;
 		if (look_dir(k, fd, path, len, depth + 1) == -1)
 			return -1;
 		if (k->budget > 0)
@@ -284,6 +346,7 @@ look_dir(struct look *k, int dir_fd, char *path, size_t len, unsigned depth)
 static int
 look_top(struct look *k)
 {
+	struct stat st;
 	autofd int fd = openat(k->root_fd, ".",
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd == -1 ? NULL : fdopendir(fd);
@@ -294,6 +357,8 @@ look_top(struct look *k)
 	if (d == NULL)
 		return -1;
 	(void)fd_steal(&fd); /* closedir closes it */
+	if (fstat(dirfd(d), &st) == -1 || seen_add(&k->seen, ".", &st) == -1)
+		r = -1;
 	while (r == 0 && (ent = readdir(d)) != NULL) {
 		if (strcmp(ent->d_name, ".") == 0 ||
 		    strcmp(ent->d_name, "..") == 0)
@@ -344,8 +409,7 @@ look_through(const struct hide *h, struct look *k)
 	char path[PATH_MAX];
 	size_t i;
 
-	k->root_fd = mounts_clone(AT_FDCWD, "/", false);
-	if (k->root_fd == -1 || look_top(k) == -1 || look_fixed(h, k) == -1)
+	if (look_top(k) == -1 || look_fixed(h, k) == -1)
 		return -1;
 	for (i = 0; i < countof(searched); i++) {
 		(void)snprintf(path, sizeof(path), "%s", searched[i]);
@@ -356,30 +420,76 @@ look_through(const struct hide *h, struct look *k)
 	return 0;
 }
 
+/* PRIV: the host's root, making directories and whiteouts in a file system that
+ * nobody else sees. */
 static int
-hide_look(struct hide *h, struct err *e)
+layers_make(const struct list *steps)
+{
+	autofd int fd = mounts_new("tmpfs", NULL, 0,
+	    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	autofd int list_fd = -1;
+	size_t i;
+
+	if (fd == -1)
+		return -1;
+	list_fd = openat(fd, LIST_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	    0444);
+	if (list_fd == -1 ||
+	    fd_write_all(list_fd, steps->data, steps->len) == -1)
+		return -1;
+	for (i = 0; i < HIDE_LAYERS_N; i++)
+		if (mkdirat(fd, hide_names[i], 0755) == -1 ||
+		    fchmodat(fd, hide_names[i], 0755, 0) == -1)
+			return -1;
+	if (hide_perform(fd, fd) == -1)
+		return -1;
+	return fd_steal(&fd);
+}
+
+/* K's findings become the present ones. */
+static int
+look_adopt(struct hide *h, struct look *k, struct err *e)
+{
+	int fd;
+
+	if (h->tree_fd == -1 || h->steps.len != k->steps.len ||
+	    memcmp(h->steps.data, k->steps.data, k->steps.len) != 0) {
+		fd = layers_make(&k->steps);
+		if (fd == -1)
+			return err_sys(e, "make the layers that hide the host");
+		/* Sandboxes that use the old one keep it. */
+		fd_close(&h->tree_fd);
+		h->tree_fd = fd;
+		free(h->steps.data);
+		h->steps = k->steps;
+		memset(&k->steps, 0, sizeof(k->steps));
+	}
+	seen_free(&h->seen);
+	h->seen = k->seen;
+	memset(&k->seen, 0, sizeof(k->seen));
+	h->looked_ms = h->checked_ms = now_monotonic_ms();
+	return 0;
+}
+
+static int
+hide_look(struct hide *h, int root_fd, struct err *e)
 {
 	struct look k;
-	int fd = -1, r;
+	int r;
 
 	memset(&k, 0, sizeof(k));
-	k.root_fd = -1;
+	k.root_fd = root_fd;
 	k.budget = ENTRIES_MAX;
 	r = look_through(h, &k);
 	if (r == -1)
 		(void)err_sys(e, "look at what the host's root must hide");
 	else
-		r = fd_sealed("hide", k.steps.data, k.steps.len, &fd, e);
-	fd_close(&k.root_fd);
+		r = look_adopt(h, &k, e);
 	free(k.steps.data);
 	free(k.fixed.data);
 	free(k.parents.data);
-	if (r == -1)
-		return -1;
-	fd_close(&h->list_fd);
-	h->list_fd = fd;
-	h->looked_ms = now_monotonic_ms();
-	return 0;
+	seen_free(&k.seen);
+	return r;
 }
 
 /* PATH without links, relative to the root. A path that does not exist yet
@@ -407,23 +517,36 @@ extra_add(struct hide *h, const char *path, struct err *e)
 	return 0;
 }
 
+/* What sandboxes see of "/": not what happens to be mounted on top. */
+static int
+root_open(struct err *e)
+{
+	int fd = mounts_clone(AT_FDCWD, "/", false);
+
+	return fd == -1 ? err_sys(e, "look at the host's root") : fd;
+}
+
 int
 hide_open(const char *const *extra, struct hide **h_out, struct err *e)
 {
 	struct hide *h = calloc(1, sizeof(*h));
+	int root_fd = -1;
 	size_t i;
 
 	if (h == NULL)
 		return err_sys(e, "hide the host's files");
-	h->list_fd = -1;
+	h->tree_fd = -1;
 	for (i = 0; extra != NULL && extra[i] != NULL; i++)
 		if (extra_add(h, extra[i], e) == -1)
 			goto fail;
-	if (hide_look(h, e) == -1)
+	root_fd = root_open(e);
+	if (root_fd == -1 || hide_look(h, root_fd, e) == -1)
 		goto fail;
+	(void)close(root_fd);
 	*h_out = h;
 	return 0;
 fail:
+	fd_close(&root_fd);
 	hide_close(h);
 	return -1;
 }
@@ -431,10 +554,20 @@ fail:
 int
 hide_layer(struct hide *h, struct err *e)
 {
-	if (now_monotonic_ms() - h->looked_ms >= LOOK_AGAIN_MS &&
-	    hide_look(h, e) == -1)
+	int64_t now = now_monotonic_ms();
+	autofd int root_fd = -1;
+
+	if (now - h->checked_ms < CHECK_AGAIN_MS)
+		return h->tree_fd;
+	root_fd = root_open(e);
+	if (root_fd == -1)
 		return -1;
-	return h->list_fd;
+	h->checked_ms = now;
+	if ((now - h->looked_ms >= LOOK_AGAIN_MS ||
+		seen_changed(&h->seen, root_fd)) &&
+	    hide_look(h, root_fd, e) == -1)
+		return -1;
+	return h->tree_fd;
 }
 
 void
@@ -444,15 +577,15 @@ hide_close(struct hide *h)
 
 	if (h == NULL)
 		return;
-	fd_close(&h->list_fd);
+	fd_close(&h->tree_fd);
+	free(h->steps.data);
+	seen_free(&h->seen);
 	for (i = 0; i < h->nextra; i++)
 		free(h->extra[i]);
 	free(h->extra);
 	free(h);
 }
 
-/* PRIV: the child, root of the sandbox's user namespace; the files made here
- * are its own, in its scratch. */
 static int
 step_perform(const struct step *s, int dir_fd)
 {
@@ -477,16 +610,17 @@ step_perform(const struct step *s, int dir_fd)
 int
 hide_perform(int layer_fd, int dir_fd)
 {
+	autofd int fd = openat(layer_fd, LIST_NAME, O_RDONLY | O_CLOEXEC);
 	struct list steps = { NULL, 0, 0 };
 	const struct step *s;
 	struct stat st;
 	mode_t mask;
 	int r = 0;
 
-	if (fstat(layer_fd, &st) == -1)
+	if (fd == -1 || fstat(fd, &st) == -1)
 		return -1;
 	steps.len = (size_t)st.st_size;
-	steps.data = mmap(NULL, steps.len, PROT_READ, MAP_PRIVATE, layer_fd, 0);
+	steps.data = mmap(NULL, steps.len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (steps.data == MAP_FAILED)
 		return -1;
 	mask = umask(0);
@@ -500,5 +634,6 @@ hide_perform(int layer_fd, int dir_fd)
 			break;
 	}
 	(void)umask(mask);
-	return r; /* the mapping goes with exec */
+	(void)munmap(steps.data, steps.len); /* errno stays */
+	return r;
 }

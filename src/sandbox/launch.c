@@ -124,12 +124,15 @@ setup_init(struct setup *s, const struct host *h, const struct plan *p,
 {
 	char link[32];
 	ssize_t n;
+	size_t i;
 
 	memset(s, 0, sizeof(*s));
 	s->host = h;
 	s->plan = p;
 	s->chan_fd = s->go_fd = s->report_fd = -1;
 	s->lower_fd = s->dir_fd = -1;
+	for (i = 0; i < HIDE_LAYERS_N; i++)
+		s->hide_fds[i] = -1;
 	s->scratch_fd = s->root_fd = s->proc_fd = s->sys_fd = -1;
 	s->ranged = h->root && p->id_base != 0;
 	s->idmap = s->ranged && h->have[MECH_IDMAP];

@@ -228,6 +228,20 @@ skeleton_bind(const struct setup *s)
 	return 0;
 }
 
+static int
+hide_attach(struct setup *s)
+{
+	size_t i;
+
+	if (s->hide_fds[0] == -1)
+		return hide_perform(s->plan->hide_fd, s->scratch_fd);
+	for (i = 0; i < HIDE_LAYERS_N; i++)
+		if (mounts_attach(s->hide_fds[i], s->scratch_fd,
+			hide_names[i]) == -1)
+			return -1;
+	return 0;
+}
+
 int
 rootfs_root(struct setup *s)
 {
@@ -240,7 +254,7 @@ rootfs_root(struct setup *s)
 		return -1;
 	}
 	if (s->lower_fd != -1 && s->plan->hide_fd != -1) {
-		if (hide_perform(s->plan->hide_fd, s->scratch_fd) == -1)
+		if (hide_attach(s) == -1)
 			return -1;
 		lower = HIDE_LAYERS ":low";
 	}

@@ -12,6 +12,7 @@
 #ifndef SANDBOX_SETUP_H
 #define SANDBOX_SETUP_H
 
+#include "sandbox/hide.h"
 #include "sandbox/launch.h"
 #include <limits.h>
 
@@ -63,6 +64,7 @@ struct setup {
 	size_t ncgroups;
 
 	int lower_fd; /* tree of the image, or of the host's root */
+	int hide_fds[HIDE_LAYERS_N]; /* trees of the layers above it, or -1 */
 	int dir_fd;   /* tree of the sandbox's own directory */
 	struct setup_mount mounts[SETUP_MOUNTS_MAX];
 	size_t nmounts;

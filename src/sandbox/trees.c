@@ -150,6 +150,12 @@ trees_open(struct setup *s, struct err *e)
 	s->lower_fd = mounts_clone(root_fd, "", false);
 	if (s->lower_fd == -1)
 		return err_sys(e, "clone the image's mount");
+	/* EINVAL: a kernel before 6.15, where the child makes them. */
+	for (i = 0; i < HIDE_LAYERS_N && p->hide_fd != -1; i++) {
+		s->hide_fds[i] = mounts_clone(p->hide_fd, hide_names[i], false);
+		if (s->hide_fds[i] == -1 && errno != EINVAL)
+			return err_sys(e, "clone what hides the host");
+	}
 	s->dir_fd = mounts_clone(p->dir_fd, "", false);
 	if (s->dir_fd == -1)
 		return err_sys(e, "clone the sandbox's directory's mount");
@@ -252,6 +258,10 @@ trees_map(struct setup *s, int userns_fd, struct err *e)
 
 	if (tree_map(s, s->lower_fd, userns_fd, ro) == -1)
 		return err_sys(e, "map the ids of the image");
+	for (i = 0; i < HIDE_LAYERS_N; i++)
+		if (s->hide_fds[i] != -1 &&
+		    tree_map(s, s->hide_fds[i], userns_fd, ro) == -1)
+			return err_sys(e, "map the ids of what hides the host");
 	if (tree_map(s, s->dir_fd, userns_fd, ATTR_PLAIN) == -1)
 		return err_sys(e, "map the ids of the sandbox's directory");
 	for (i = 0; i < s->nmounts; i++)
@@ -274,6 +284,7 @@ trees_close(struct setup *s)
 	size_t i;
 
 	fd_close(&s->lower_fd);
+	fd_close_all(s->hide_fds, HIDE_LAYERS_N);
 	fd_close(&s->dir_fd);
 	for (i = 0; i < s->nmounts; i++) {
 		fd_close(&s->mounts[i].tree_fd);

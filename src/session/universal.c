@@ -150,8 +150,9 @@ parent_number(struct universal *u, const char *native_id)
 
 /* --- open items ---------------------------------------------------------- */
 
+/* KIND may be ITEM_KIND_N: any. */
 static struct open_item *
-open_find(struct universal *u, const char *native_id, int kind)
+open_find(struct universal *u, const char *native_id, enum item_kind kind)
 {
 	struct open_item *o;
 
@@ -159,7 +160,7 @@ open_find(struct universal *u, const char *native_id, int kind)
 		return NULL;
 	TAILQ_FOREACH(o, &u->open, link)
 		if (o->native_id != NULL &&
-		    (kind == -1 || o->kind == (enum item_kind)kind) &&
+		    (kind == ITEM_KIND_N || o->kind == kind) &&
 		    strcmp(o->native_id, native_id) == 0)
 			return o;
 	return NULL;
@@ -309,7 +310,7 @@ uni_item_delta(struct universal *u, const char *native_id, const char *s,
 	const struct item it = { .native_id = native_id,
 		.kind = ITEM_MESSAGE,
 		.role = ROLE_OF_ASSISTANT };
-	struct open_item *o = open_find(u, native_id, -1);
+	struct open_item *o = open_find(u, native_id, ITEM_KIND_N);
 
 	if (n == 0)
 		return;
@@ -366,7 +367,7 @@ bool
 uni_item_close(struct universal *u, const char *native_id,
     enum item_status status)
 {
-	struct open_item *o = open_find(u, native_id, -1);
+	struct open_item *o = open_find(u, native_id, ITEM_KIND_N);
 	struct item it = { .native_id = native_id };
 	struct part p = { .word = "public" };
 	autofree char *text = NULL;

@@ -30,8 +30,7 @@
 
 #define LOG_LINE_BYTES 1024 /* what `log` may carry */
 
-/* Log lines go to the parent. Before its channel is there, and when it does
- * not read, they are lost to nobody but stderr. */
+/* Log lines go to the parent, which bounds and writes them. */
 static void
 log_to_parent(void *ctx, enum log_level level, const char *line, size_t len)
 {

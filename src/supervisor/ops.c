@@ -55,7 +55,7 @@ op_sandbox(struct request *r)
 	struct err e;
 
 	if (sb != NULL && sb->state != SB_DESTROYING &&
-	    (sb->stored || sb->state == SB_CREATING))
+	    (sb->born || sb->state == SB_CREATING))
 		return sb;
 	err_set(&e, ERR_SANDBOX_NOT_FOUND, "no such sandbox: %s", id);
 	request_end_err(r, &e);

@@ -121,7 +121,7 @@ matches(const struct sandbox *sb, const struct json *args)
 	const char *state = json_str(args, "state", NULL);
 
 	if (sb->state == SB_DESTROYING ||
-	    (!sb->stored && sb->state != SB_CREATING) ||
+	    (!sb->born && sb->state != SB_CREATING) ||
 	    (state != NULL &&
 		strcmp(state, sandbox_state_name(sb->state)) != 0))
 		return false;

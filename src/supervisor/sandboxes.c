@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "sandbox/remove.h"
 #include "supervisor/control.h"
 #include "supervisor/exec.h"
 #include "supervisor/instance.h"
@@ -163,7 +164,7 @@ sandbox_free(struct sandbox *sb)
 /* --- records ------------------------------------------------------------------ */
 
 static void
-record_put(struct sandbox *sb, storec_done *done, void *ctx)
+record_put(struct sandbox *sb, storec_done *done)
 {
 	struct buf b;
 	struct jw w;
@@ -179,7 +180,8 @@ record_put(struct sandbox *sb, storec_done *done, void *ctx)
 	jw_kstr(&w, "reason", sb->reason);
 	spec_write(&sb->spec, &w);
 	jw_object_end(&w);
-	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, ctx);
+	sb->put = true;
+	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, sb);
 	buf_free(&b);
 }
 
@@ -252,16 +254,6 @@ sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 /* --- the end of an entry -------------------------------------------------------- */
 
 static void
-on_dropped(void *ctx, const struct err *e)
-{
-	struct sandbox *sb = ctx;
-
-	if (e != NULL)
-		log_warn("sandbox", "leftover", LOG_STR("sandbox", sb->id),
-		    LOG_STR("detail", e->text));
-}
-
-static void
 on_free_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
     int revents ATTR_UNUSED)
 {
@@ -288,17 +280,48 @@ free_soon(struct sandbox *sb)
 	ev_timer_start(sb->s->loop, &sb->time_limit);
 }
 
-/* A create that failed: nothing of it stays. */
+/* --- start -------------------------------------------------------------------- */
+
+/* A start is over when the sandbox runs and its record says that it should:
+ * the two are waited for side by side. */
 static void
-drop_failed(struct sandbox *sb, const struct err *e)
+start_step(struct sandbox *sb)
 {
-	sb->state = SB_DESTROYING;
-	sb->why = *e;
-	instance_remove_dir(sb->s, sb->id, on_dropped, sb);
-	free_soon(sb);
+	if (sb->state != SB_RUNNING || sb->puts > 0 || !proc_up(&sb->proc))
+		return;
+	sb->born = true;
+	sb->proc.once = false; /* from now on it is kept running */
+	wake(&sb->start_waiters, NULL);
 }
 
-/* --- start -------------------------------------------------------------------- */
+static void
+on_record_stored(void *ctx, const struct err *e)
+{
+	struct sandbox *sb = ctx;
+
+	sb->puts--;
+	if (e != NULL && !sb->born && sb->state != SB_DESTROYING) {
+		/* Not durable, so it never was: as a create that failed. */
+		sb->why = *e;
+		(void)err_prefix(&sb->why, "store sandbox %s", sb->id);
+		sandbox_destroy(sb, NULL, NULL);
+		return;
+	}
+	start_step(sb);
+}
+
+/* Launch, and store that it should run. */
+static int
+start(struct sandbox *sb, struct err *e)
+{
+	sb->state = SB_CREATING;
+	sb->want = true;
+	if (proc_start(&sb->proc, e) == -1)
+		return -1;
+	sb->puts++;
+	record_put(sb, on_record_stored);
+	return 0;
+}
 
 int
 sandbox_create(struct super *s, const struct json *args,
@@ -337,12 +360,13 @@ sandbox_create(struct super *s, const struct json *args,
 	fd_close(&fd);
 	sb = sandbox_new(s, id, 1);
 	sb->spec = sp;
-	sb->state = SB_CREATING;
-	sb->want = true;
 	sb->proc.once = true; /* a create that fails is not tried again */
-	if (proc_start(&sb->proc, e) == -1) {
+	if (start(sb, e) == -1) {
+		int64_t budget = INT64_MAX;
+
 		(void)err_prefix(e, "create sandbox %s", id);
-		drop_failed(sb, e);
+		(void)tree_remove(s->sandboxes_fd, id, &budget, NULL);
+		sandbox_free(sb);
 		return -1;
 	}
 	*sb_out = sb;
@@ -366,24 +390,6 @@ sandbox_default(struct super *s, struct sandbox **sb_out, struct err *e)
 	return rc;
 }
 
-static void
-on_record_stored(void *ctx, const struct err *e)
-{
-	struct sandbox *sb = ctx;
-
-	if (e != NULL && !sb->stored) {
-		/* Not durable, so it never was: as a create that failed. */
-		sb->why = *e;
-		(void)err_prefix(&sb->why, "store sandbox %s", sb->id);
-		sandbox_destroy(sb, NULL, NULL);
-		return;
-	}
-	sb->stored = true;
-	sb->proc.once = false; /* from now on it is kept running */
-	if (sb->state == SB_RUNNING)
-		wake(&sb->start_waiters, NULL);
-}
-
 /* Its init said hello. */
 void
 sandbox_is_up(struct sandbox *sb)
@@ -392,7 +398,7 @@ sandbox_is_up(struct sandbox *sb)
 
 	if (strcmp(sb->spec.isolation, "full") == 0 &&
 	    sandbox_isolation_check(&sb->spec, sb->have, &e) == -1) {
-		if (sb->stored) {
+		if (sb->born) {
 			wake(&sb->start_waiters, &e);
 			sandbox_stop(sb, 0, e.text, NULL, NULL);
 		} else {
@@ -410,8 +416,7 @@ sandbox_is_up(struct sandbox *sb)
 		    (double)sb->spec.time_ms / 1000.0, 0.);
 		ev_timer_start(sb->s->loop, &sb->time_limit);
 	}
-	if (!sb->stored || !TAILQ_EMPTY(&sb->start_waiters))
-		record_put(sb, on_record_stored, sb);
+	start_step(sb);
 	sessions_sandbox_up(sb);
 }
 
@@ -420,7 +425,7 @@ sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
 {
 	struct err e;
 
-	if (sb->state == SB_RUNNING && sb->stored && proc_up(&sb->proc)) {
+	if (sb->state == SB_RUNNING && sb->puts == 0 && proc_up(&sb->proc)) {
 		if (done != NULL)
 			done(ctx, NULL);
 		return;
@@ -436,11 +441,9 @@ sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
 	wait_for(&sb->start_waiters, done, ctx);
 	if (sb->state == SB_CREATING || sb->state == SB_RUNNING)
 		return; /* on its way */
-	sb->want = true;
 	if (sb->state == SB_STOPPING)
 		return; /* goes on when it has stopped */
-	sb->state = SB_CREATING;
-	if (proc_start(&sb->proc, &e) == -1) {
+	if (start(sb, &e) == -1) {
 		sb->state = SB_ERROR;
 		(void)err_prefix(&e, "start sandbox %s", sb->id);
 		(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s",
@@ -517,28 +520,33 @@ on_destroy_part(void *ctx, const struct err *e)
 static void
 destroy_files(struct sandbox *sb)
 {
+	instance_remove_dir(sb->s, sb->id, on_destroy_part, sb);
+}
+
+/* The record goes while the processes end: what is then left without one, if
+ * we die in between, the next start sweeps away. */
+static void
+destroy_begin(struct sandbox *sb)
+{
 	if (sb->why.code == ERR_NONE)
 		err_set(&sb->why, ERR_SANDBOX_NOT_FOUND,
 		    "sandbox was destroyed: %s", sb->id);
-	sb->destroy_waits = 3; /* the record, the files, ourselves */
-	if (sb->stored)
-		storec_delete(sb->s->store, "sandboxes", sb->id,
-		    on_destroy_part, sb);
-	else
-		sb->destroy_waits--;
-	instance_remove_dir(sb->s, sb->id, on_destroy_part, sb);
-	destroy_step(sb);
+	sb->destroy_waits = 1;
+	if (!sb->put)
+		return;
+	sb->destroy_waits++;
+	storec_delete(sb->s->store, "sandboxes", sb->id, on_destroy_part, sb);
 }
 
 static void
 on_sessions_ended(void *ctx)
 {
 	struct sandbox *sb = ctx;
-	bool was_down = sb->proc.state == PS_DOWN;
 
+	destroy_begin(sb);
 	/* proc_kill() reports through sandbox_is_down(), at once when there is
 	 * nothing to kill but the backoff. */
-	if (was_down)
+	if (sb->proc.state == PS_DOWN)
 		destroy_files(sb);
 	else
 		proc_kill(&sb->proc);
@@ -561,7 +569,7 @@ sandbox_destroy(struct sandbox *sb, sandbox_done *done, void *ctx)
 void
 sandbox_is_down(struct sandbox *sb, const char *cause)
 {
-	bool first = !sb->stored;
+	bool first = !sb->born;
 	struct err e;
 
 	if (sb->quiet)
@@ -583,11 +591,15 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 			return;
 		}
 		sb->state = SB_STOPPED;
-		record_put(sb, on_stop_stored, sb);
+		record_put(sb, on_stop_stored);
 		return;
 	}
 	if (first) {
-		drop_failed(sb, &e);
+		/* A create that failed: nothing of it stays. */
+		sb->state = SB_DESTROYING;
+		sb->why = e;
+		destroy_begin(sb);
+		destroy_files(sb);
 		return;
 	}
 	sb->state = SB_ERROR;
@@ -624,7 +636,7 @@ sandboxes_loaded(struct super *s, const struct json *rec)
 	sb = sandbox_new(s, id,
 	    slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
 	sb->spec = sp;
-	sb->stored = true;
+	sb->put = sb->born = true;
 	sb->want = json_bool(rec, "want", false);
 	sb->state = SB_STOPPED;
 	sb->created_at_ms = json_int(rec, "created_at", sb->created_at_ms);

@@ -60,7 +60,9 @@ struct sandbox {
 	char id[SANDBOX_ID_MAX + 1];
 	enum sandbox_state state;
 	bool listed;	/* in the table */
-	bool stored;	/* its record is in the store */
+	bool born;	/* was up and stored once: a create that succeeded */
+	bool put;	/* its record may be in the store */
+	unsigned puts;	/* of its record, under way for a start */
 	bool want;	/* should run */
 	bool quiet;	/* its proc's end is no news */
 	char reason[256]; /* why it is stopped or in error */

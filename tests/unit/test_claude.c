@@ -377,8 +377,8 @@ test_deaf(void **state)
 	assert_string_equal(stop_reason(&p, 0), "cancelled");
 	assert_string_equal(play_last_text(&p), "never ends");
 	play_check_log(&p, false);
-	play_prompt(&p, "slow again");
-	play_until(&p, play_count(&p, "turn.started") == 2);
+	play_prompt(&p, "slow");
+	play_until(&p, play_count(&p, "item.delta") == 2);
 	play_ok(&p, "end", "");
 	assert_int_equal(play_wait_exit(&p), 0);
 	play_check_log(&p, false);

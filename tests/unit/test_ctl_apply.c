@@ -290,8 +290,8 @@ test_git_config(void **state)
 		    FILE_ENTRY(".git/config", "420", "4}\nevil") FILE_ENTRY(
 			".git/index", "420",
 			"2}\nok") "{\"type\":\"replace_dir\",\"path\":\".git\","
-				  "\"mode\":493}\n" FILE_ENTRY(".git/HEAD",
-				      "420", "2}\nno"),
+				  "\"mode\":493}\n" FILE_ENTRY(
+				      ".git/HEAD", "420", "2}\nno"),
 		5),
 	    0);
 	assert_int_equal(get_mode(w->in, ".git/hooks/post-commit"), 0);

@@ -1,0 +1,72 @@
+# A conversation with Claude Code outlives the agent, the worker, the sandbox's
+# stop, and the daemon.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../t/lib";
+use Sandboxd;
+use Agents;
+use Test::More;
+
+need_root();
+
+my $d = claude_daemon();
+my $llm = Agents::FakeLlm->start;
+claude_session($d, $llm, 'r');
+
+my @e = $d->turn('r', 'My name is Ada.');
+my $native = $e[-1]{native_session_id};
+
+# What the model was sent in the last request.
+sub history { return ($llm->seen('plan'))[-1]{messages} }
+
+sub goes_on {
+	my ($name) = @_;
+	my $before = history();
+	my @e = $d->turn('r', "After: $name", timeout => 60);
+	like(answer_text(@e), qr/After: \Q$name\E/, "$name: the session goes on");
+	is($e[-1]{native_session_id}, $native, "$name: the same conversation");
+	cmp_ok(history(), '>', $before, "$name: the model is sent all of it");
+	is(Sandboxd::sequence_flaw(1, $d->events('r')), '', "$name: no gap");
+}
+
+goes_on('nothing at all');
+kill('KILL', $d->children(qr/claude/));
+ok(wait_for(10, sub { !$d->children(qr/claude/) }), 'claude is killed');
+goes_on('claude was killed');
+
+kill('KILL', $d->children(qr/session/));
+wait_for(10, sub { $d->ok('session.get', { id => 'r' })->{state} eq 'idle' });
+goes_on('its worker was killed');
+
+$d->ok('sandbox.stop', { id => 'r' });
+$d->ok('sandbox.start', { id => 'r' });
+ok(wait_for(20, sub { $d->ok('session.get', { id => 'r' })->{state} eq 'idle' }),
+    'stopped and started');
+goes_on('the sandbox was stopped and started');
+
+$d->restart('KILL');
+ok(wait_for(20, sub { $d->ok('session.get', { id => 'r' })->{state} eq 'idle' }),
+    'sandboxd was killed');
+goes_on('sandboxd was killed');
+
+$d->restart('TERM');
+wait_for(20, sub { $d->ok('session.get', { id => 'r' })->{state} eq 'idle' });
+goes_on('sandboxd was restarted');
+
+# In the middle of a turn: the turn is closed, the conversation is not lost.
+my $last = ($d->events('r'))[-1]{sequence};
+$d->ok('session.prompt', { id => 'r', text => 'fake:stream n=500 delay=50' });
+ok($d->wait_event('r', sub { $_[0]{type} eq 'item.delta' }, 20, $last),
+    'a turn is streaming');
+my @seen = $d->events('r', after => $last);
+$d->restart('KILL');
+ok($d->wait_event('r', sub { $_[0]{type} eq 'turn.ended' }, 30, $last),
+    'it is closed after sandboxd was killed');
+my @now = $d->events('r', after => $last);
+is(to_json([@now[0 .. $#seen]]), to_json(\@seen), 'what was shown before is there');
+ok((grep { $_->{type} eq 'error' && $_->{data}{code} eq 'worker_restarted' } @now),
+    'with an error that says why');
+goes_on('a turn was cut');
+
+done_testing;
