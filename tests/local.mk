@@ -10,6 +10,7 @@ check_PROGRAMS += \
 	tests/unit/test_cgroup \
 	tests/unit/test_chan \
 	tests/unit/test_changes \
+	tests/unit/test_claude \
 	tests/unit/test_conf \
 	tests/unit/test_ctl_apply \
 	tests/unit/test_ctl_changes \
@@ -65,6 +66,10 @@ tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
 tests_unit_test_changes_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_changes_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_changes_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_claude_SOURCES = tests/unit/test_claude.c
+tests_unit_test_claude_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_claude_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_claude_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
 tests_unit_test_conf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_conf_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

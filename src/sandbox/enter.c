@@ -10,6 +10,7 @@
  * and the filter last so that it need not allow any call made before.
  */
 #include "sandbox/creds.h"
+#include "sandbox/devices.h"
 #include "sandbox/landlock.h"
 #include "sandbox/mounts.h"
 #include "sandbox/ns.h"
@@ -259,7 +260,7 @@ enter(struct setup *s)
 		/* Before /dev, /proc and /sys, which then lie on top of whatever a
 		 * target that is a link in the image leads to. */
 		{ STAGE_MOUNTS, rootfs_mounts },
-		{ STAGE_DEV, rootfs_dev },
+		{ STAGE_DEV, devices_mount },
 		{ STAGE_PROC, rootfs_proc },
 		{ STAGE_SYS, rootfs_sys },
 		{ STAGE_MASK, rootfs_mask },

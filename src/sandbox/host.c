@@ -3,6 +3,7 @@
  * start. A trial child makes what a sandbox's child will make; only what it
  * could do counts, not what a version number or a file in /proc promises.
  */
+#include "sandbox/devices.h"
 #include "sandbox/landlock.h"
 #include "sandbox/launch.h"
 #include "sandbox/mounts.h"
@@ -260,8 +261,11 @@ host_probe(struct host *h)
 	if (hp == NULL)
 		return;
 	hp->masked = rootfs_probe_masks();
+	hp->dev_fd = -1;
 	h->root = geteuid() == 0;
 	probe_mounts(h, probe_namespaces(h) & ~(uint64_t)CLONE_NEWCGROUP);
+	if (h->root)
+		hp->dev_fd = devices_template();
 	h->landlock_abi = landlock_abi();
 	h->have[MECH_LANDLOCK] = true;
 	if (h->landlock_abi < LANDLOCK_ABI_MIN)
@@ -282,8 +286,10 @@ host_free(struct host *h)
 	struct host_private *hp = h->priv;
 
 	free((void *)(uintptr_t)h->filter); /* ours, though shown as const */
-	if (hp != NULL)
+	if (hp != NULL) {
 		filter_release(&hp->strict);
+		fd_close(&hp->dev_fd);
+	}
 	free(hp);
 	memset(h, 0, sizeof(*h));
 }

@@ -130,7 +130,7 @@ setup_init(struct setup *s, const struct host *h, const struct plan *p,
 	s->host = h;
 	s->plan = p;
 	s->chan_fd = s->go_fd = s->report_fd = -1;
-	s->lower_fd = s->dir_fd = -1;
+	s->lower_fd = s->dev_fd = s->dir_fd = -1;
 	for (i = 0; i < HIDE_LAYERS_N; i++)
 		s->hide_fds[i] = -1;
 	s->scratch_fd = s->root_fd = s->proc_fd = s->sys_fd = -1;

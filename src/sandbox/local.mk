@@ -7,6 +7,8 @@ libsandbox_a_SOURCES = \
 	src/sandbox/changes.h \
 	src/sandbox/creds.c \
 	src/sandbox/creds.h \
+	src/sandbox/devices.c \
+	src/sandbox/devices.h \
 	src/sandbox/enter.c \
 	src/sandbox/hide.c \
 	src/sandbox/hide.h \

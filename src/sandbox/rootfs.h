@@ -30,7 +30,6 @@ int rootfs_scratch(struct setup *s);
 int rootfs_root(struct setup *s);
 int rootfs_tmp(struct setup *s);
 int rootfs_mounts(struct setup *s); /* s->detail: which one */
-int rootfs_dev(struct setup *s);
 int rootfs_proc(struct setup *s);
 int rootfs_sys(struct setup *s);
 int rootfs_mask(struct setup *s);

@@ -31,6 +31,7 @@ struct filter {
 /* Behind struct host's priv. */
 struct host_private {
 	struct filter strict; /* used with rw mounts, see seccomp.h */
+	int dev_fd;	      /* template of /dev (devices.h), or -1 */
 	uint32_t masked;      /* bits of the paths in mask.def that exist */
 	bool resolv_moved;    /* /etc/resolv.conf lies on another file system */
 	bool hosts_moved;     /* /etc/hosts likewise */
@@ -65,6 +66,7 @@ struct setup {
 
 	int lower_fd; /* tree of the image, or of the host's root */
 	int hide_fds[HIDE_LAYERS_N]; /* trees of the layers above it, or -1 */
+	int dev_fd;   /* tree of /dev, or -1: the child binds the host's */
 	int dir_fd;   /* tree of the sandbox's own directory */
 	struct setup_mount mounts[SETUP_MOUNTS_MAX];
 	size_t nmounts;

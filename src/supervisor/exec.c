@@ -20,7 +20,7 @@
 
 struct exec {
 	LIST_ENTRY(exec) link;
-	struct sandbox *sb;
+	struct sandbox *sb; /* NULL once that was freed; ended by then */
 	struct request *r; /* NULL once answered */
 	int64_t id;	   /* of the call to init, by which it names it */
 	int64_t carry;	   /* of the call to the relay; 0: not relayed */
@@ -36,7 +36,8 @@ exec_free_if_done(struct exec *x)
 {
 	if (!x->ended || (x->carry != 0 && !x->carried))
 		return;
-	LIST_REMOVE(x, link);
+	if (x->sb != NULL)
+		LIST_REMOVE(x, link);
 	free(x);
 }
 
@@ -138,6 +139,18 @@ exec_sandbox_down(struct sandbox *sb, const struct err *e)
 		next = LIST_NEXT(x, link);
 		if (!x->ended)
 			exec_end(x, 0, false, e);
+	}
+}
+
+void
+exec_sandbox_free(struct sandbox *sb)
+{
+	struct exec *x;
+
+	/* What is left only waits for the relay to write the end. */
+	while ((x = LIST_FIRST(&sb->execs)) != NULL) {
+		LIST_REMOVE(x, link);
+		x->sb = NULL;
 	}
 }
 

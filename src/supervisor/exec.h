@@ -17,6 +17,9 @@ void exec_client_gone(struct super *s, int64_t carry);
 /* Everything in SB has ended. */
 void exec_sandbox_down(struct sandbox *sb, const struct err *e);
 
+/* SB goes; after exec_sandbox_down(). */
+void exec_sandbox_free(struct sandbox *sb);
+
 /* Environment: BASE with OVER's members put over it, as a JSON object. OVER is
  * an object or NULL. */
 void exec_env_write(struct jw *w, char *const *base, const struct json *over);

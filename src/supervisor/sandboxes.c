@@ -154,6 +154,7 @@ sandbox_free(struct sandbox *sb)
 	}
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	sandbox_init_report_close(sb);
+	exec_sandbox_free(sb);
 	proc_free(&sb->proc);
 	cgroup_free(sb->cgroup);
 	spec_free(&sb->spec);

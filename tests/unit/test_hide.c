@@ -134,7 +134,7 @@ looks_again(void **state)
 
 	(void)state;
 	perform(NULL);
-	assert_int_equal(fstat(hide_layer(hide, &e), &before), 0);
+	assert_int_equal(fstatat(hide_layer(hide, &e), "list", &before, 0), 0);
 	fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd == -1)
 		skip();
@@ -142,7 +142,7 @@ looks_again(void **state)
 	/* "older than 5 s": wait for it, at most 15 */
 	for (tries = 0; tries < 150; tries++) {
 		fd = hide_layer(hide, &e);
-		if (fd == -1 || fstat(fd, &after) == -1 ||
+		if (fd == -1 || fstatat(fd, "list", &after, 0) == -1 ||
 		    after.st_size != before.st_size)
 			break;
 		(void)usleep(100000);

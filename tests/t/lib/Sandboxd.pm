@@ -379,7 +379,7 @@ sub leftovers {
 	for my $pid (descendants($$)) {
 		my $title = title_of($pid);
 		push @left, "process $pid: $title"
-		    if $title =~ /sandboxd/ && !$known{$pid};
+		    if $title =~ /^sandboxd|memfd:|^\S*\/sandboxd\b/ && !$known{$pid};
 	}
 	my $now = mounts();
 	for (sort keys %$now) {
