@@ -33,11 +33,11 @@ int cgroup_v2_fd(const struct cgroup *cg);
 /* Descriptors of the v1 `tasks` files, opened for the child that is to become
  * a member: it writes "0" to each. At most MAX; how many, or -1 with E set.
  * They belong to the caller. */
-int cgroup_task_fds(const struct cgroup *cg, int *fds_out, size_t max,
-    struct err *e);
+int cgroup_task_fds(
+    const struct cgroup *cg, int *fds_out, size_t max, struct err *e);
 /* Put PID into the v1 hierarchies (and into v2 if WITH_V2). */
-int cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2,
-    struct err *e);
+int
+cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2, struct err *e);
 /* SIGKILL everything inside. */
 void cgroup_kill(const struct cgroup *cg);
 int cgroup_freeze(const struct cgroup *cg, bool on, struct err *e);

@@ -110,8 +110,8 @@ content_write(struct walk *k, int fd, int64_t size)
 static int
 file_write(struct walk *k, int dir_fd, const char *name)
 {
-	autofd int fd = openat(dir_fd, name,
-	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	autofd int fd = openat(
+	    dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
 	if (fd == -1 || fstat(fd, &st) == -1)
@@ -155,11 +155,11 @@ is_opaque(int fd)
 }
 
 static int
-subdir_write(struct walk *k, int dir_fd, const char *name, size_t len,
-    unsigned depth)
+subdir_write(
+    struct walk *k, int dir_fd, const char *name, size_t len, unsigned depth)
 {
-	autofd int fd = openat(dir_fd, name,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autofd int fd = openat(
+	    dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (fd == -1 || fstat(fd, &st) == -1)
@@ -168,15 +168,15 @@ subdir_write(struct walk *k, int dir_fd, const char *name, size_t len,
 		return entry_error(k, "on another file system");
 	if (depth >= DEPTH_MAX)
 		return entry_error(k, "too deep");
-	if (entry_mode(k, is_opaque(fd) ? "replace_dir" : "dir",
-		st.st_mode) == -1)
+	if (entry_mode(k, is_opaque(fd) ? "replace_dir" : "dir", st.st_mode) ==
+	    -1)
 		return -1;
 	return walk_dir(k, fd, len, depth + 1);
 }
 
 static int
-entry_write(struct walk *k, int dir_fd, const char *name, size_t len,
-    unsigned depth)
+entry_write(
+    struct walk *k, int dir_fd, const char *name, size_t len, unsigned depth)
 {
 	struct stat st;
 
@@ -238,8 +238,8 @@ int
 changes_write(int upper_fd, int out_fd, int64_t *entries_out, struct err *e)
 {
 	autofree struct walk *k = calloc(1, sizeof(*k));
-	autofd int fd = openat(upper_fd, ".",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd int fd =
+	    openat(upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 	int r;
 

@@ -8,7 +8,8 @@
  *
  *	{"type":"file","path":"src/a.c","mode":420,"size":123}
  *	{"type":"dir","path":"src/new","mode":493}
- *	{"type":"replace_dir","path":"src/old","mode":493}   what was below is gone
+ *	{"type":"replace_dir","path":"src/old","mode":493}   what was below is
+ *gone
  *	{"type":"symlink","path":"l","target":"a.c"}
  *	{"type":"delete","path":"b.c"}
  *	{"type":"error","path":"x","detail":"…"}   left out, and why (sockets,
@@ -27,7 +28,7 @@
 
 /* Walk UPPER_FD (a directory) and write the stream to OUT_FD, blocking.
  * Never follows a link and never leaves the file system. */
-int changes_write(int upper_fd, int out_fd, int64_t *entries_out,
-    struct err *e);
+int
+changes_write(int upper_fd, int out_fd, int64_t *entries_out, struct err *e);
 
 #endif

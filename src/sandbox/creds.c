@@ -16,7 +16,7 @@
 /* Ambient capabilities are never used. The rest stays as it is: root's commands
  * get the bounding set at exec, and setpriv and the like may keep what they
  * have across setuid. */
-#define SECUREBITS                                                             \
+#define SECUREBITS \
 	(SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 /* The wrappers of libc would synchronize threads; the child has one. */
@@ -57,10 +57,11 @@ caps_are(uint64_t keep)
 	if (syscall(SYS_capget, &head, data) == -1)
 		return false;
 	return data[0].effective == (uint32_t)keep &&
-	    data[0].permitted == (uint32_t)keep && data[0].inheritable == 0 &&
-	    data[1].effective == (uint32_t)(keep >> 32) &&
-	    data[1].permitted == (uint32_t)(keep >> 32) &&
-	    data[1].inheritable == 0;
+	       data[0].permitted == (uint32_t)keep &&
+	       data[0].inheritable == 0 &&
+	       data[1].effective == (uint32_t)(keep >> 32) &&
+	       data[1].permitted == (uint32_t)(keep >> 32) &&
+	       data[1].inheritable == 0;
 }
 
 int

@@ -14,10 +14,10 @@
  * managers and test suites use daily. Its processes' bounding, permitted and
  * effective sets are exactly this; inheritable and ambient are empty. An
  * ordinary user of the sandbox has none at all. */
-#define CREDS_CAPS_ROOT                                                        \
-	(CREDS_CAP(CAP_CHOWN) | CREDS_CAP(CAP_DAC_OVERRIDE) |                  \
-	    CREDS_CAP(CAP_FOWNER) | CREDS_CAP(CAP_FSETID) |                    \
-	    CREDS_CAP(CAP_KILL) | CREDS_CAP(CAP_SETGID) |                      \
+#define CREDS_CAPS_ROOT                                       \
+	(CREDS_CAP(CAP_CHOWN) | CREDS_CAP(CAP_DAC_OVERRIDE) | \
+	    CREDS_CAP(CAP_FOWNER) | CREDS_CAP(CAP_FSETID) |   \
+	    CREDS_CAP(CAP_KILL) | CREDS_CAP(CAP_SETGID) |     \
 	    CREDS_CAP(CAP_SETUID) | CREDS_CAP(CAP_NET_BIND_SERVICE))
 
 /* init has one more, to take capabilities from the bounding set of what it

@@ -134,8 +134,9 @@ step_fds(struct setup *s, int *init_fd)
 	size_t i;
 
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd == -1 || fd_lift(&null_fd) == -1 || fd_lift(init_fd) == -1 ||
-	    fd_lift(&s->chan_fd) == -1 || fd_lift(&s->report_fd) == -1)
+	if (null_fd == -1 || fd_lift(&null_fd) == -1 ||
+	    fd_lift(init_fd) == -1 || fd_lift(&s->chan_fd) == -1 ||
+	    fd_lift(&s->report_fd) == -1)
 		return -1;
 	for (i = 0; i < s->nmounts; i++)
 		if (s->mounts[i].upper_fd != -1 &&
@@ -243,7 +244,8 @@ enter(struct setup *s)
 		enum stage stage;
 		int (*perform)(struct setup *s);
 	} steps[] = {
-		/* While the supervisor maps our ids: nothing that has an owner. */
+		/* While the supervisor maps our ids: nothing that has an owner.
+		 */
 		{ STAGE_NONE, step_signals },
 		{ STAGE_NONE, rootfs_private },
 		{ STAGE_NET, step_net },
@@ -257,8 +259,8 @@ enter(struct setup *s)
 		{ STAGE_MOUNTS, step_trees },
 		{ STAGE_ROOT, rootfs_root },
 		{ STAGE_TMP, rootfs_tmp },
-		/* Before /dev, /proc and /sys, which then lie on top of whatever a
-		 * target that is a link in the image leads to. */
+		/* Before /dev, /proc and /sys, which then lie on top of
+		 * whatever a target that is a link in the image leads to. */
 		{ STAGE_MOUNTS, rootfs_mounts },
 		{ STAGE_DEV, devices_mount },
 		{ STAGE_PROC, rootfs_proc },

@@ -32,7 +32,7 @@ int hide_open(const char *const *extra, struct hide **h_out, struct err *e);
 /* Descriptor of the present layers, borrowed until the next call; a sandbox's
  * plan takes it as hide_fd. Looks again at the host if the last look is older
  * than 5 s: for whatever has appeared, gone or been renamed; and if it is older
- * than 60 s, which takes 25 ms for 10,000 files, for modes changed in place.
+ * than 60 s, which takes 15 ms for 10,000 files, for modes changed in place.
  * -1 with E set when that fails. */
 int hide_layer(struct hide *h, struct err *e);
 void hide_close(struct hide *h);

@@ -29,7 +29,7 @@
 #define TRIAL_ID_BASE 100000u /* any id but 0 does for a trial */
 
 static void ATTR_PRINTF(3, 4)
-lack(struct host *h, enum mechanism m, const char *fmt, ...)
+    lack(struct host *h, enum mechanism m, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -54,7 +54,8 @@ static int
 trial_overlay(void)
 {
 	static const struct mount_opt opts[] = { { "lowerdir", "l" },
-		{ "upperdir", "u" }, { "workdir", "w" }, { "userxattr", NULL } };
+		{ "upperdir", "u" }, { "workdir", "w" },
+		{ "userxattr", NULL } };
 	static const char *const dirs[] = { "l", "u", "w" };
 	autofd int fd = mounts_new("tmpfs", NULL, 0, 0), ovl_fd = -1;
 	size_t i;
@@ -158,7 +159,8 @@ probe_namespaces(struct host *h)
 			continue;
 		}
 		h->have[kinds[i].m] = true;
-		if (trial_start(&t, CLONE_NEWUSER | kinds[i].flag, false) == -1) {
+		if (trial_start(&t, CLONE_NEWUSER | kinds[i].flag, false) ==
+		    -1) {
 			lack(h, kinds[i].m, "clone: %s", strerror(errno));
 			continue;
 		}
@@ -254,8 +256,8 @@ host_probe(struct host *h)
 
 	memset(h, 0, sizeof(*h));
 	for (m = 0; m < MECH_N; m++)
-		(void)snprintf(h->why_not[m], sizeof(h->why_not[m]),
-		    "not tried");
+		(void)snprintf(
+		    h->why_not[m], sizeof(h->why_not[m]), "not tried");
 	hp = calloc(1, sizeof(*hp));
 	h->priv = hp;
 	if (hp == NULL)

@@ -55,8 +55,8 @@ rule_add(int ruleset_fd, int fd, uint64_t access)
 	struct path_beneath_attr rule = { .allowed_access = access,
 		.parent_fd = fd };
 
-	return (int)syscall(SYS_landlock_add_rule, ruleset_fd,
-	    RULE_PATH_BENEATH, &rule, 0u);
+	return (int)syscall(
+	    SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule, 0u);
 }
 
 int

@@ -43,8 +43,8 @@ stage_name(uint32_t stage)
 }
 
 void
-start_report_text(const struct plan *p, const struct start_report *r,
-    struct err *e)
+start_report_text(
+    const struct plan *p, const struct start_report *r, struct err *e)
 {
 	const char *what = stage_name(r->stage);
 
@@ -98,15 +98,44 @@ mount_add(struct setup *s, enum mount_mode mode, const char *source,
 		.upper_fd = -1 };
 }
 
+/*
+ * Image `host`: files of /etc that are not in /etc, because they are links to
+ * /run or mounts (as in containers), would be missing inside. They are lent
+ * read-only; if that fails, they are missing.
+ */
+static void
+setup_moved(struct setup *s)
+{
+	static const char *const files[SETUP_MOVED_N] = { "/etc/hosts",
+		"/etc/resolv.conf" };
+	char real[PATH_MAX];
+	struct statx root, st;
+	size_t i;
+
+	if (s->plan->image != NULL ||
+	    statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) == -1)
+		return;
+	for (i = 0; i < SETUP_MOVED_N; i++) {
+		if (statx(AT_FDCWD, files[i], AT_SYMLINK_NOFOLLOW,
+			STATX_TYPE | STATX_MNT_ID, &st) == -1 ||
+		    (S_ISREG(st.stx_mode) &&
+			st.stx_mnt_id == root.stx_mnt_id) ||
+		    realpath(files[i], real) == NULL ||
+		    str_copy(s->moved[i], sizeof(s->moved[i]), real) == -1)
+			continue;
+		mount_add(s, MOUNT_RO, s->moved[i], files[i], true);
+	}
+}
+
 static int
 setup_mounts(struct setup *s, struct err *e)
 {
 	const struct plan *p = s->plan;
 	size_t i;
 
-	if (p->nmounts + 2 > SETUP_MOUNTS_MAX)
+	if (p->nmounts + SETUP_MOVED_N > SETUP_MOUNTS_MAX)
 		return err_set(e, ERR_LIMIT, "more than %d mounts",
-		    SETUP_MOUNTS_MAX - 2);
+		    SETUP_MOUNTS_MAX - SETUP_MOVED_N);
 	for (i = 0; i < p->nmounts; i++) {
 		if (!target_valid(p->mounts[i].target))
 			return err_set(e, ERR_MOUNT_REFUSED,
@@ -115,13 +144,18 @@ setup_mounts(struct setup *s, struct err *e)
 		mount_add(s, p->mounts[i].mode, p->mounts[i].source,
 		    p->mounts[i].target, false);
 	}
+	setup_moved(s);
 	return 0;
 }
 
 static int
-setup_init(struct setup *s, const struct host *h, const struct plan *p,
-    struct err *e)
+setup_init(
+    struct setup *s, const struct host *h, const struct plan *p, struct err *e)
 {
+	/* without these there is no sandbox; without others a weaker one */
+	static const enum mechanism needed[] = { MECH_USER, MECH_PID,
+		MECH_MOUNT, MECH_OVERLAY };
+	const struct host_private *hp = h->priv;
 	char link[32];
 	ssize_t n;
 	size_t i;
@@ -135,27 +169,20 @@ setup_init(struct setup *s, const struct host *h, const struct plan *p,
 		s->hide_fds[i] = -1;
 	s->scratch_fd = s->root_fd = s->proc_fd = s->sys_fd = -1;
 	s->ranged = h->root && p->id_base != 0;
-	s->idmap = s->ranged && h->have[MECH_IDMAP];
+	s->idmap = s->ranged && h->have[MECH_IDMAP] && !hp->dir_no_idmap;
 	s->own_net = !p->host_network && h->have[MECH_NET];
 	s->own_uid = geteuid();
 	s->own_gid = getegid();
-	if (!h->have[MECH_USER] || !h->have[MECH_PID] || !h->have[MECH_MOUNT] ||
-	    !h->have[MECH_OVERLAY])
-		return err_set(e, ERR_ISOLATION_UNAVAILABLE,
-		    "this host gives no %s: %s",
-		    mechanism_name(!h->have[MECH_USER] ? MECH_USER :
-			    !h->have[MECH_PID]	       ? MECH_PID :
-			    !h->have[MECH_MOUNT]       ? MECH_MOUNT :
-							 MECH_OVERLAY),
-		    h->why_not[!h->have[MECH_USER] ? MECH_USER :
-			    !h->have[MECH_PID]	   ? MECH_PID :
-			    !h->have[MECH_MOUNT]   ? MECH_MOUNT :
-						     MECH_OVERLAY]);
+	for (i = 0; i < countof(needed); i++)
+		if (!h->have[needed[i]])
+			return err_set(e, ERR_ISOLATION_UNAVAILABLE,
+			    "this host gives no %s: %s",
+			    mechanism_name(needed[i]), h->why_not[needed[i]]);
 	if (!s->ranged) {
 		/* The child's mount namespace has other mounts than ours: it
 		 * needs the path. */
-		(void)snprintf(link, sizeof(link), "/proc/self/fd/%d",
-		    p->dir_fd);
+		(void)snprintf(
+		    link, sizeof(link), "/proc/self/fd/%d", p->dir_fd);
 		n = readlink(link, s->dir_path, sizeof(s->dir_path) - 1);
 		if (n == -1)
 			return err_sys(e, "name of the sandbox's directory");
@@ -199,6 +226,8 @@ child_release(struct setup *s, pid_t pid, int go_fd, struct err *e)
 
 	if (!s->ranged)
 		map = (struct ns_map){ 0, s->own_uid, 0, s->own_gid, 1 };
+	if (trees_prepare(s, e) == -1)
+		return -1;
 	if (ns_write_maps(pid, &map, !s->ranged) == -1)
 		return err_sys(e, "map the sandbox's ids");
 	if (s->ranged) {
@@ -214,8 +243,8 @@ child_release(struct setup *s, pid_t pid, int go_fd, struct err *e)
 }
 
 static int
-child_start(struct setup *s, struct ends *ends, struct launched *out,
-    struct err *e)
+child_start(
+    struct setup *s, struct ends *ends, struct launched *out, struct err *e)
 {
 	int v2_fd = s->plan->cgroup ? cgroup_v2_fd(s->plan->cgroup) : -1;
 	int pidfd = -1;
@@ -266,13 +295,13 @@ launch(struct setup *s, struct ends *ends, struct launched *out, struct err *e)
 	ends->go_fd = go[1];
 	if (fd_set_nonblock(ends->report_fd, 1) == -1)
 		return err_sys(e, "pipe");
-	if (trees_prepare(s, e) == -1)
+	if (trees_prepare_cow(s, e) == -1)
 		return -1;
 	if (s->ranged && trees_open(s, e) == -1)
 		return -1;
 	if (s->plan->cgroup != NULL) {
-		n = cgroup_task_fds(s->plan->cgroup, s->cgroup_fds,
-		    countof(s->cgroup_fds), e);
+		n = cgroup_task_fds(
+		    s->plan->cgroup, s->cgroup_fds, countof(s->cgroup_fds), e);
 		if (n == -1)
 			return -1;
 		s->ncgroups = (size_t)n;
@@ -286,28 +315,38 @@ mechanisms_tell(const struct setup *s, bool have[MECH_N])
 	memcpy(have, s->host->have, sizeof(s->host->have));
 	have[MECH_NET] = s->own_net;
 	have[MECH_IDMAP] = s->idmap;
-	have[MECH_CGROUP] = s->host->have[MECH_CGROUP] &&
-	    s->plan->cgroup != NULL;
+	have[MECH_CGROUP] =
+	    s->host->have[MECH_CGROUP] && s->plan->cgroup != NULL;
 }
 
 int
-sandbox_launch(const struct host *h, const struct plan *p,
-    struct launched *out, struct err *e)
+sandbox_launch(const struct host *h, const struct plan *p, struct launched *out,
+    struct err *e)
 {
 	/* Large, and not needed twice at a time: the supervisor has one
 	 * thread. */
 	static struct setup s;
+	const struct host_private *hp = h->priv;
 	struct ends ends = { -1, -1, -1 };
+	bool could;
 	int r;
 
 	memset(out, 0, sizeof(*out));
 	out->pid = -1;
 	out->pidfd = out->chan_fd = out->report_fd = -1;
-	r = setup_init(&s, h, p, e);
-	if (r == 0)
-		r = launch(&s, &ends, out, e);
-	setup_close(&s);
-	fd_close(&ends.go_fd);
+	if (hp == NULL)
+		return err_set(e, ERR_INTERNAL, "the host was not probed");
+	do {
+		could = !hp->dir_no_idmap;
+		fd_close(&ends.chan_fd);
+		fd_close(&ends.report_fd);
+		r = setup_init(&s, h, p, e);
+		if (r == 0)
+			r = launch(&s, &ends, out, e);
+		setup_close(&s);
+		fd_close(&ends.go_fd);
+		/* Once more, if that was what was wrong. */
+	} while (r == -1 && could && hp->dir_no_idmap);
 	if (r == -1) {
 		fd_close(&ends.chan_fd);
 		fd_close(&ends.report_fd);

@@ -13,34 +13,35 @@
 
 #include "sandbox/plan.h"
 
-/* In the order in which the child passes them; names for the error text. */
-#define STAGES(X)                                                              \
-	X(NONE, "start")                                                       \
-	X(WAIT, "wait for the supervisor")                                     \
-	X(CREDS, "take the sandbox's ids")                                     \
-	X(SCRATCH, "make room for the root")                                   \
-	X(ROOT, "mount the root")                                              \
-	X(DEV, "mount /dev")                                                   \
-	X(PROC, "mount /proc")                                                 \
-	X(SYS, "mount /sys")                                                   \
-	X(TMP, "mount /tmp")                                                   \
-	X(MOUNTS, "mount what was asked for")                                  \
-	X(PIVOT, "change the root")                                            \
-	X(MASK, "mask kernel files")                                           \
-	X(NET, "bring up loopback")                                            \
-	X(HOSTNAME, "set the host name")                                       \
-	X(CGROUP, "enter the cgroup namespace")                                \
-	X(RLIMITS, "set resource limits")                                      \
-	X(CAPS, "drop capabilities")                                           \
-	X(LANDLOCK, "restrict with Landlock")                                  \
-	X(SECCOMP, "load the system call filter")                              \
+/* About in the order in which the child passes them (/proc and /sys are made
+ * early and attached late); names for the error text. */
+#define STAGES(X)                                 \
+	X(NONE, "start")                          \
+	X(NET, "bring up loopback")               \
+	X(HOSTNAME, "set the host name")          \
+	X(WAIT, "wait for the supervisor")        \
+	X(CREDS, "take the sandbox's ids")        \
+	X(CGROUP, "enter the cgroup namespace")   \
+	X(SCRATCH, "make room for the root")      \
+	X(ROOT, "mount the root")                 \
+	X(TMP, "mount /tmp and /run")             \
+	X(MOUNTS, "mount what was asked for")     \
+	X(DEV, "mount /dev")                      \
+	X(PROC, "mount /proc")                    \
+	X(SYS, "mount /sys")                      \
+	X(MASK, "mask kernel files")              \
+	X(PIVOT, "change the root")               \
+	X(RLIMITS, "set resource limits")         \
+	X(CAPS, "drop capabilities")              \
+	X(LANDLOCK, "restrict with Landlock")     \
+	X(SECCOMP, "load the system call filter") \
 	X(EXEC, "exec init")
 
 enum stage {
 #define X(sym, text) STAGE_##sym,
 	STAGES(X)
 #undef X
-	    STAGE_N
+	STAGE_N
 };
 
 struct start_report {
@@ -51,15 +52,13 @@ struct start_report {
 
 /* What this host can give, found once at start. */
 struct host {
-	bool root;		    /* we may map id ranges, mount, … */
+	bool root; /* we may map id ranges, mount, … */
 	bool have[MECH_N];
-	char why_not[MECH_N][96];   /* where have is false */
-	int landlock_abi;	    /* 0: none */
-	const void *filter;	    /* compiled seccomp program, owned */
-	size_t filter_len;	    /* in instructions */
-	/* what else launch wants to keep between calls may follow in
-	 * launch-private members: */
-	void *priv;
+	char why_not[MECH_N][96]; /* where have is false */
+	int landlock_abi;	  /* 0: none */
+	const void *filter;	  /* compiled seccomp program, owned */
+	size_t filter_len;	  /* in instructions */
+	void *priv;		  /* struct host_private, owned */
 };
 
 /* Probe; builds the filter. Never fails: what is missing is told. */
@@ -67,7 +66,7 @@ void host_probe(struct host *h);
 void host_free(struct host *h);
 
 struct launched {
-	pid_t pid;	/* a direct child of the caller */
+	pid_t pid; /* a direct child of the caller */
 	int pidfd;
 	int chan_fd;
 	int report_fd;
@@ -75,12 +74,14 @@ struct launched {
 };
 
 /* 0, or -1 with E set and nothing left behind. On success the descriptors
- * belong to the caller. */
+ * belong to the caller. All of P's descriptors stay the caller's too; init_fd
+ * is made unreadable (mode 0111), which keeps init undumpable. Not reentrant.
+ */
 int sandbox_launch(const struct host *h, const struct plan *p,
     struct launched *out, struct err *e);
 
 /* Text for a failed stage: "mount what was asked for: /src: No such file". */
-void start_report_text(const struct plan *p, const struct start_report *r,
-    struct err *e);
+void start_report_text(
+    const struct plan *p, const struct start_report *r, struct err *e);
 
 #endif

@@ -3,6 +3,8 @@ noinst_LIBRARIES += libsandbox.a
 libsandbox_a_SOURCES = \
 	src/sandbox/cgroup.c \
 	src/sandbox/cgroup.h \
+	src/sandbox/cgroup_find.c \
+	src/sandbox/cgroup_find.h \
 	src/sandbox/changes.c \
 	src/sandbox/changes.h \
 	src/sandbox/creds.c \
@@ -12,6 +14,8 @@ libsandbox_a_SOURCES = \
 	src/sandbox/enter.c \
 	src/sandbox/hide.c \
 	src/sandbox/hide.h \
+	src/sandbox/hide_look.c \
+	src/sandbox/hide_look.h \
 	src/sandbox/host.c \
 	src/sandbox/landlock.c \
 	src/sandbox/landlock.h \

@@ -52,8 +52,7 @@ mounts_new(const char *type, const struct mount_opt *opts, size_t nopts,
 		r = fsconfig(fs_fd,
 		    opts[i].value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG,
 		    opts[i].key, opts[i].value, 0);
-	if (r == 0 &&
-	    fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+	if (r == 0 && fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, (unsigned)attrs);
 	close_quietly(fs_fd);
 	return fd;
@@ -62,8 +61,8 @@ mounts_new(const char *type, const struct mount_opt *opts, size_t nopts,
 int
 mounts_clone(int dir_fd, const char *name, bool recursive)
 {
-	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-	    AT_SYMLINK_NOFOLLOW;
+	unsigned flags =
+	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
 
 	if (recursive)
 		flags |= AT_RECURSIVE;

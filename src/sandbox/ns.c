@@ -46,8 +46,7 @@ proc_write(pid_t pid, const char *name, const char *text)
 	ssize_t n;
 	int fd, err;
 
-	if (str_format(path, sizeof(path), "/proc/%d/%s", (int)pid, name) ==
-	    -1)
+	if (str_format(path, sizeof(path), "/proc/%d/%s", (int)pid, name) == -1)
 		return -1;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd == -1)
@@ -118,8 +117,8 @@ ns_map_fd(const struct ns_map *m)
 	(void)close(hold[0]);
 	(void)close(hold[1]);
 	if (pid > 0)
-		while (waitpid((pid_t)pid, NULL, __WALL) == -1 &&
-		    errno == EINTR)
+		while (
+		    waitpid((pid_t)pid, NULL, __WALL) == -1 && errno == EINTR)
 			;
 	errno = err;
 	return fd;

@@ -12,32 +12,36 @@
 #include <sys/types.h>
 
 /* What isolates a sandbox. A record says of each whether it holds. */
-#define MECHANISMS(X)                                                          \
-	X(USER, "user")                                                        \
-	X(PID, "pid")                                                          \
-	X(MOUNT, "mount")                                                      \
-	X(NET, "net")                                                          \
-	X(IPC, "ipc")                                                          \
-	X(UTS, "uts")                                                          \
-	X(CGROUP, "cgroup")                                                    \
-	X(SECCOMP, "seccomp")                                                  \
-	X(LANDLOCK, "landlock")                                                \
-	X(CAPS, "caps")                                                        \
-	X(IDMAP, "idmap")                                                      \
-	X(OVERLAY, "overlay")                                                  \
-	X(NO_NEW_PRIVS, "no_new_privs")                                        \
+#define MECHANISMS(X)                   \
+	X(USER, "user")                 \
+	X(PID, "pid")                   \
+	X(MOUNT, "mount")               \
+	X(NET, "net")                   \
+	X(IPC, "ipc")                   \
+	X(UTS, "uts")                   \
+	X(CGROUP, "cgroup")             \
+	X(SECCOMP, "seccomp")           \
+	X(LANDLOCK, "landlock")         \
+	X(CAPS, "caps")                 \
+	X(IDMAP, "idmap")               \
+	X(OVERLAY, "overlay")           \
+	X(NO_NEW_PRIVS, "no_new_privs") \
 	X(RLIMITS, "rlimits")
 
 enum mechanism {
 #define X(sym, name) MECH_##sym,
 	MECHANISMS(X)
 #undef X
-	    MECH_N
+	MECH_N
 };
 
 const char *mechanism_name(enum mechanism m);
 
-enum mount_mode { MOUNT_RO, MOUNT_RW, MOUNT_COW };
+enum mount_mode {
+	MOUNT_RO,
+	MOUNT_RW,
+	MOUNT_COW
+};
 
 struct plan_mount {
 	const char *source; /* absolute host path, canonical */
@@ -57,17 +61,17 @@ struct plan_limits { /* 0: not limited */
 struct plan {
 	const char *id;
 	const char *hostname;
-	const char *image;   /* NULL: the host's own root */
+	const char *image; /* NULL: the host's own root */
 	bool host_network;
-	uid_t id_base;	     /* first of PLAN_IDS host ids; 0: rootless, only the
-				caller's own id is mapped */
-	uid_t uid;	     /* sandbox ids of the sandbox's user: whom rw and */
-	gid_t gid;	     /* cow mounts belong to inside */
-	int dir_fd;	     /* the sandbox's own directory on the host (0700):
-				upper/ work/ and cow/<n>/{upper,work} live here */
-	int hide_fd;	     /* what hides the host's private paths, from
-				hide_layer(); -1 when image is a directory */
-	int init_fd;	     /* sandboxd-init, a sealed memory file */
+	uid_t id_base; /* first of PLAN_IDS host ids; 0: rootless, only the
+			  caller's own id is mapped */
+	uid_t uid;     /* sandbox ids of the sandbox's user: whom rw and */
+	gid_t gid;     /* cow mounts belong to inside */
+	int dir_fd;    /* the sandbox's own directory on the host (0700):
+			  upper/ work/ and cow/<n>/{upper,work} live here */
+	int hide_fd;   /* what hides the host's private paths, from
+			  hide_layer(); -1 when image is a directory */
+	int init_fd;   /* sandboxd-init, a sealed memory file */
 	struct plan_limits limits;
 	const struct plan_mount *mounts;
 	size_t nmounts;

@@ -67,8 +67,8 @@ move_up(struct removal *r, int dir_fd, const char *name)
 	for (tries = 0; tries < MOVE_TRIES; tries++) {
 		(void)snprintf(number, sizeof(number), "%llu",
 		    (unsigned long long)r->next++);
-		if (renameat2(dir_fd, name, r->top_fd, number,
-			RENAME_NOREPLACE) == 0)
+		if (renameat2(
+			dir_fd, name, r->top_fd, number, RENAME_NOREPLACE) == 0)
 			return 0;
 		if (errno != EEXIST)
 			return -1;
@@ -102,8 +102,8 @@ drain(struct removal *r, int dir_fd, dir_action *full, size_t *seen_out)
 			(*seen_out)++;
 			done = unlinkat(dir_fd, ent->d_name, 0);
 			if (done == -1 && (errno == EISDIR || errno == EPERM))
-				done = unlinkat(dir_fd, ent->d_name,
-				    AT_REMOVEDIR);
+				done =
+				    unlinkat(dir_fd, ent->d_name, AT_REMOVEDIR);
 			if (done == -1 &&
 			    (errno == ENOTEMPTY || errno == EEXIST))
 				done = full(r, dir_fd, ent->d_name);

@@ -25,8 +25,15 @@
 #define ATTR_PLAIN (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 #define ATTR_INERT (ATTR_PLAIN | MOUNT_ATTR_NOEXEC)
 
-enum mask_fs { MASK_PROC, MASK_SYS_FS };
-enum mask_how { MASK_FILE, MASK_DIR, MASK_RO };
+enum mask_fs {
+	MASK_PROC,
+	MASK_SYS_FS
+};
+enum mask_how {
+	MASK_FILE,
+	MASK_DIR,
+	MASK_RO
+};
 #define MASK_FS_PROC MASK_PROC
 #define MASK_FS_SYS MASK_SYS_FS
 
@@ -35,7 +42,7 @@ static const struct {
 	enum mask_how how;
 	const char *name;
 } masks[MASK_N] = {
-#define MASK(sym, where, path, what)                                           \
+#define MASK(sym, where, path, what) \
 	[MASK_##sym] = { MASK_FS_##where, MASK_##what, path },
 #include "sandbox/mask.def"
 #undef MASK
@@ -77,8 +84,8 @@ rootfs_make_sys(struct setup *s)
 {
 	if (!s->own_net)
 		return 0; /* it would show the host's interfaces */
-	s->sys_fd = mounts_new("sysfs", NULL, 0,
-	    ATTR_INERT | MOUNT_ATTR_RDONLY);
+	s->sys_fd =
+	    mounts_new("sysfs", NULL, 0, ATTR_INERT | MOUNT_ATTR_RDONLY);
 	/* In a container that shows only part of its own /sys the kernel lets
 	 * nobody mount a whole one. An empty /sys will do. */
 	if (s->sys_fd == -1 && errno != EPERM)
@@ -94,8 +101,8 @@ rootfs_scratch(struct setup *s)
 		const char *name;
 		mode_t mode;
 	} dirs[] = {
-		{ "low", 0755 },   /* the image or the host's root */
-		{ "hide", 0755 },  /* what lies over the host's root, hide.h */
+		{ "low", 0755 },  /* the image or the host's root */
+		{ "hide", 0755 }, /* what lies over the host's root, hide.h */
 		{ "gone", 0755 },
 		{ "dir", 0755 },   /* the sandbox's own directory */
 		{ "new", 0755 },   /* the root */
@@ -163,8 +170,8 @@ overlay_new(const char *lower, const char *upper, const char *work)
  * without. So the root is an overlay over an empty skeleton, with the host's
  * system directories bound read-only.
  */
-static const char *const system_dirs[] = { "usr", "bin", "sbin", "lib",
-	"lib32", "lib64", "libx32", "etc", "opt" };
+static const char *const system_dirs[] = { "usr", "bin", "sbin", "lib", "lib32",
+	"lib64", "libx32", "etc", "opt" };
 
 static int
 skeleton_make(const struct setup *s)
@@ -236,8 +243,8 @@ hide_attach(struct setup *s)
 	if (s->hide_fds[0] == -1)
 		return hide_perform(s->plan->hide_fd, s->scratch_fd);
 	for (i = 0; i < HIDE_LAYERS_N; i++)
-		if (mounts_attach(s->hide_fds[i], s->scratch_fd,
-			hide_names[i]) == -1)
+		if (mounts_attach(
+			s->hide_fds[i], s->scratch_fd, hide_names[i]) == -1)
 			return -1;
 	return 0;
 }
@@ -286,7 +293,7 @@ rootfs_tmp(struct setup *s)
 static int
 cow_mount(struct setup *s, size_t i, int at_fd)
 {
-	char lower[32], upper[32], work[32];
+	char lower[32], upper[64], work[64];
 	autofd int fd = -1;
 
 	(void)snprintf(lower, sizeof(lower), "src/%zu", i);
@@ -307,10 +314,12 @@ rootfs_mounts(struct setup *s)
 
 	for (i = 0; i < s->nmounts; i++) {
 		struct setup_mount *m = &s->mounts[i];
-		autofd int at_fd = mounts_target(s->root_fd, m->target,
-		    m->is_file);
+		autofd int at_fd = -1;
 
 		s->detail = (uint32_t)i;
+		if (m->tree_fd == -1) /* optional, and not there */
+			continue;
+		at_fd = mounts_target(s->root_fd, m->target, m->is_file);
 		if (at_fd == -1)
 			r = -1;
 		else if (m->mode == MOUNT_COW)
@@ -341,8 +350,8 @@ rootfs_sys(struct setup *s)
 		return -1;
 	if (s->sys_fd != -1)
 		return mounts_attach(s->sys_fd, at_fd, "");
-	return attach_scratch(s, "empty", at_fd, "",
-	    ATTR_INERT | MOUNT_ATTR_RDONLY);
+	return attach_scratch(
+	    s, "empty", at_fd, "", ATTR_INERT | MOUNT_ATTR_RDONLY);
 }
 
 static int

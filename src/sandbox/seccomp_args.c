@@ -24,23 +24,23 @@
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
-#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#	define NATIVE_ARCH AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
-#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#	define NATIVE_ARCH AUDIT_ARCH_AARCH64
 #elif defined(__riscv) && __riscv_xlen == 64
-#define NATIVE_ARCH AUDIT_ARCH_RISCV64
+#	define NATIVE_ARCH AUDIT_ARCH_RISCV64
 #elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define NATIVE_ARCH AUDIT_ARCH_PPC64LE
+#	define NATIVE_ARCH AUDIT_ARCH_PPC64LE
 #elif defined(__s390x__)
-#define NATIVE_ARCH AUDIT_ARCH_S390X
+#	define NATIVE_ARCH AUDIT_ARCH_S390X
 #else
-#error "name this machine's AUDIT_ARCH_* here"
+#	error "name this machine's AUDIT_ARCH_* here"
 #endif
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define LOW_WORD 0
+#	define LOW_WORD 0
 #else
-#define LOW_WORD 4
+#	define LOW_WORD 4
 #endif
 
 #define NR_fchmodat2 452
@@ -48,11 +48,14 @@
 #define ADDR_NO_RANDOMIZE_BIT 0x0040000u
 #define WHOLE 0xffffffffu
 #define TMPFILE_BIT ((unsigned)(O_TMPFILE & ~O_DIRECTORY))
-#define NEW_NAMESPACES                                                         \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |         \
+#define NEW_NAMESPACES                                                 \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 	    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
-enum compare { EQUAL, ANY_BIT };
+enum compare {
+	EQUAL,
+	ANY_BIT
+};
 
 struct cond {
 	unsigned arg;
@@ -65,46 +68,48 @@ struct cond {
 
 struct rule {
 	int nr;
-	int err; /* errno, or PASS */
+	int err;     /* errno, or PASS */
 	bool strict; /* only in the strict filter */
 	unsigned nconds;
 	struct cond conds[2];
 };
 
-#define IS(n, v)                                                               \
-	{                                                                      \
-		n, EQUAL, WHOLE, (uint32_t)(v)                                 \
+#define IS(n, v)                               \
+	{                                      \
+		n, EQUAL, WHOLE, (uint32_t)(v) \
 	}
-#define TYPE_IS(n, v)                                                          \
-	{                                                                      \
-		n, EQUAL, S_IFMT, v                                            \
+#define TYPE_IS(n, v)               \
+	{                           \
+		n, EQUAL, S_IFMT, v \
 	}
-#define ANY(n, bits)                                                           \
-	{                                                                      \
-		n, ANY_BIT, 0, bits                                            \
+#define ANY(n, bits)                \
+	{                           \
+		n, ANY_BIT, 0, bits \
 	}
 #define SET_ID (S_ISUID | S_ISGID)
 #define CREATES (O_CREAT | TMPFILE_BIT)
 
-#define SOCKET_RULES(nr)                                                       \
-	{ nr, PASS, false, 1, { IS(0, AF_UNIX) } },                            \
-	    { nr, PASS, false, 1, { IS(0, AF_INET) } },                        \
-	    { nr, PASS, false, 1, { IS(0, AF_INET6) } },                       \
-	    { nr, PASS, false, 2,                                              \
-		{ IS(0, AF_NETLINK), IS(2, NETLINK_ROUTE) } },                 \
-	    { nr, EPROTONOSUPPORT, false, 1, { IS(0, AF_NETLINK) } },          \
-	{                                                                      \
-		nr, EAFNOSUPPORT, false, 0,                                    \
-		{                                                              \
-			{ 0, EQUAL, 0, 0 }                                     \
-		}                                                              \
+#define SOCKET_RULES(nr)                                              \
+	{ nr, PASS, false, 1, { IS(0, AF_UNIX) } },                   \
+	    { nr, PASS, false, 1, { IS(0, AF_INET) } },               \
+	    { nr, PASS, false, 1, { IS(0, AF_INET6) } },              \
+	    { nr, PASS, false, 2,                                     \
+		    { IS(0, AF_NETLINK), IS(2, NETLINK_ROUTE) } },    \
+	    { nr, EPROTONOSUPPORT, false, 1, { IS(0, AF_NETLINK) } }, \
+	{                                                             \
+		nr, EAFNOSUPPORT, false, 0,                           \
+		{                                                     \
+			{                                             \
+				0, EQUAL, 0, 0                        \
+			}                                             \
+		}                                                     \
 	}
 
-#define NONE                                                                   \
-	{                                                                      \
-		{                                                              \
-			0, EQUAL, 0, 0                                         \
-		}                                                              \
+#define NONE                           \
+	{                              \
+		{                      \
+			0, EQUAL, 0, 0 \
+		}                      \
 	}
 
 /* Rules of one call stand together. A call that no rule refuses passes. */
@@ -144,7 +149,7 @@ static const struct rule rules[] = {
 	{ SYS_openat2, ENOSYS, true, 0, NONE },
 };
 
-#define ERRNO_IS(err) (SECCOMP_RET_ERRNO | ((unsigned)(err) & 0xffff))
+#define ERRNO_IS(err) (SECCOMP_RET_ERRNO | ((unsigned)(err)&0xffff))
 
 struct code {
 	struct sock_filter *prog;
@@ -155,9 +160,9 @@ static void
 emit(struct code *c, unsigned op, uint32_t k, size_t jt, size_t jf)
 {
 	if (c->len < c->room)
-		c->prog[c->len] = (struct sock_filter)BPF_JUMP(
-		    (unsigned short)op, k, (unsigned char)jt,
-		    (unsigned char)jf);
+		c->prog[c->len] =
+		    (struct sock_filter)BPF_JUMP((unsigned short)op, k,
+			(unsigned char)jt, (unsigned char)jf);
 	c->len++;
 }
 
@@ -195,7 +200,7 @@ emit_rule(struct code *c, const struct rule *r)
 		const struct cond *d = &r->conds[i];
 
 		emit_load(c, offsetof(struct seccomp_data, args) +
-			d->arg * sizeof(uint64_t) + LOW_WORD);
+				 d->arg * sizeof(uint64_t) + LOW_WORD);
 		if (d->how == EQUAL)
 			emit(c, BPF_ALU | BPF_AND | BPF_K, d->mask, 0, 0);
 		emit(c,
@@ -233,8 +238,8 @@ filter_args(bool strict, struct sock_filter *prog, size_t room)
 	emit_to_end(&c); /* the list refuses foreign ones */
 	emit_load(&c, offsetof(struct seccomp_data, nr));
 	for (i = 0; i < countof(rules); i = group_end(i)) {
-		emit(&c, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rules[i].nr, 0,
-		    1);
+		emit(
+		    &c, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rules[i].nr, 0, 1);
 		entry[i] = c.len;
 		emit(&c, BPF_JMP | BPF_JA, 0, 0, 0);
 	}

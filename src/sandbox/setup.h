@@ -18,6 +18,7 @@
 
 #define SETUP_MOUNTS_MAX 32
 #define SETUP_CGROUPS_MAX 8
+#define SETUP_MOVED_N 2
 /* init's descriptors: 3 the channel, from 5 on the uppers of cow mounts */
 #define SETUP_CHAN_FD 3
 #define SETUP_UPPER_FD 5
@@ -33,19 +34,18 @@ struct host_private {
 	struct filter strict; /* used with rw mounts, see seccomp.h */
 	int dev_fd;	      /* template of /dev (devices.h), or -1 */
 	uint32_t masked;      /* bits of the paths in mask.def that exist */
-	bool resolv_moved;    /* /etc/resolv.conf lies on another file system */
-	bool hosts_moved;     /* /etc/hosts likewise */
+	bool dir_no_idmap;    /* learned: the state directory cannot map ids */
 };
 
 struct setup_mount {
 	enum mount_mode mode;
 	bool is_file;
-	bool optional;	     /* ours, not the plan's: left out when it fails */
-	const char *source;  /* borrowed */
-	const char *target;  /* borrowed */
-	int tree_fd;	     /* detached mount of the source */
-	int upper_fd;	     /* cow: read-only view of the upper, for init */
-	uid_t uid;	     /* the source's owner on disk */
+	bool optional;	    /* ours, not the plan's: left out when it fails */
+	const char *source; /* borrowed */
+	const char *target; /* borrowed */
+	int tree_fd;	    /* detached mount of the source */
+	int upper_fd;	    /* cow: read-only view of the upper, for init */
+	uid_t uid;	    /* the source's owner on disk */
 	gid_t gid;
 };
 
@@ -66,10 +66,11 @@ struct setup {
 
 	int lower_fd; /* tree of the image, or of the host's root */
 	int hide_fds[HIDE_LAYERS_N]; /* trees of the layers above it, or -1 */
-	int dev_fd;   /* tree of /dev, or -1: the child binds the host's */
-	int dir_fd;   /* tree of the sandbox's own directory */
+	int dev_fd; /* tree of /dev, or -1: the child binds the host's */
+	int dir_fd; /* tree of the sandbox's own directory */
 	struct setup_mount mounts[SETUP_MOUNTS_MAX];
 	size_t nmounts;
+	char moved[SETUP_MOVED_N][PATH_MAX]; /* see launch.c */
 
 	char dir_path[PATH_MAX]; /* rootless: for the child's open_tree */
 	uid_t own_uid;		 /* rootless: whom 0 stands for */

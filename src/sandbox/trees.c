@@ -31,11 +31,19 @@
 static int
 dir_make(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid)
 {
-	if (mkdirat(dir_fd, name, mode) == -1)
-		return errno == EEXIST ? 0 : -1;
-	/* mkdir heeds the umask, and we know better */
-	if (fchmodat(dir_fd, name, mode, 0) == -1)
-		return -1;
+	struct stat st;
+
+	if (mkdirat(dir_fd, name, mode) == -1) {
+		/* There from an earlier start; but the owner may have been
+		 * right for another kind of mapping. */
+		if (errno != EEXIST ||
+		    fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+			return -1;
+		if (st.st_uid == uid && st.st_gid == gid)
+			return 0;
+	} else if (fchmodat(dir_fd, name, mode, 0) == -1) {
+		return -1; /* mkdir heeds the umask, and we know better */
+	}
 	return fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -81,15 +89,11 @@ cow_prepare(struct setup *s, size_t i, struct err *e)
 int
 trees_prepare(struct setup *s, struct err *e)
 {
-	/* "cow" only if needed: a directory costs 0.1 ms to make and remove */
-	static const char *const dirs[] = { "upper", "work", "cow" };
-	size_t ndirs = countof(dirs) - 1, i;
+	static const char *const dirs[] = { "upper", "work" };
 	int dir_fd = s->plan->dir_fd;
+	size_t i;
 
-	for (i = 0; i < s->nmounts; i++)
-		if (s->mounts[i].mode == MOUNT_COW)
-			ndirs = countof(dirs);
-	for (i = 0; i < ndirs; i++)
+	for (i = 0; i < countof(dirs); i++)
 		if (dir_make(dir_fd, dirs[i], 0755, disk_id(s, 0),
 			disk_gid(s, 0)) == -1)
 			return err_sys(e, "make the sandbox's %s", dirs[i]);
@@ -97,9 +101,25 @@ trees_prepare(struct setup *s, struct err *e)
 	if (s->ranged && !s->idmap &&
 	    fchown(dir_fd, disk_id(s, 0), disk_gid(s, 0)) == -1)
 		return err_sys(e, "give away the sandbox's directory");
-	for (i = 0; i < s->nmounts; i++)
-		if (s->mounts[i].mode == MOUNT_COW && cow_prepare(s, i, e) == -1)
+	return 0;
+}
+
+int
+trees_prepare_cow(struct setup *s, struct err *e)
+{
+	bool made = false;
+	size_t i;
+
+	for (i = 0; i < s->nmounts; i++) {
+		if (s->mounts[i].mode != MOUNT_COW)
+			continue;
+		if (!made && dir_make(s->plan->dir_fd, "cow", 0755,
+				 disk_id(s, 0), disk_gid(s, 0)) == -1)
+			return err_sys(e, "make the sandbox's cow");
+		made = true;
+		if (cow_prepare(s, i, e) == -1)
 			return -1;
+	}
 	return 0;
 }
 
@@ -146,8 +166,8 @@ trees_open(struct setup *s, struct err *e)
 
 	root_fd = mounts_open_source(p->image ? p->image : "/", O_DIRECTORY);
 	if (root_fd == -1 && errno == ENOENT)
-		return err_set(e, ERR_IMAGE_NOT_FOUND, "no image at %s",
-		    p->image);
+		return err_set(
+		    e, ERR_IMAGE_NOT_FOUND, "no image at %s", p->image);
 	if (root_fd == -1)
 		return err_sys(e, "open the image");
 	/* without what is mounted below: /proc and the like are not part of
@@ -156,7 +176,7 @@ trees_open(struct setup *s, struct err *e)
 	if (s->lower_fd == -1)
 		return err_sys(e, "clone the image's mount");
 	/* EINVAL: a kernel before 6.15, where the child makes them. */
-	for (i = 0; i < HIDE_LAYERS_N && p->hide_fd != -1; i++) {
+	for (i = 0; i < HIDE_LAYERS_N && p->hide_fd != -1 && s->idmap; i++) {
 		s->hide_fds[i] = mounts_clone(p->hide_fd, hide_names[i], false);
 		if (s->hide_fds[i] == -1 && errno != EINVAL)
 			return err_sys(e, "clone what hides the host");
@@ -172,7 +192,7 @@ trees_open(struct setup *s, struct err *e)
 	for (i = 0; i < s->nmounts; i++) {
 		struct setup_mount *m = &s->mounts[i];
 
-		if (source_open(m, false) == -1)
+		if (source_open(m, false) == -1 && !m->optional)
 			return err_sys(e, "mount %s", m->source);
 		if (m->mode == MOUNT_COW && upper_open(s, i, p->dir_fd) == -1)
 			return err_sys(e, "clone the layer of %s", m->target);
@@ -205,8 +225,11 @@ trees_open_here(struct setup *s)
 			attrs |= MOUNT_ATTR_RDONLY;
 		/* Recursive: the mounts below are locked to their parent. */
 		if (source_open(m, true) == -1 ||
-		    mounts_set(m->tree_fd, attrs, true) == -1)
+		    mounts_set(m->tree_fd, attrs, true) == -1) {
+			if (m->optional)
+				continue;
 			return -1;
+		}
 		if (m->mode == MOUNT_COW &&
 		    (upper_open(s, i, dir_fd) == -1 ||
 			mounts_set(m->upper_fd, attrs, false) == -1))
@@ -263,6 +286,7 @@ int
 trees_map(struct setup *s, int userns_fd, struct err *e)
 {
 	const uint64_t ro = ATTR_PLAIN | MOUNT_ATTR_RDONLY;
+	struct host_private *hp = s->host->priv;
 	int own_fds[SETUP_MOUNTS_MAX], r = 0;
 	size_t i;
 
@@ -272,18 +296,23 @@ trees_map(struct setup *s, int userns_fd, struct err *e)
 		if (s->hide_fds[i] != -1 &&
 		    tree_map(s, s->hide_fds[i], userns_fd, ro) == -1)
 			return err_sys(e, "map the ids of what hides the host");
-	if (s->dev_fd != -1 &&
-	    tree_map(s, s->dev_fd, userns_fd,
-		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) ==
-		-1)
+	if (s->dev_fd != -1 && tree_map(s, s->dev_fd, userns_fd,
+				   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+				       MOUNT_ATTR_NOEXEC) == -1)
 		return err_sys(e, "map the ids of /dev");
-	if (tree_map(s, s->dir_fd, userns_fd, ATTR_PLAIN) == -1)
+	if (tree_map(s, s->dir_fd, userns_fd, ATTR_PLAIN) == -1) {
+		/* A file system that cannot: sandbox_launch() tries again, and
+		 * from now on without. */
+		hp->dir_no_idmap = errno == EINVAL;
 		return err_sys(e, "map the ids of the sandbox's directory");
+	}
 	for (i = 0; i < s->nmounts; i++)
 		own_fds[i] = -1;
 	for (i = 0; i < s->nmounts && r == 0; i++) {
 		struct setup_mount *m = &s->mounts[i];
 
+		if (m->tree_fd == -1) /* optional, and not there */
+			continue;
 		if (mount_map(s, i, userns_fd, own_fds) == -1 ||
 		    (m->upper_fd != -1 &&
 			tree_map(s, m->upper_fd, userns_fd, ro) == -1))

@@ -28,8 +28,8 @@ agent_word_ok(const char *s)
 {
 	const unsigned char *p;
 
-	if (*s == '\0' || *s == '-' || utf8_valid_prefix(s, strlen(s)) !=
-		strlen(s))
+	if (*s == '\0' || *s == '-' ||
+	    utf8_valid_prefix(s, strlen(s)) != strlen(s))
 		return false;
 	for (p = (const unsigned char *)s; *p != '\0'; p++)
 		if (*p < 0x20 || *p == 0x7f)

@@ -33,11 +33,16 @@ struct agent_conf {
 	char *agent_mode;      /* build, plan */
 };
 
-enum agent_reply { REPLY_ONCE, REPLY_ALWAYS, REPLY_REJECT, REPLY_N };
+enum agent_reply {
+	REPLY_ONCE,
+	REPLY_ALWAYS,
+	REPLY_REJECT,
+	REPLY_N
+};
 
 struct agent_ops {
 	const char *name;
-	size_t size;	     /* of the adapter's struct; starts with struct agent */
+	size_t size; /* of the adapter's struct; starts with struct agent */
 	bool echoes_user;    /* emits the user's message item itself */
 	bool keeps_requests; /* requests stay open when their turn has ended */
 
@@ -47,8 +52,8 @@ struct agent_ops {
 	int (*open)(struct agent *a, bool fresh, struct err *e);
 	/* Begin turn NUMBER. TEXT is NUL-terminated and gone afterwards. -1
 	 * ends the turn with an error event. */
-	int (*prompt)(struct agent *a, uint64_t number, const char *text,
-	    struct err *e);
+	int (*prompt)(
+	    struct agent *a, uint64_t number, const char *text, struct err *e);
 	/* Stop the turn; it ends by agent_turn_ended as ever. */
 	int (*cancel)(struct agent *a, struct err *e);
 	/* Answers to requests of this agent that are still open. */
@@ -98,8 +103,8 @@ bool agent_cancelling(const struct agent *a);
 /* STOP_REASON: end_turn, max_tokens, max_turns, refusal, cancelled, error.
  * MORE: further members of the metadata as JSON object text, or NULL. What is
  * open is closed first. */
-void agent_turn_ended(struct agent *a, const char *stop_reason,
-    const char *more);
+void
+agent_turn_ended(struct agent *a, const char *stop_reason, const char *more);
 /* The agent has nothing more to say, but its turn goes on until its requests
  * are answered or another message comes. */
 void agent_turn_parked(struct agent *a);
@@ -112,14 +117,17 @@ void agent_stopped(struct agent *a);
 /* Ask for a permission. METADATA is JSON text. Returns -1 when the id is in
  * use or too many are open: then the agent must be refused. When the user has
  * allowed the like for the session, it is answered before this returns. */
-int agent_ask_permission(struct agent *a, const char *id, const char *action,
-    const char *metadata);
+int agent_ask_permission(
+    struct agent *a, const char *id, const char *action, const char *metadata);
 /* Ask a question. OPTIONS is a JSON array. MULTI: several may be chosen. */
 int agent_ask_question(struct agent *a, const char *id, const char *prompt,
     const char *options, bool multi);
 /* A request was settled by other means: withdrawn by the agent, or answered
  * together with another. RESPONSE is for questions; NULL: rejected. */
-void agent_request_settled(struct agent *a, enum origin from, const char *id,
-    const char *response);
+void agent_request_settled(
+    struct agent *a, enum origin from, const char *id, const char *response);
+/* One answer of a reply, a word or a list of words, as text: the first word or
+ * all of them with commas. The caller's; NULL when there is none. */
+char *agent_answer_text(const struct json *list, bool all);
 
 #endif

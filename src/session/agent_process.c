@@ -27,7 +27,12 @@
 #define GRACE_S 1.0	/* for pipes that somebody else keeps open */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
-enum start_stage { START_SESSION, START_DIRECTORY, START_EXEC, START_N };
+enum start_stage {
+	START_SESSION,
+	START_DIRECTORY,
+	START_EXEC,
+	START_N
+};
 struct start_report {
 	uint32_t stage;
 	int32_t sys;
@@ -56,8 +61,8 @@ struct process {
 };
 
 int
-process_find(const char *program, char *const *env, char **path_out,
-    struct err *e)
+process_find(
+    const char *program, char *const *env, char **path_out, struct err *e)
 {
 	const char *path = DEFAULT_PATH, *end;
 	autofree char *full = NULL;
@@ -139,8 +144,8 @@ read_report(struct process *p, struct err *e)
 		    p->program, strerror(r.sys));
 	return err_set(e, ERR_EXEC_FAILED, "%s %s: %s",
 	    r.stage == START_EXEC	 ? "execute"
-		: r.stage == START_DIRECTORY ? "enter the directory for"
-					     : "prepare",
+	    : r.stage == START_DIRECTORY ? "enter the directory for"
+					 : "prepare",
 	    p->program, strerror(r.sys));
 }
 
@@ -236,8 +241,7 @@ static void
 end_line(struct process *p, size_t from, size_t end)
 {
 	if (p->skipped > 0) {
-		give_line(p, p->head, strlen(p->head),
-		    p->skipped + end - from);
+		give_line(p, p->head, strlen(p->head), p->skipped + end - from);
 		free(STEAL(p->head));
 		p->skipped = 0;
 		return;
@@ -267,8 +271,8 @@ split_lines(struct process *p)
 	char *nl;
 
 	while (!p->paused && !p->dead && p->scanned < p->out.len) {
-		nl = memchr(p->out.data + p->scanned, '\n',
-		    p->out.len - p->scanned);
+		nl = memchr(
+		    p->out.data + p->scanned, '\n', p->out.len - p->scanned);
 		if (nl == NULL) {
 			p->scanned = p->out.len;
 			break;
@@ -343,8 +347,8 @@ keep_stderr(struct process *p, const char *s, size_t n)
 		n = STDERR_TAIL_BYTES;
 	}
 	take = p->err_tail_len + n > STDERR_TAIL_BYTES
-	    ? p->err_tail_len + n - STDERR_TAIL_BYTES
-	    : 0;
+		   ? p->err_tail_len + n - STDERR_TAIL_BYTES
+		   : 0;
 	memmove(p->err_tail, p->err_tail + take, p->err_tail_len - take);
 	p->err_tail_len -= take;
 	memcpy(p->err_tail + p->err_tail_len, s, n);
@@ -516,8 +520,8 @@ process_start(struct ev_loop *loop, const struct process_spec *spec,
 		if (pid == -1) {
 			(void)err_sys(e, "fork");
 		} else {
-			*p_out = process_new(loop, ops, ctx, ours,
-			    fd_steal(&report[0]), path);
+			*p_out = process_new(
+			    loop, ops, ctx, ours, fd_steal(&report[0]), path);
 			path = NULL;
 			child_watch(&(*p_out)->child, pid, on_child_exit);
 			rc = 0;

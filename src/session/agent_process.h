@@ -43,8 +43,8 @@ struct process_spec {
 };
 
 /* Look PROGRAM up in the PATH of ENV. The path is the caller's. */
-int process_find(const char *program, char *const *env, char **path_out,
-    struct err *e);
+int process_find(
+    const char *program, char *const *env, char **path_out, struct err *e);
 /* -1 when the program is not found or nothing can be forked; a failed exec is
  * told by `exited`. */
 int process_start(struct ev_loop *loop, const struct process_spec *spec,

@@ -37,9 +37,9 @@ unpark(struct session *s)
 static const char *
 permission_status(enum agent_reply r)
 {
-	return r == REPLY_ONCE	  ? "accept"
-	    : r == REPLY_ALWAYS ? "accept_for_session"
-				: "reject";
+	return r == REPLY_ONCE	   ? "accept"
+	       : r == REPLY_ALWAYS ? "accept_for_session"
+				   : "reject";
 }
 
 void
@@ -58,8 +58,8 @@ session_permission(struct session *s, int64_t request_id, const char *id,
 		(void)chan_reply_err(s->super, request_id, &e);
 		return;
 	}
-	pending_log_resolved(&s->uni, FROM_DAEMON, r, permission_status(reply),
-	    NULL);
+	pending_log_resolved(
+	    &s->uni, FROM_DAEMON, r, permission_status(reply), NULL);
 	if (reply == REPLY_ALWAYS)
 		pending_allow(&s->pending, r);
 	pending_drop(&s->pending, r);
@@ -67,11 +67,9 @@ session_permission(struct session *s, int64_t request_id, const char *id,
 	unpark(s);
 }
 
-/* The words of one answer as text: the first, or all with commas. */
-static char *
-answer_text(const struct json *answers, bool multi)
+char *
+agent_answer_text(const struct json *list, bool all)
 {
-	const struct json *list = answers != NULL ? answers->child : NULL;
 	struct buf b;
 	bool any = false;
 
@@ -85,7 +83,7 @@ answer_text(const struct json *answers, bool multi)
 			(void)buf_adds(&b, ", ");
 		(void)buf_add(&b, word->str, strnlen(word->str, word->len));
 		any = true;
-		if (!multi)
+		if (!all)
 			break;
 	}
 	return any ? buf_steal(&b) : NULL;
@@ -108,7 +106,8 @@ session_question(struct session *s, int64_t request_id, const char *id,
 		(void)chan_reply_err(s->super, request_id, &e);
 		return;
 	}
-	text = answer_text(answers, r->multi);
+	text = agent_answer_text(
+	    answers != NULL ? answers->child : NULL, r->multi);
 	pending_log_resolved(&s->uni, FROM_DAEMON, r,
 	    answers != NULL ? "answered" : "rejected", text);
 	pending_drop(&s->pending, r);
@@ -117,8 +116,8 @@ session_question(struct session *s, int64_t request_id, const char *id,
 }
 
 int
-agent_ask_permission(struct agent *a, const char *id, const char *action,
-    const char *metadata)
+agent_ask_permission(
+    struct agent *a, const char *id, const char *action, const char *metadata)
 {
 	struct session *s = a->session;
 	struct request *r;
@@ -135,8 +134,8 @@ agent_ask_permission(struct agent *a, const char *id, const char *action,
 		    LOG_STR("why", e.text));
 		return 0; /* it stays open */
 	}
-	pending_log_resolved(&s->uni, FROM_DAEMON, r,
-	    permission_status(REPLY_ALWAYS), NULL);
+	pending_log_resolved(
+	    &s->uni, FROM_DAEMON, r, permission_status(REPLY_ALWAYS), NULL);
 	pending_drop(&s->pending, r);
 	return 0;
 }
@@ -156,8 +155,8 @@ agent_ask_question(struct agent *a, const char *id, const char *prompt,
 }
 
 void
-agent_request_settled(struct agent *a, enum origin from, const char *id,
-    const char *response)
+agent_request_settled(
+    struct agent *a, enum origin from, const char *id, const char *response)
 {
 	struct session *s = a->session;
 	struct request *r = pending_find(&s->pending, id);
@@ -165,10 +164,9 @@ agent_request_settled(struct agent *a, enum origin from, const char *id,
 	if (r == NULL)
 		return;
 	pending_log_resolved(&s->uni, from, r,
-	    !r->question	  ? "reject"
-		: response != NULL ? "answered"
-				   : "rejected",
+	    !r->question       ? "reject"
+	    : response != NULL ? "answered"
+			       : "rejected",
 	    response);
 	pending_drop(&s->pending, r);
 }
-

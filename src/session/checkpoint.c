@@ -17,7 +17,11 @@
 #include "lib/xalloc.h"
 #include <string.h>
 
-enum detail { DETAIL_COUNTERS, DETAIL_IDS, DETAIL_ALL };
+enum detail {
+	DETAIL_COUNTERS,
+	DETAIL_IDS,
+	DETAIL_ALL
+};
 
 #define TEXT_BYTES 1024 /* of a request's metadata or prompt */
 #define TEXT_DEPTH 32
@@ -41,14 +45,13 @@ items_write(struct jw *w, const struct session *s)
 
 	jw_key(w, "items_open");
 	jw_array(w);
-	TAILQ_FOREACH(o, &s->uni.open, link) {
+	TAILQ_FOREACH (o, &s->uni.open, link) {
 		jw_array(w);
 		jw_int(w, (int64_t)o->number);
 		jw_int(w, (int64_t)o->parent);
 		id_write(w, o->native_id);
 		jw_str(w, item_kind_word(o->kind));
-		jw_str(w,
-		    o->role < ROLE_OF_N ? item_role_word(o->role) : NULL);
+		jw_str(w, o->role < ROLE_OF_N ? item_role_word(o->role) : NULL);
 		jw_array_end(w);
 	}
 	jw_array_end(w);
@@ -74,7 +77,7 @@ requests_write(struct jw *w, const struct session *s, enum detail d)
 
 	jw_key(w, "requests");
 	jw_array(w);
-	TAILQ_FOREACH(r, &s->pending.requests, link) {
+	TAILQ_FOREACH (r, &s->pending.requests, link) {
 		jw_array(w);
 		jw_str(w, r->question ? (r->multi ? "m" : "q") : "p");
 		jw_bool(w, r->of_turn);
@@ -101,7 +104,7 @@ queue_write(struct jw *w, const struct session *s)
 
 	jw_key(w, "queue");
 	jw_array(w);
-	TAILQ_FOREACH(p, &s->queue, link) {
+	TAILQ_FOREACH (p, &s->queue, link) {
 		if (!p->saved)
 			continue;
 		jw_array(w);
@@ -166,10 +169,9 @@ str_at(const struct json *array, unsigned i)
 {
 	const struct json *v = at(array, i);
 
-	return v != NULL && v->type == JSON_STRING &&
-		strlen(v->str) == v->len
-	    ? v->str
-	    : NULL;
+	return v != NULL && v->type == JSON_STRING && strlen(v->str) == v->len
+		   ? v->str
+		   : NULL;
 }
 
 static uint64_t

@@ -28,7 +28,7 @@ child_find(pid_t pid)
 {
 	struct child *c;
 
-	TAILQ_FOREACH(c, &watched, link)
+	TAILQ_FOREACH (c, &watched, link)
 		if (c->pid == pid)
 			return c;
 	return NULL;
@@ -131,7 +131,7 @@ children_end(void)
 		sweep();
 		memset(&si, 0, sizeof(si));
 		while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG) == 0 &&
-		    si.si_pid != 0)
+		       si.si_pid != 0)
 			memset(&si, 0, sizeof(si));
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == -1)
 			return; /* ECHILD: nobody is left */

@@ -10,6 +10,7 @@
 
 #include "lib/fdio.h"
 #include "lib/log.h"
+#include "lib/proctitle.h"
 #include "lib/proto.h"
 #include "lib/xalloc.h"
 #include <ev.h>
@@ -47,6 +48,7 @@ on_start(struct session *s, int64_t id, const struct json *m,
 	s->start_id = id;
 	s->conf.session = xstrdup(json_str(m, "session", ""));
 	s->conf.agent = xstrdup(json_str(m, "agent", ""));
+	proctitle_set("session", "sandboxd: session %s", s->conf.session);
 	if (json_get(m, "command") != NULL)
 		s->conf.command = json_strv(json_get(m, "command"));
 	if (s->conf.command != NULL && s->conf.command[0] == NULL) {
@@ -154,8 +156,8 @@ on_question(struct session *s, int64_t id, const struct json *m,
     const struct chan_frame *f)
 {
 	(void)f;
-	session_question(s, id, json_str(m, "question_id", ""),
-	    json_get(m, "answers"));
+	session_question(
+	    s, id, json_str(m, "question_id", ""), json_get(m, "answers"));
 }
 
 static void
@@ -209,8 +211,8 @@ static command *const commands[MSG_N] = {
 };
 
 static void
-dispatch(struct session *s, const struct proto_in *in,
-    const struct chan_frame *f)
+dispatch(
+    struct session *s, const struct proto_in *in, const struct chan_frame *f)
 {
 	command *fn = commands[in->type];
 
@@ -226,7 +228,8 @@ dispatch(struct session *s, const struct proto_in *in,
 		break;
 	case STAGE_ENDING:
 		if (fn == on_end && s->end_id == 0)
-			s->end_id = in->id; /* the first was answered: refused */
+			s->end_id =
+			    in->id; /* the first was answered: refused */
 		else
 			session_reply_err(s, in->id, ERR_SESSION_ENDED,
 			    "the session is ending");
@@ -257,8 +260,8 @@ session_frame(struct chan *ch, enum chan_what what, const struct chan_frame *f,
 		f->nfds, &in, &e) == -1 ||
 	    in.kind != PROTO_MESSAGE || commands[in.type] == NULL) {
 		log_error("session", "breach by the supervisor",
-		    LOG_STR("why", in.kind == PROTO_MESSAGE ? e.text
-							    : "a reply"));
+		    LOG_STR(
+			"why", in.kind == PROTO_MESSAGE ? e.text : "a reply"));
 		ev_break(s->loop, EVBREAK_ALL);
 		return;
 	}

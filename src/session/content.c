@@ -130,8 +130,8 @@ content_text(struct jw *w, const char *s, size_t n, size_t *budget)
 		jw_strn(w, s, n);
 		return;
 	}
-	fit = fitting(s, n, *budget > MARK_ROOM ? *budget - MARK_ROOM : 0,
-	    &used);
+	fit =
+	    fitting(s, n, *budget > MARK_ROOM ? *budget - MARK_ROOM : 0, &used);
 	if (str_format(mark, sizeof(mark), "\n[cut: %zu of %zu bytes]", n - fit,
 		n) == -1)
 		mark[0] = '\0';

@@ -19,11 +19,20 @@ enum item_kind {
 	ITEM_KIND_N
 };
 
-enum item_role { ROLE_OF_USER, ROLE_OF_ASSISTANT, ROLE_OF_SYSTEM, ROLE_OF_TOOL,
-	ROLE_OF_N };
+enum item_role {
+	ROLE_OF_USER,
+	ROLE_OF_ASSISTANT,
+	ROLE_OF_SYSTEM,
+	ROLE_OF_TOOL,
+	ROLE_OF_N
+};
 
-enum item_status { ITEM_IN_PROGRESS, ITEM_COMPLETED, ITEM_FAILED,
-	ITEM_STATUS_N };
+enum item_status {
+	ITEM_IN_PROGRESS,
+	ITEM_COMPLETED,
+	ITEM_FAILED,
+	ITEM_STATUS_N
+};
 
 enum part_type {
 	PART_TEXT,	  /* text */
@@ -45,7 +54,8 @@ struct part {
 	const char *word;
 };
 
-#define PART(ty, s) ((struct part){ .type = (ty), .text = (s), .len = strlen(s) })
+#define PART(ty, s) \
+	((struct part){ .type = (ty), .text = (s), .len = strlen(s) })
 
 #define NAME_BYTES_MAX 512 /* names, ids and words are cut beyond this */
 
@@ -63,7 +73,7 @@ void content_json(struct jw *w, const char *v, size_t n, size_t *budget);
 /* A short string: cut at NAME_BYTES_MAX. NULL writes null. */
 void content_name(struct jw *w, const char *s);
 /* The parts as an array. */
-void content_parts(struct jw *w, const struct part *parts, size_t n,
-    size_t *budget);
+void
+content_parts(struct jw *w, const struct part *parts, size_t n, size_t *budget);
 
 #endif

@@ -13,7 +13,7 @@
  * never outlive its supervisor.
  */
 #ifdef HAVE_CONFIG_H
-#include "config.h"
+#	include "config.h"
 #endif
 #include "session/children.h"
 #include "session/session.h"
@@ -21,6 +21,7 @@
 #include "lib/log.h"
 #include "lib/proctitle.h"
 #include "lib/proto.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -34,8 +35,7 @@ on_log(void *ctx, enum log_level level, const char *line, size_t len)
 	struct session *s = ctx;
 	struct jw *w;
 
-	if (busy || s->super == NULL ||
-	    chan_queued(s->super) > LOG_QUEUE_BYTES)
+	if (busy || s->super == NULL || chan_queued(s->super) > LOG_QUEUE_BYTES)
 		return;
 	busy = true;
 	w = chan_begin(s->super);
@@ -43,7 +43,8 @@ on_log(void *ctx, enum log_level level, const char *line, size_t len)
 	jw_kstr(w, "level", log_level_name(level));
 	jw_key(w, "line");
 	jw_strn(w, line, MIN(len, 1024));
-	(void)chan_end(s->super, NULL, 0); /* a lost line is no reason to stop */
+	(void)chan_end(
+	    s->super, NULL, 0); /* a lost line is no reason to stop */
 	busy = false;
 }
 
@@ -65,6 +66,20 @@ on_term(struct ev_loop *loop, ev_signal *w, int revents)
 	(void)loop;
 	(void)revents;
 	session_leave(w->data);
+}
+
+/* Whatever is opened later must not become 0, 1 or 2. */
+static void
+fill_stdio_or_die(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd == -1)
+			fatal("session", "open /dev/null refused");
+	} while (fd <= STDERR_FILENO);
+	(void)close(fd);
 }
 
 static void
@@ -89,7 +104,7 @@ drain(struct session *s)
 	int i;
 
 	for (i = 0; i < 100 && s->super != NULL && chan_queued(s->super) > 0;
-	    i++)
+	     i++)
 		ev_run(s->loop, EVRUN_NOWAIT);
 }
 
@@ -102,6 +117,7 @@ main(int argc, char *argv[])
 
 	proctitle_init(argc, argv);
 	log_init("session", LOG_L_INFO, LOG_F_TEXT);
+	fill_stdio_or_die();
 	harden_or_die();
 	/* Not the default loop: that one would wait for every child itself. */
 	loop = ev_loop_new(EVFLAG_NOENV);

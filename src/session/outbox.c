@@ -16,10 +16,13 @@
 #include "lib/xalloc.h"
 #include <string.h>
 
-#define BATCH_BYTES (256u << 10) /* a batch is closed before it grows beyond */
+#define BATCH_BYTES                                              \
+	(256u << 10) /* a batch is closed before it grows beyond \
+		      */
 #define FULL_BYTES (768u << 10)
 #define RELIEF_BYTES (256u << 10)
 #define RETRY_S 1.0
+#define ENVELOPE_BYTES 256 /* of a frame around events and set */
 
 struct batch {
 	TAILQ_ENTRY(batch) link;
@@ -90,7 +93,7 @@ waiters_run(struct outbox *o, uint64_t number, const struct err *e)
 
 	/* Waiters that are added meanwhile wait for the next answer. */
 	while ((wt = TAILQ_FIRST(&o->waiters)) != NULL &&
-	    wt->number <= number && wt->order <= last) {
+	       wt->number <= number && wt->order <= last) {
 		TAILQ_REMOVE(&o->waiters, wt, link);
 		wt->fn(o->ctx, wt->arg, e);
 		free(wt);
@@ -139,6 +142,9 @@ send_head(struct outbox *o)
 	b = TAILQ_FIRST(&o->closed);
 	if (b == NULL)
 		return;
+	if (b->events.failed ||
+	    b->events.len + b->set.len + ENVELOPE_BYTES > FRAME_MAX)
+		o->hooks->broken(o->ctx, "an append does not fit in a frame");
 	o->in_flight = ++o->requests;
 	w = chan_begin(o->ch);
 	proto_begin(w, MSG_APPEND, o->in_flight);
@@ -153,8 +159,7 @@ send_head(struct outbox *o)
 		jw_key(w, "set");
 		jw_raw(w, b->set.data, b->set.len);
 	}
-	if (b->events.failed || chan_end(o->ch, NULL, 0) == -1)
-		o->hooks->broken(o->ctx, "an append does not fit in a frame");
+	(void)chan_end(o->ch, NULL, 0); /* a failure is followed by CLOSED */
 }
 
 static void
@@ -175,13 +180,12 @@ on_attached(struct outbox *o, const struct json *body)
 	}
 	/* A restarted store: what it has need not be sent again. */
 	while ((b = TAILQ_FIRST(&o->closed)) != NULL && b->count > 0 &&
-	    b->first + b->count <= next)
+	       b->first + b->count <= next)
 		head_stored(o);
 	b = TAILQ_FIRST(&o->closed);
-	if (next !=
-	    (b != NULL		 ? b->first
-		: o->open != NULL ? o->open->first
-				  : o->next)) {
+	if (next != (b != NULL		  ? b->first
+			: o->open != NULL ? o->open->first
+					  : o->next)) {
 		o->hooks->broken(o->ctx, "the store lost or gained events");
 		return;
 	}

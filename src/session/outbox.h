@@ -52,7 +52,7 @@ struct outbox {
 	TAILQ_HEAD(batch_list, batch) closed; /* owned, oldest first */
 	struct batch *open;		      /* owned, takes what is added */
 	TAILQ_HEAD(waiter_list, outbox_waiter) waiters; /* owned */
-	uint64_t batches;  /* number given last */
+	uint64_t batches;				/* number given last */
 	uint64_t waited;   /* waiters, all together */
 	int64_t next;	   /* sequence of the next event, 0 before attached */
 	int64_t in_flight; /* request id of the append under way, or 0 */

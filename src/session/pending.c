@@ -43,15 +43,15 @@ pending_find(struct pending *p, const char *id)
 {
 	struct request *r;
 
-	TAILQ_FOREACH(r, &p->requests, link)
+	TAILQ_FOREACH (r, &p->requests, link)
 		if (strcmp(r->id, id) == 0)
 			return r;
 	return NULL;
 }
 
 struct request *
-pending_add(struct pending *p, bool question, const char *id,
-    const char *what, const char *metadata, bool multi)
+pending_add(struct pending *p, bool question, const char *id, const char *what,
+    const char *metadata, bool multi)
 {
 	struct request *r;
 
@@ -87,7 +87,7 @@ pending_of_turn(const struct pending *p)
 	const struct request *r;
 	unsigned n = 0;
 
-	TAILQ_FOREACH(r, &p->requests, link)
+	TAILQ_FOREACH (r, &p->requests, link)
 		n += r->of_turn ? 1 : 0;
 	return n;
 }
@@ -97,7 +97,7 @@ pending_turn_over(struct pending *p)
 {
 	struct request *r;
 
-	TAILQ_FOREACH(r, &p->requests, link)
+	TAILQ_FOREACH (r, &p->requests, link)
 		r->of_turn = false;
 }
 
@@ -136,16 +136,15 @@ keys_add(struct keys *k, const char *s)
 static void
 keys_of(struct keys *k, const struct request *r)
 {
-	static const char *const members[] = { "permission",
-		"codexRequestKind", "toolName", "tool_name" };
+	static const char *const members[] = { "permission", "codexRequestKind",
+		"toolName", "tool_name" };
 	struct json *j = NULL;
 	size_t i;
 
 	k->n = 0;
 	keys_add(k, r->what);
-	if (r->metadata == NULL ||
-	    json_parse(r->metadata, strlen(r->metadata), JSON_DEPTH_AGENT + 2,
-		&j, NULL) == -1)
+	if (r->metadata == NULL || json_parse(r->metadata, strlen(r->metadata),
+				       JSON_DEPTH_AGENT + 2, &j, NULL) == -1)
 		return;
 	for (i = 0; i < countof(members); i++)
 		keys_add(k, json_str(j, members[i], NULL));
@@ -201,8 +200,8 @@ void
 pending_log_requested(struct universal *u, const struct request *r)
 {
 	if (r->question)
-		uni_question(u, FROM_AGENT, false, r->id, r->what,
-		    r->metadata, NULL, "requested");
+		uni_question(u, FROM_AGENT, false, r->id, r->what, r->metadata,
+		    NULL, "requested");
 	else
 		uni_permission(u, FROM_AGENT, false, r->id, r->what,
 		    "requested", r->metadata);
@@ -216,6 +215,6 @@ pending_log_resolved(struct universal *u, enum origin from,
 		uni_question(u, from, true, r->id, r->what, r->metadata,
 		    response, status);
 	else
-		uni_permission(u, from, true, r->id, r->what, status,
-		    r->metadata);
+		uni_permission(
+		    u, from, true, r->id, r->what, status, r->metadata);
 }

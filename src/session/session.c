@@ -35,8 +35,8 @@ turn_id(char dst[TURN_ID_MAX], uint64_t number)
 /* --- answers -------------------------------------------------------------- */
 
 void
-session_reply_err(struct session *s, int64_t request_id, enum err_code code,
-    const char *text)
+session_reply_err(
+    struct session *s, int64_t request_id, enum err_code code, const char *text)
 {
 	struct err e;
 
@@ -72,8 +72,8 @@ on_stored(void *ctx, void *arg, const struct err *e)
 }
 
 static void
-reply_when_stored(struct session *s, int64_t id, int64_t after,
-    uint64_t number, bool queued)
+reply_when_stored(
+    struct session *s, int64_t id, int64_t after, uint64_t number, bool queued)
 {
 	struct reply *r = xcalloc(1, sizeof(*r));
 
@@ -137,8 +137,8 @@ on_set(void *ctx, struct jw *w)
 	s->dirty = 0;
 	buf_init(&b, 256u << 10);
 	checkpoint_write(s, &b);
-	if (b.failed || (s->checkpoint != NULL &&
-			    strcmp(s->checkpoint, b.data) == 0)) {
+	if (b.failed ||
+	    (s->checkpoint != NULL && strcmp(s->checkpoint, b.data) == 0)) {
 		buf_free(&b);
 		return;
 	}
@@ -282,6 +282,9 @@ session_go(struct session *s)
 		session_reply_stored(s, s->start_id);
 	} else {
 		close_left_open(s);
+		/* It may have been stopped, or given up, in the meantime. */
+		if (strcmp(json_str(s->record, "state", ""), "idle") != 0)
+			session_state(s, "idle");
 		(void)chan_reply_ok(s->super, s->start_id);
 	}
 	json_free(STEAL(s->record));
@@ -325,7 +328,7 @@ session_end(struct session *s, int64_t request_id)
 
 	s->stage = STAGE_ENDING;
 	s->end_id = request_id;
-	TAILQ_FOREACH(p, &s->queue, link)
+	TAILQ_FOREACH (p, &s->queue, link)
 		p->cancelled = true;
 	session_decline(s, true);
 	agent_turn_ended(s->agent, "cancelled", NULL);

@@ -38,12 +38,12 @@ enum session_stage {
 /* A user's message that waits for its turn. */
 struct prompt {
 	TAILQ_ENTRY(prompt) link;
-	uint64_t number;    /* of its turn */
-	char *text;	    /* owned */
+	uint64_t number; /* of its turn */
+	char *text;	 /* owned */
 	size_t len;
 	int64_t request_id; /* still to be answered, or 0 */
 	bool saved;	    /* in the checkpoint: was acknowledged */
-	bool cancelled;     /* logged but not given to the agent */
+	bool cancelled;	    /* logged but not given to the agent */
 };
 
 struct session {
@@ -87,8 +87,8 @@ extern const struct outbox_hooks session_hooks;
 void session_go(struct session *s);
 void session_state(struct session *s, const char *state);
 /* Take a message: TEXT is the session's afterwards. */
-void session_prompt(struct session *s, int64_t request_id, char *text,
-    size_t len);
+void
+session_prompt(struct session *s, int64_t request_id, char *text, size_t len);
 void session_cancel(struct session *s, int64_t request_id);
 void session_permission(struct session *s, int64_t request_id, const char *id,
     enum agent_reply reply, const char *message);

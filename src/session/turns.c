@@ -41,9 +41,9 @@ static void
 log_user_message(struct session *s, const struct prompt *p)
 {
 	char native[TURN_ID_MAX];
-	struct part part = { .type = PART_TEXT,
-		.text = p->text,
-		.len = p->len };
+	struct part part = {
+		.type = PART_TEXT, .text = p->text, .len = p->len
+	};
 	const struct item it = { .native_id = native,
 		.kind = ITEM_MESSAGE,
 		.role = ROLE_OF_USER,
@@ -72,12 +72,12 @@ turn_start(struct session *s, struct prompt *p)
 	if (!s->agent->ops->echoes_user || p->cancelled)
 		log_user_message(s, p);
 	if (p->request_id != 0)
-		session_reply_prompt(s, p->request_id, p->number, after,
-		    p->saved);
+		session_reply_prompt(
+		    s, p->request_id, p->number, after, p->saved);
 	if (p->cancelled) {
 		agent_turn_ended(s->agent, "cancelled", NULL);
 	} else if (s->agent->ops->prompt(s->agent, p->number, p->text, &e) ==
-	    -1) {
+		   -1) {
 		uni_error(&s->uni, FROM_DAEMON, err_wire(e.code), e.text, NULL);
 		agent_turn_ended(s->agent, "error", NULL);
 	}
@@ -94,7 +94,7 @@ session_pump(struct session *s)
 		return;
 	s->pumping = true;
 	while ((!s->turn_open || s->parked) && s->stage != STAGE_LEAVING &&
-	    (p = TAILQ_FIRST(&s->queue)) != NULL) {
+	       (p = TAILQ_FIRST(&s->queue)) != NULL) {
 		turn_start(s, p);
 		prompt_drop(s, p);
 	}
@@ -133,8 +133,8 @@ session_prompt(struct session *s, int64_t request_id, char *text, size_t len)
 		s->saved_bytes += len;
 		p->request_id = 0;
 		outbox_touch(&s->out);
-		session_reply_prompt(s, request_id, p->number,
-		    outbox_last(&s->out), true);
+		session_reply_prompt(
+		    s, request_id, p->number, outbox_last(&s->out), true);
 	}
 	session_pump(s);
 }
@@ -146,11 +146,11 @@ session_cancel(struct session *s, int64_t request_id)
 	struct err e;
 
 	if (!s->turn_open && s->pending.n == 0) {
-		session_reply_err(s, request_id, ERR_TURN_NOT_RUNNING,
-		    "no turn is running");
+		session_reply_err(
+		    s, request_id, ERR_TURN_NOT_RUNNING, "no turn is running");
 		return;
 	}
-	TAILQ_FOREACH(p, &s->queue, link)
+	TAILQ_FOREACH (p, &s->queue, link)
 		p->cancelled = true;
 	if (!s->turn_open || s->parked) {
 		session_decline(s, true);
@@ -257,7 +257,6 @@ agent_settled(const struct agent *a)
 {
 	return outbox_settled(&a->session->out);
 }
-
 
 void
 session_drop_queue(struct session *s)

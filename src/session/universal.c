@@ -107,7 +107,7 @@ call_find(struct universal *u, const char *native_id)
 {
 	struct tool_call *c;
 
-	TAILQ_FOREACH(c, &u->calls, link)
+	TAILQ_FOREACH (c, &u->calls, link)
 		if (native_id != NULL && strcmp(c->native_id, native_id) == 0)
 			return c;
 	return NULL;
@@ -158,7 +158,7 @@ open_find(struct universal *u, const char *native_id, enum item_kind kind)
 
 	if (native_id == NULL)
 		return NULL;
-	TAILQ_FOREACH(o, &u->open, link)
+	TAILQ_FOREACH (o, &u->open, link)
 		if (o->native_id != NULL &&
 		    (kind == ITEM_KIND_N || o->kind == kind) &&
 		    strcmp(o->native_id, native_id) == 0)
@@ -188,8 +188,8 @@ item_head(struct jw *w, const struct open_item *o)
 	kname(w, "native_item_id", o->native_id);
 	kitem(w, "parent_id", o->parent);
 	jw_kstr(w, "kind", item_kind_word(o->kind));
-	jw_kstr(w, "role",
-	    o->role < ROLE_OF_N ? item_role_word(o->role) : NULL);
+	jw_kstr(
+	    w, "role", o->role < ROLE_OF_N ? item_role_word(o->role) : NULL);
 	jw_key(w, "content");
 }
 
@@ -277,7 +277,7 @@ delta(struct universal *u, struct open_item *o, const char *s, size_t n,
 	while (n > 0) {
 		len = MIN(n, DELTA_BYTES);
 		while (len < n && len > DELTA_BYTES - 4 &&
-		    ((unsigned char)s[len] & 0xc0) == 0x80)
+		       ((unsigned char)s[len] & 0xc0) == 0x80)
 			len--; /* not within a character */
 		budget = CONTENT_BYTES;
 		w = event_begin(u, from, "item.delta");
@@ -304,8 +304,8 @@ uni_item_started(struct universal *u, const struct item *it)
 }
 
 void
-uni_item_delta(struct universal *u, const char *native_id, const char *s,
-    size_t n)
+uni_item_delta(
+    struct universal *u, const char *native_id, const char *s, size_t n)
 {
 	const struct item it = { .native_id = native_id,
 		.kind = ITEM_MESSAGE,
@@ -326,8 +326,7 @@ fill_delta(struct universal *u, struct open_item *o, const struct item *it)
 	struct buf all;
 	size_t i;
 
-	if (o->streamed || it->kind != ITEM_MESSAGE ||
-	    it->role == ROLE_OF_USER)
+	if (o->streamed || it->kind != ITEM_MESSAGE || it->role == ROLE_OF_USER)
 		return;
 	buf_init(&all, 8u << 20);
 	for (i = 0; i < it->nparts; i++) {
@@ -343,8 +342,8 @@ fill_delta(struct universal *u, struct open_item *o, const struct item *it)
 }
 
 void
-uni_item_completed(struct universal *u, const struct item *it,
-    enum item_status status)
+uni_item_completed(
+    struct universal *u, const struct item *it, enum item_status status)
 {
 	struct open_item *o = open_find(u, it->native_id, it->kind);
 	size_t budget = CONTENT_BYTES;
@@ -364,8 +363,8 @@ uni_item_completed(struct universal *u, const struct item *it,
 }
 
 bool
-uni_item_close(struct universal *u, const char *native_id,
-    enum item_status status)
+uni_item_close(
+    struct universal *u, const char *native_id, enum item_status status)
 {
 	struct open_item *o = open_find(u, native_id, ITEM_KIND_N);
 	struct item it = { .native_id = native_id };
@@ -440,8 +439,8 @@ uni_session_started(struct universal *u, const char *metadata)
 }
 
 void
-uni_session_ended(struct universal *u, const char *reason,
-    const char *terminated_by)
+uni_session_ended(
+    struct universal *u, const char *reason, const char *terminated_by)
 {
 	struct jw *w = event_begin(u, FROM_DAEMON, "session.ended");
 
@@ -522,8 +521,8 @@ uni_permission(struct universal *u, enum origin from, bool resolved,
     const char *metadata)
 {
 	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(u, from,
-	    resolved ? "permission.resolved" : "permission.requested");
+	struct jw *w = event_begin(
+	    u, from, resolved ? "permission.resolved" : "permission.requested");
 
 	jw_object(w);
 	kname(w, "permission_id", id);
@@ -540,8 +539,8 @@ uni_question(struct universal *u, enum origin from, bool resolved,
     const char *response, const char *status)
 {
 	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(u, from,
-	    resolved ? "question.resolved" : "question.requested");
+	struct jw *w = event_begin(
+	    u, from, resolved ? "question.resolved" : "question.requested");
 
 	jw_object(w);
 	kname(w, "question_id", id);

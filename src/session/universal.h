@@ -18,7 +18,10 @@
 #include <sys/queue.h>
 
 /* Who made an event: what the daemon makes is marked synthetic. */
-enum origin { FROM_AGENT, FROM_DAEMON };
+enum origin {
+	FROM_AGENT,
+	FROM_DAEMON
+};
 
 struct item {
 	const char *native_id; /* NULL: none, always a new item */
@@ -34,10 +37,10 @@ struct item {
 struct open_item {
 	TAILQ_ENTRY(open_item) link;
 	uint64_t number;
-	uint64_t parent;   /* number of the parent, 0 when none */
-	char *native_id;   /* owned, or NULL */
-	char *content;	   /* owned: JSON it was started with, if short */
-	struct buf text;   /* deltas so far */
+	uint64_t parent; /* number of the parent, 0 when none */
+	char *native_id; /* owned, or NULL */
+	char *content;	 /* owned: JSON it was started with, if short */
+	struct buf text; /* deltas so far */
 	enum item_kind kind;
 	enum item_role role;
 	bool reasoning; /* its text is reasoning */
@@ -49,9 +52,9 @@ struct open_item {
 struct tool_call;
 
 struct universal {
-	struct outbox *out;    /* borrowed */
-	char *native_session;  /* owned, NULL until known */
-	uint64_t items;	       /* item number given last */
+	struct outbox *out;   /* borrowed */
+	char *native_session; /* owned, NULL until known */
+	uint64_t items;	      /* item number given last */
 	TAILQ_HEAD(open_items, open_item) open;
 	unsigned nopen;
 	TAILQ_HEAD(tool_calls, tool_call) calls; /* may become parents */
@@ -72,14 +75,14 @@ void uni_native_session(struct universal *u, const char *id);
 void uni_raw(struct universal *u, const char *json, size_t len);
 
 void uni_item_started(struct universal *u, const struct item *it);
-void uni_item_delta(struct universal *u, const char *native_id, const char *s,
-    size_t n);
+void uni_item_delta(
+    struct universal *u, const char *native_id, const char *s, size_t n);
 /* Completes the open item of this native id and kind, or a new one. */
-void uni_item_completed(struct universal *u, const struct item *it,
-    enum item_status status);
+void uni_item_completed(
+    struct universal *u, const struct item *it, enum item_status status);
 /* Complete an open item with the text of its deltas; false: none is open. */
-bool uni_item_close(struct universal *u, const char *native_id,
-    enum item_status status);
+bool uni_item_close(
+    struct universal *u, const char *native_id, enum item_status status);
 /* Complete everything that is open as failed. */
 void uni_close_items(struct universal *u);
 /* After a restart of the worker: this item was open. */
@@ -87,13 +90,13 @@ void uni_restore_item(struct universal *u, uint64_t number, uint64_t parent,
     const char *native_id, enum item_kind kind, enum item_role role);
 
 void uni_session_started(struct universal *u, const char *metadata);
-void uni_session_ended(struct universal *u, const char *reason,
-    const char *terminated_by);
+void uni_session_ended(
+    struct universal *u, const char *reason, const char *terminated_by);
 /* METADATA and DETAILS are JSON text, or NULL. */
-void uni_turn_started(struct universal *u, const char *turn_id,
-    const char *metadata);
-void uni_turn_ended(struct universal *u, const char *turn_id,
-    const char *metadata);
+void uni_turn_started(
+    struct universal *u, const char *turn_id, const char *metadata);
+void
+uni_turn_ended(struct universal *u, const char *turn_id, const char *metadata);
 void uni_error(struct universal *u, enum origin from, const char *code,
     const char *message, const char *details);
 /* What could not be understood: RAW is JSON, or NULL and TEXT are its bytes. */

@@ -114,11 +114,10 @@ commit_if_full(struct store *st)
 }
 
 int
-batch_append(struct store *st, struct worker *w, const char *text,
-    const struct append_in *in, struct err *e)
+batch_append(struct store *st, struct session *s, struct worker *w,
+    const char *text, const struct append_in *in, struct err *e)
 {
 	struct batch *b = st->batch;
-	struct session *s = w->s;
 	struct job *j = job_begin(b, JOB_APPEND, in->id);
 	size_t mark = b->text.len, i;
 

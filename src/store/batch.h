@@ -59,10 +59,11 @@ struct batch {
 struct batch *batch_new(void);
 void batch_free(struct batch *b); /* accepts NULL */
 
-/* Each copies what it needs; -1 when there is no memory for it, and then
+/* W is who waits for the answer, or NULL. Each copies what it needs; -1 when there is no memory for it, and then
  * nothing was added. Either may commit the batch at once. */
-int batch_append(struct store *st, struct worker *w, const char *text,
-    const struct append_in *in, struct err *e) ATTR_WARN_UNUSED;
+int batch_append(struct store *st, struct session *s, struct worker *w,
+    const char *text, const struct append_in *in,
+    struct err *e) ATTR_WARN_UNUSED;
 int batch_put(struct store *st, int64_t id, enum db_name table, const char *key,
     const struct json *record, struct err *e) ATTR_WARN_UNUSED;
 int batch_delete(struct store *st, int64_t id, enum db_name table,

@@ -11,6 +11,7 @@
 #include "lib/frame.h"
 #include "lib/log.h"
 #include "lib/proto.h"
+#include "lib/strutil.h"
 #include "store/batch.h"
 #include "store/serve.h"
 #include "store/sessions.h"
@@ -37,6 +38,42 @@ named_table(const struct json *msg, enum db_name *t_out, struct err *e)
 	return 0;
 }
 
+/* The supervisor ends a session that has no worker to say so: its log is to
+ * end like any other. */
+static int
+end_log(struct store *st, const char *id, struct err *e)
+{
+	char time[TIME_TEXT_MAX], text[512];
+	struct append_in in;
+	struct session *s;
+	int rc;
+
+	if (!batch_empty(st))
+		batch_commit(st);
+	if (session_open(st, id, &s, e) == -1)
+		return e->code == ERR_SESSION_NOT_FOUND ? 0 : -1;
+	if (s->ended) {
+		session_release(s);
+		return 0;
+	}
+	time_text(time);
+	rc = str_format(text, sizeof(text),
+	    "{\"op\":\"append\",\"id\":1,\"first\":%llu,\"events\":[{"
+	    "\"time\":\"%s\",\"native_session_id\":null,"
+	    "\"synthetic\":true,\"source\":\"daemon\","
+	    "\"type\":\"session.ended\",\"data\":{"
+	    "\"reason\":\"terminated\",\"terminated_by\":\"daemon\"},"
+	    "\"raw\":null}]}",
+	    (unsigned long long)s->staged + 1, time);
+	if (rc == 0)
+		rc = append_scan(st->scanner, text, strlen(text), &in, e);
+	in.id = 0;
+	if (rc == 0)
+		rc = batch_append(st, s, NULL, text, &in, e);
+	session_release(s);
+	return rc == -1 ? err_prefix(e, "end the log of %s", id) : 0;
+}
+
 static int
 do_put(struct store *st, int64_t id, const struct json *msg,
     struct chan_frame *f ATTR_UNUSED, struct err *e)
@@ -44,6 +81,11 @@ do_put(struct store *st, int64_t id, const struct json *msg,
 	enum db_name table;
 
 	if (named_table(msg, &table, e) == -1)
+		return -1;
+	if (table == DB_SESSIONS &&
+	    strcmp(json_str(json_get(msg, "record"), "state", ""), "ended") ==
+		0 &&
+	    end_log(st, json_str(msg, "key", ""), e) == -1)
 		return -1;
 	return batch_put(st, id, table, json_str(msg, "key", ""),
 	    json_get(msg, "record"), e);

@@ -61,7 +61,7 @@ answer_with_batch(struct worker *w, int64_t id, uint64_t last)
 	struct append_in in = { .id = id, .first = last + 1 };
 	struct err e;
 
-	if (batch_append(w->st, w, "", &in, &e) == -1)
+	if (batch_append(w->st, w->s, w, "", &in, &e) == -1)
 		worker_answer(w, id, 0, &e);
 }
 
@@ -97,7 +97,7 @@ worker_append(struct worker *w, const struct chan_frame *f, struct err *e)
 		return -1;
 	if (in.first == s->staged + 1) {
 		w->refused = false;
-		if (batch_append(w->st, w, f->text, &in, e) == -1)
+		if (batch_append(w->st, w->s, w, f->text, &in, e) == -1)
 			worker_answer(w, in.id, 0, e);
 		return 0;
 	}

@@ -1,9 +1,9 @@
 /*
  * Stands in for sandboxd-init in test_launch.c: PID 1 of a sandbox that was
  * really built. Static, without anything of ours. Reads lines from its
- * channel (fd 3), each a command; runs it with sh, its output going to the channel;
- * then says "exit <status>" after a record separator (036), and reads the next
- * one, until the channel ends. Commands that begin with '!' are done
+ * channel (fd 3), each a command; runs it with sh, its output going to the
+ *channel; then says "exit <status>" after a record separator (036), and reads
+ *the next one, until the channel ends. Commands that begin with '!' are done
  * here, because init differs from what a shell can see:
  *
  *	!raw NR A B C D E	a system call; "ret <result> <errno>"
@@ -70,8 +70,10 @@ int80(long nr)
 #if defined(__x86_64__)
 	long r;
 
-	__asm__ volatile("int $0x80" : "=a"(r) : "a"(nr) : "memory", "r8",
-			 "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+			 : "=a"(r)
+			 : "a"(nr)
+			 : "memory", "r8", "r9", "r10", "r11");
 	dprintf(CHAN_FD, "ret %ld\n", r);
 #else
 	(void)nr;
@@ -167,8 +169,8 @@ main(int argc, char *argv[])
 		else
 			status = shell(line);
 		dprintf(CHAN_FD, "\036exit %d\n",
-		    WIFEXITED(status) ? WEXITSTATUS(status) :
-					128 + WTERMSIG(status));
+		    WIFEXITED(status) ? WEXITSTATUS(status)
+				      : 128 + WTERMSIG(status));
 	}
 	return 0;
 }

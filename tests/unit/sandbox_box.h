@@ -81,8 +81,8 @@ box_new(struct box *b)
 	b->state_fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mkdirat(b->state_fd, "box", 0700) == -1)
 		abort();
-	b->plan.dir_fd = openat(b->state_fd, "box",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	b->plan.dir_fd =
+	    openat(b->state_fd, "box", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	b->plan.id = "box";
 	b->plan.hostname = "boxhost";
 	b->plan.id_base = box_host.root ? BOX_ID_BASE : 0;
@@ -93,8 +93,8 @@ box_new(struct box *b)
 }
 
 static inline void
-box_mount(struct box *b, enum mount_mode mode, const char *source,
-    const char *target)
+box_mount(
+    struct box *b, enum mount_mode mode, const char *source, const char *target)
 {
 	b->mounts[b->plan.nmounts++] =
 	    (struct plan_mount){ source, target, mode };
@@ -115,8 +115,8 @@ box_path(const struct box *b, const char *name)
 static inline void
 box_file(const struct box *b, const char *name, const char *text)
 {
-	autofd int fd = open(box_path(b, name),
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	autofd int fd = open(
+	    box_path(b, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	if (fd == -1 || write(fd, text, strlen(text)) < 0)
 		abort();
@@ -132,8 +132,8 @@ box_forget(struct box *b)
 	if (tree_remove(b->state_fd, "box", &budget, &b->e) != 0 ||
 	    mkdirat(b->state_fd, "box", 0700) == -1)
 		abort();
-	b->plan.dir_fd = openat(b->state_fd, "box",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	b->plan.dir_fd =
+	    openat(b->state_fd, "box", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* Launch and wait until init runs: 0, or -1 with b->e. */
@@ -222,8 +222,8 @@ box_do(struct box *b, const char *fmt, ...)
 	while (len + 1 < sizeof(b->out)) {
 		if (poll(&pfd, 1, BOX_MS) != 1)
 			return -1;
-		n = read(b->run.chan_fd, b->out + len,
-		    sizeof(b->out) - 1 - len);
+		n = read(
+		    b->run.chan_fd, b->out + len, sizeof(b->out) - 1 - len);
 		if (n == -1 && errno == EAGAIN)
 			continue;
 		if (n <= 0)

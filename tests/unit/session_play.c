@@ -101,10 +101,11 @@ take_set(struct play *p, const struct json *set)
 
 	json_foreach (v, set) {
 		char *dst = strcmp(v->key, "state") == 0 ? p->state
-		    : strcmp(v->key, "native_session_id") == 0 ? p->native
-		    : strcmp(v->key, "model") == 0	       ? p->model
-		    : strcmp(v->key, "permission_mode") == 0   ? p->mode
-							       : NULL;
+			    : strcmp(v->key, "native_session_id") == 0
+				? p->native
+			    : strcmp(v->key, "model") == 0	     ? p->model
+			    : strcmp(v->key, "permission_mode") == 0 ? p->mode
+								     : NULL;
 
 		if (v == c)
 			continue;
@@ -135,11 +136,11 @@ on_append(struct play *p, struct json *m, size_t len)
 	assert_string_equal(json_str(m, "op", ""), "append");
 	assert_true(len <= FRAME_MAX);
 	if (p->refuse != NULL) {
-		assert_int_equal(str_format(answer, sizeof(answer),
-				     "{\"id\":%lld,\"error\":{\"code\":\"%s\","
-				     "\"detail\":\"full\"}}",
-				     (long long)json_int(m, "id", 0),
-				     p->refuse),
+		assert_int_equal(
+		    str_format(answer, sizeof(answer),
+			"{\"id\":%lld,\"error\":{\"code\":\"%s\","
+			"\"detail\":\"full\"}}",
+			(long long)json_int(m, "id", 0), p->refuse),
 		    0);
 		send_text(p->store_fd, answer, NULL, 0);
 		json_free(m);
@@ -148,14 +149,14 @@ on_append(struct play *p, struct json *m, size_t len)
 	p->appends++;
 	if (first != (int64_t)p->nevents + 1) {
 		/* A repetition of what is stored, as a whole. */
-		assert_true(first + (int64_t)list->len - 1 <=
-		    (int64_t)p->nevents);
+		assert_true(
+		    first + (int64_t)list->len - 1 <= (int64_t)p->nevents);
 		json_free(m);
 		return;
 	}
 	if (list->len > 0)
-		p->events = xreallocarray(p->events, p->nevents + list->len,
-		    sizeof(*p->events));
+		p->events = xreallocarray(
+		    p->events, p->nevents + list->len, sizeof(*p->events));
 	json_foreach (ev, list) {
 		p->events[p->nevents++] = ev;
 		i++;
@@ -270,12 +271,10 @@ spawn(struct play *p)
 	const char *path = program();
 	int super[2], store[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-			     super),
-	    0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-			     store),
-	    0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, super), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, store), 0);
 	p->pid = fork();
 	assert_int_not_equal(p->pid, -1);
 	if (p->pid == 0) {
@@ -311,8 +310,8 @@ play_open(struct play *p, const char *agent, const char *members)
 {
 	memset(p, 0, sizeof(*p));
 	p->super_fd = p->store_fd = -1;
-	p->start = xasprintf(",\"session\":\"s1\",\"agent\":\"%s\"%s", agent,
-	    members);
+	p->start =
+	    xasprintf(",\"session\":\"s1\",\"agent\":\"%s\"%s", agent, members);
 	return start(p);
 }
 
@@ -390,9 +389,8 @@ play_new_store(struct play *p)
 	fd_close(&p->store_fd);
 	buf_free(&p->store_in);
 	buf_init(&p->store_in, 16u << 20);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-			     pair),
-	    0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	p->store_fd = pair[0];
 	send_text(p->super_fd, "{\"op\":\"store\",\"fds\":1}", &pair[1], 1);
 	(void)close(pair[1]);
@@ -412,8 +410,8 @@ play_send(struct play *p, const char *op, const char *members)
 	autofree char *text = NULL;
 
 	p->ids++;
-	text = xasprintf("{\"op\":\"%s\",\"id\":%lld%s}", op,
-	    (long long)p->ids, members);
+	text = xasprintf(
+	    "{\"op\":\"%s\",\"id\":%lld%s}", op, (long long)p->ids, members);
 	send_text(p->super_fd, text, NULL, 0);
 	return p->ids;
 }
@@ -442,13 +440,12 @@ play_ok(struct play *p, const char *op, const char *members)
 }
 
 void
-play_error(struct play *p, const char *op, const char *members,
-    const char *code)
+play_error(
+    struct play *p, const char *op, const char *members, const char *code)
 {
 	const struct json *r = play_call(p, op, members);
 
-	assert_string_equal(json_str(json_get(r, "error"), "code", "ok"),
-	    code);
+	assert_string_equal(json_str(json_get(r, "error"), "code", "ok"), code);
 }
 
 void
@@ -564,8 +561,8 @@ item_seen(struct seen **seen, size_t *n, const char *id)
 }
 
 static void
-check_item(const struct json *ev, const char *type, struct seen **seen,
-    size_t *n)
+check_item(
+    const struct json *ev, const char *type, struct seen **seen, size_t *n)
 {
 	struct seen *it;
 

@@ -36,8 +36,8 @@ struct play {
 
 /* A new session: START are further members of `start`, as JSON text that
  * begins with a comma, or "". Waits for its answer, which is returned. */
-const struct json *play_open(struct play *p, const char *agent,
-    const char *start);
+const struct json *
+play_open(struct play *p, const char *agent, const char *start);
 /* A worker for the session as it is stored; waits for the answer of `start`. */
 const struct json *play_again(struct play *p);
 void play_close(struct play *p);
@@ -50,21 +50,21 @@ void play_step(struct play *p, int ms);
 int64_t play_send(struct play *p, const char *op, const char *members);
 /* The answer to a request, waited for. */
 const struct json *play_reply(struct play *p, int64_t id);
-const struct json *play_call(struct play *p, const char *op,
-    const char *members);
+const struct json *
+play_call(struct play *p, const char *op, const char *members);
 /* Expect ok, or this error code. */
 void play_ok(struct play *p, const char *op, const char *members);
-void play_error(struct play *p, const char *op, const char *members,
-    const char *code);
+void play_error(
+    struct play *p, const char *op, const char *members, const char *code);
 void play_prompt(struct play *p, const char *text);
 /* Wait until COND holds. */
-#define play_until(p, cond)                                                    \
-	do {                                                                   \
-		int64_t until_ = play_deadline();                              \
-		while (!(cond)) {                                              \
-			play_check(p, until_, #cond);                          \
-			play_step(p, 20);                                      \
-		}                                                              \
+#define play_until(p, cond)                           \
+	do {                                          \
+		int64_t until_ = play_deadline();     \
+		while (!(cond)) {                     \
+			play_check(p, until_, #cond); \
+			play_step(p, 20);             \
+		}                                     \
 	} while (0)
 int64_t play_deadline(void);
 void play_check(struct play *p, int64_t deadline_ms, const char *cond);
@@ -75,8 +75,7 @@ void play_attach(struct play *p);
 
 size_t play_count(const struct play *p, const char *type);
 /* The Nth event of this type, from 0; fails when there is none. */
-const struct json *play_event(const struct play *p, const char *type,
-    size_t n);
+const struct json *play_event(const struct play *p, const char *type, size_t n);
 /* A string below `data`, by path. */
 const char *play_str(const struct json *event, const char *path);
 /* Text of the last completed assistant message. */

@@ -24,12 +24,12 @@ static struct cgroup_host *host;
 static char instance[32];
 
 /* A condition, asked for until it holds or time is up. */
-#define wait_for(cond)                                                         \
-	do {                                                                   \
-		int tries_ = WAIT_MS / 5;                                      \
-		while (!(cond) && tries_-- > 0)                                \
-			(void)usleep(5000);                                    \
-		assert_true(cond);                                             \
+#define wait_for(cond)                          \
+	do {                                    \
+		int tries_ = WAIT_MS / 5;       \
+		while (!(cond) && tries_-- > 0) \
+			(void)usleep(5000);     \
+		assert_true(cond);              \
 	} while (0)
 
 static struct cgroup *
@@ -177,8 +177,8 @@ limits_memory(void **state)
 static void
 freezes_and_thaws(void **state)
 {
-	struct cgroup *cg = make("freeze",
-	    (struct plan_limits){ .cpu_millis = 500 });
+	struct cgroup *cg =
+	    make("freeze", (struct plan_limits){ .cpu_millis = 500 });
 	struct err e;
 	pid_t pid = child_in(cg, work_pause);
 	int status;
@@ -210,8 +210,8 @@ sweeps_what_was_left(void **state)
 	wait_for(cgroup_host_sweep(later) == 0);
 	cg = make("left", (struct plan_limits){ .pids = 50 });
 	unmake(cg);
-	cgroup_host_free(later);
-	host = cgroup_host_open(instance, &e);
+	cgroup_host_free(host);
+	host = later;
 }
 
 int

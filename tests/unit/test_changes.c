@@ -87,10 +87,9 @@ stream_read(int fd)
 
 		assert_true(at < len);
 		line = (size_t)((char *)memchr(data + at, '\n', len - at) -
-		    (data + at));
-		assert_int_equal(json_parse(data + at, line,
-				     JSON_DEPTH_CONTROL, &j, &e),
-		    0);
+				(data + at));
+		assert_int_equal(
+		    json_parse(data + at, line, JSON_DEPTH_CONTROL, &j, &e), 0);
 		at += line + 1;
 		if (json_bool(j, "end", false)) {
 			assert_int_equal(json_int(j, "entries", -1), nentries);
@@ -99,10 +98,10 @@ stream_read(int fd)
 		}
 		assert_true(nentries < ENTRIES_MAX);
 		memset(n, 0, sizeof(*n));
-		(void)snprintf(n->type, sizeof(n->type), "%s",
-		    json_str(j, "type", ""));
-		(void)snprintf(n->path, sizeof(n->path), "%s",
-		    json_str(j, "path", "?"));
+		(void)snprintf(
+		    n->type, sizeof(n->type), "%s", json_str(j, "type", ""));
+		(void)snprintf(
+		    n->path, sizeof(n->path), "%s", json_str(j, "path", "?"));
 		(void)snprintf(n->target, sizeof(n->target), "%s",
 		    json_str(j, "target", ""));
 		n->mode = json_int(j, "mode", -1);

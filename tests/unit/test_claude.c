@@ -170,8 +170,7 @@ turn(struct play *p, const char *text)
 static const char *
 stop_reason(struct play *p, size_t n)
 {
-	return play_str(play_event(p, "turn.ended", n),
-	    "metadata.stop_reason");
+	return play_str(play_event(p, "turn.ended", n), "metadata.stop_reason");
 }
 
 static void
@@ -198,8 +197,8 @@ test_turns(void **state)
 	assert_string_equal(play_last_text(&p), "Hello you.");
 	assert_string_equal(stop_reason(&p, 0), "end_turn");
 	ev = play_event(&p, "turn.ended", 0);
-	assert_int_equal(json_int(json_path(ev, "data.metadata.usage"),
-			     "output_tokens", 0),
+	assert_int_equal(
+	    json_int(json_path(ev, "data.metadata.usage"), "output_tokens", 0),
 	    4);
 
 	turn(&p, "second");
@@ -242,9 +241,8 @@ test_tools(void **state)
 	/* Calls and results are items of their own, children know their
 	 * parent, numbers keep their text. */
 	ev = play_event(&p, "item.completed", 1);
-	assert_string_equal(
-	    json_str(json_path(ev, "data.item.content")->child, "arguments",
-		""),
+	assert_string_equal(json_str(json_path(ev, "data.item.content")->child,
+				"arguments", ""),
 	    "{\"command\":\"touch a\",\"n\":1.50}");
 	ev = play_event(&p, "item.completed", 2);
 	assert_string_equal(play_str(ev, "item.kind"), "tool_result");
@@ -259,8 +257,8 @@ test_tools(void **state)
 	    "Exit\ncode 1\n[image]");
 	ev = play_event(&p, "item.completed", 8);
 	assert_string_equal(
-	    json_str(json_path(ev, "data.item.content")->child->next, "diff",
-		""),
+	    json_str(
+		json_path(ev, "data.item.content")->child->next, "diff", ""),
 	    "@@ -1,1 +1,1 @@\n-one\n+two\n");
 	/* A result's text that was never a message is one. */
 	assert_string_equal(play_last_text(&p), "All done.");
@@ -401,10 +399,10 @@ test_dies(void **state)
 	assert_string_equal(play_str(ev, "code"), "process_exit");
 	assert_string_equal(play_str(ev, "message"),
 	    "claude exited with status 3: out of luck");
-	assert_string_equal(play_str(ev, "details.stderr.head"),
-	    "a first word\nout of luck\n");
-	assert_int_equal(json_int(json_path(ev, "data.details.stderr"),
-			     "total_lines", 0),
+	assert_string_equal(
+	    play_str(ev, "details.stderr.head"), "a first word\nout of luck\n");
+	assert_int_equal(
+	    json_int(json_path(ev, "data.details.stderr"), "total_lines", 0),
 	    2);
 	assert_string_equal(play_last_text(&p), "half");
 	assert_string_equal(
@@ -506,8 +504,8 @@ test_garbage(void **state)
 	/* A flag is no conversation id. */
 	assert_string_equal(p.native, "");
 	for (i = 0; i < p.nevents; i++)
-		if (strcmp(play_str(p.events[i], "item.native_item_id"),
-			"b") == 0)
+		if (strcmp(play_str(p.events[i], "item.native_item_id"), "b") ==
+		    0)
 			break;
 	assert_true(i < p.nevents);
 	part = json_path(p.events[i], "data.item.content")->child;
@@ -525,8 +523,8 @@ test_not_installed(void **state)
 	(void)state;
 	r = play_open(&p, "claude",
 	    ",\"env\":{\"PATH\":\"/nowhere\"},\"directory\":\"/tmp\"" MODES);
-	assert_string_equal(json_str(json_get(r, "error"), "code", ""),
-	    "agent_not_installed");
+	assert_string_equal(
+	    json_str(json_get(r, "error"), "code", ""), "agent_not_installed");
 	assert_int_equal(p.nevents, 0);
 	play_close(&p);
 }
@@ -571,8 +569,8 @@ test_bad_directory(void **state)
 	    self);
 	assert_non_null(json_get(play_open(&p, "claude", members), "ok"));
 	turn(&p, "hello");
-	assert_string_equal(play_str(play_event(&p, "error", 0), "code"),
-	    "exec_failed");
+	assert_string_equal(
+	    play_str(play_event(&p, "error", 0), "code"), "exec_failed");
 	play_close(&p);
 }
 
@@ -598,8 +596,7 @@ test_settings(void **state)
 	turn(&p, "second");
 	play_close(&p);
 	text = what_was_said();
-	assert_non_null(
-	    strstr(text, "--model m1 --permission-mode plan\n"));
+	assert_non_null(strstr(text, "--model m1 --permission-mode plan\n"));
 	assert_non_null(
 	    strstr(text, "\"subtype\":\"set_model\",\"model\":\"m2\""));
 	assert_non_null(strstr(text,

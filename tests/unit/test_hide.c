@@ -63,7 +63,7 @@ is_whiteout(const char *name)
 	struct stat st;
 
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISCHR(st.st_mode) && st.st_rdev == 0;
+	       S_ISCHR(st.st_mode) && st.st_rdev == 0;
 }
 
 static bool
@@ -72,7 +72,7 @@ is_dir(const char *name, mode_t mode)
 	struct stat st;
 
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISDIR(st.st_mode) && (st.st_mode & 07777) == mode;
+	       S_ISDIR(st.st_mode) && (st.st_mode & 07777) == mode;
 }
 
 static void

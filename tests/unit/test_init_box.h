@@ -95,7 +95,7 @@ box_build(const struct box_plan *b)
 	if (b->pid_max > 0 && put_file("/proc/sys/kernel/pid_max", text) == -1)
 		return "set pid_max";
 	for (i = 0; i < b->stray_fds; i++)
-		(void)dup(0);
+		(void)!dup(0);
 	rl = (struct rlimit){ b->open_files, b->open_files };
 	if (b->open_files > 0 && setrlimit(RLIMIT_NOFILE, &rl) == -1)
 		return "set the limit of open files";

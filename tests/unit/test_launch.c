@@ -19,7 +19,7 @@
 #include <sys/un.h>
 
 #ifndef PROBE_INIT
-#define PROBE_INIT "tests/unit/probe_init"
+#	define PROBE_INIT "tests/unit/probe_init"
 #endif
 
 static struct box box;
@@ -47,12 +47,12 @@ start(void)
 		fail_msg("start: %s", box.e.text);
 }
 
-#define assert_does(status, ...)                                               \
-	do {                                                                   \
-		int got_ = box_do(&box, __VA_ARGS__);                          \
-		if (got_ != (status))                                          \
-			fail_msg("exit %d, not %d: %s", got_, status,          \
-			    box.out);                                          \
+#define assert_does(status, ...)                                           \
+	do {                                                               \
+		int got_ = box_do(&box, __VA_ARGS__);                      \
+		if (got_ != (status))                                      \
+			fail_msg(                                          \
+			    "exit %d, not %d: %s", got_, status, box.out); \
 	} while (0)
 
 static void
@@ -86,7 +86,8 @@ has_its_own_ids(void **state)
 {
 	(void)state;
 	start();
-	assert_does(0, "tr -s ' ' < /proc/self/uid_map; cat /proc/self/setgroups");
+	assert_does(
+	    0, "tr -s ' ' < /proc/self/uid_map; cat /proc/self/setgroups");
 	assert_string_equal(box.out, " 0 1000000 65536\nallow\n");
 	assert_does(0, "stat -c %%u:%%g / /etc /usr/bin/env");
 	assert_string_equal(box.out, "0:0\n0:0\n0:0\n");
@@ -110,7 +111,8 @@ has_few_capabilities(void **state)
 	    0ull, (unsigned long long)CREDS_CAPS_INIT,
 	    (unsigned long long)CREDS_CAPS_INIT,
 	    (unsigned long long)CREDS_CAPS_INIT, 0ull);
-	assert_does(0, "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status");
+	assert_does(
+	    0, "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status");
 	assert_string_equal(box.out, want);
 }
 
@@ -120,21 +122,22 @@ hides_the_host(void **state)
 	(void)state;
 	box_file(&box, "secret", "x");
 	start();
-	assert_does(0, "ls -A /root /home /tmp /run /var/log /var/tmp | grep -v :");
+	assert_does(
+	    0, "ls -A /root /home /tmp /run /var/log /var/tmp | grep -v :");
 	assert_string_equal(box.out, "\n\n\n\n\n");
 	assert_does(1, "test -e /etc/shadow -o -e /etc/gshadow");
 	assert_does(1, "test -e %s", box.dir);
 	/* what nobody but root may read is not there to be read */
-	assert_does(0,
-	    "find /etc /var /opt -xdev -type f ! -perm -004 2>/dev/null");
+	assert_does(
+	    0, "find /etc /var /opt -xdev -type f ! -perm -004 2>/dev/null");
 	assert_string_equal(box.out, "");
 	assert_does(0, "stat -c %%i / /..");
 	assert_int_equal(strchr(box.out, '\n') - box.out,
 	    (long)strcspn(strchr(box.out, '\n') + 1, "\n"));
 	/* no file system of the host's but device nodes */
-	assert_does(1,
-	    "cut -d' ' -f5- /proc/self/mountinfo | grep -v '^/dev/\\|^/proc/' | "
-	    "grep -E ' - (ext4|xfs|btrfs|devtmpfs|cgroup2?) '");
+	assert_does(1, "cut -d' ' -f5- /proc/self/mountinfo | grep -v "
+		       "'^/dev/\\|^/proc/' | "
+		       "grep -E ' - (ext4|xfs|btrfs|devtmpfs|cgroup2?) '");
 	assert_does(0, "ps ax | wc -l");
 	assert_true(atoi(box.out) <= 6);
 }
@@ -175,9 +178,11 @@ masks_the_kernel(void **state)
 {
 	(void)state;
 	start();
-	assert_does(0, "cat /proc/kcore /proc/kmsg /proc/keys 2>/dev/null | wc -c");
+	assert_does(
+	    0, "cat /proc/kcore /proc/kmsg /proc/keys 2>/dev/null | wc -c");
 	assert_string_equal(box.out, "0\n");
-	assert_does(0, "ls /sys/firmware /proc/acpi 2>/dev/null | grep -v :; :");
+	assert_does(
+	    0, "ls /sys/firmware /proc/acpi 2>/dev/null | grep -v :; :");
 	assert_does(0, "find /proc/sys -type f -perm /222 | head -400 | while "
 		       "read f; do if (echo 0 > $f) 2>/dev/null; then echo $f; "
 		       "fi; done");
@@ -286,12 +291,15 @@ lets_programs_work(void **state)
 {
 	(void)state;
 	start();
-	assert_does(0, "perl -e 'use Socket; socket(my $s, AF_INET, SOCK_STREAM, "
-		       "0) or die; socketpair(my $a, my $b, AF_UNIX, "
-		       "SOCK_STREAM, 0) or die; print 42'");
+	assert_does(0,
+	    "perl -e 'use Socket; socket(my $s, AF_INET, SOCK_STREAM, "
+	    "0) or die; socketpair(my $a, my $b, AF_UNIX, "
+	    "SOCK_STREAM, 0) or die; print 42'");
 	assert_string_equal(box.out, "42");
-	assert_does(0, "chmod u+s /tmp && cd / && mkdir d && mv d e && ln -s e f");
-	assert_does(0, "setpriv --reuid 1000 --regid 1000 --clear-groups id -u");
+	assert_does(
+	    0, "chmod u+s /tmp && cd / && mkdir d && mv d e && ln -s e f");
+	assert_does(
+	    0, "setpriv --reuid 1000 --regid 1000 --clear-groups id -u");
 	assert_string_equal(box.out, "1000\n");
 	assert_does(0, "chown 5:5 /e && stat -c %%u /e");
 	assert_string_equal(box.out, "5\n");
@@ -464,7 +472,8 @@ free_image(void)
 static void
 survives_hostile_images(void **state)
 {
-	static const char *const ours[] = { "proc", "sys", "dev", "tmp", "run" };
+	static const char *const ours[] = { "proc", "sys", "dev", "tmp",
+		"run" };
 	static const char *const links[] = { "/", "..", "../../../..", "etc",
 		"/nowhere", "/proc/self/root" };
 	char path[64];
@@ -585,9 +594,10 @@ keeps_abstract_sockets_away(void **state)
 		skip();
 	(void)snprintf(name, sizeof(name), "box-%d", (int)getpid());
 	memcpy(sun.sun_path + 1, name, strlen(name));
-	assert_int_equal(bind(fd, (struct sockaddr *)&sun,
-			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-				 1 + strlen(name))),
+	assert_int_equal(
+	    bind(fd, (struct sockaddr *)&sun,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			    strlen(name))),
 	    0);
 	assert_int_equal(listen(fd, 1), 0);
 	box.plan.host_network = true;
@@ -631,6 +641,69 @@ ends_with_its_supervisor(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* Killed at any point of its start, a sandbox leaves nothing. */
+static void
+leaves_nothing_when_killed(void **state)
+{
+	size_t before[2], after[2];
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(mkdir(box_path(&box, "src"), 0755), 0);
+	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/work");
+	count_all(before);
+	for (i = 0; i < 60; i++) {
+		if (sandbox_launch(&box_host, &box.plan, &box.run, &box.e) ==
+		    -1)
+			fail_msg("%s", box.e.text);
+		(void)usleep(i * 50); /* the points of the start, one by one */
+		box_stop(&box);
+	}
+	count_all(after);
+	assert_int_equal(before[0], after[0]);
+	assert_int_equal(before[1], after[1]);
+	start();
+	assert_does(0, "ls /work");
+}
+
+/* A lent directory changes while targets in it are looked up: from a directory
+ * to a link that leads out of the sandbox, and back. */
+static void
+survives_racing_targets(void **state)
+{
+	char a[PATH_MAX], b[PATH_MAX], out[PATH_MAX];
+	struct stat st;
+	unsigned i;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mkdir(box_path(&box, "rw"), 0755), 0);
+	assert_int_equal(mkdir(box_path(&box, "rw/x"), 0755), 0);
+	assert_int_equal(mkdir(box_path(&box, "out"), 0755), 0);
+	(void)snprintf(a, sizeof(a), "%s", box_path(&box, "rw/x"));
+	(void)snprintf(b, sizeof(b), "%s", box_path(&box, "rw/y"));
+	(void)snprintf(out, sizeof(out), "%s", box_path(&box, "out"));
+	assert_int_equal(symlink(out, b), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)renameat2(
+			    AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+	}
+	box_mount(&box, MOUNT_RW, box_path(&box, "rw"), "/rw");
+	box_mount(&box, MOUNT_RO, out, "/rw/x/deep/target");
+	for (i = 0; i < 40; i++) {
+		if (box_start(&box) == 0)
+			assert_does(0, "true");
+		box_stop(&box);
+	}
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	(void)strcat(out, "/deep");
+	assert_int_equal(stat(out, &st), -1);
+}
+
 static void
 limits_open_files(void **state)
 {
@@ -639,6 +712,28 @@ limits_open_files(void **state)
 	start();
 	assert_does(0, "ulimit -n; ulimit -Hn; ulimit -c");
 	assert_string_equal(box.out, "100\n100\n0\n");
+}
+
+/* A host whose file systems cannot map ids: less can be written, nothing more
+ * can be seen. */
+static void
+works_without_idmap(void **state)
+{
+	(void)state;
+	box_host.have[MECH_IDMAP] = false;
+	assert_int_equal(mkdir(box_path(&box, "src"), 0755), 0);
+	box_file(&box, "src/a", "a\n");
+	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/work");
+	if (box_start(&box) == -1) {
+		box_host.have[MECH_IDMAP] = true;
+		fail_msg("%s", box.e.text);
+	}
+	box_host.have[MECH_IDMAP] = true;
+	assert_false(box.run.have[MECH_IDMAP]);
+	assert_does(0, "echo x > /root/x && echo x > /tmp/x && mkdir /new && "
+		       "cat /work/a && echo y > /work/y");
+	assert_string_equal(box.out, "a\n");
+	assert_does(1, "test -e /etc/shadow");
 }
 
 /* The whole of it once more as an ordinary user. */
@@ -670,14 +765,14 @@ rootless_child(void)
 	}
 	ok = box_do(&b, "id -u; cat /work/a; echo b > /work/b; echo c > /rw/c; "
 			"touch /usr/x /home/mine 2>/dev/null; ls /home") == 0 &&
-	    strcmp(b.out, "0\na\nmine\n") == 0;
+	     strcmp(b.out, "0\na\nmine\n") == 0;
 	if (!ok)
 		fprintf(stderr, "# rootless: %s\n", b.out);
 	ok = ok && access(box_path(&b, "src/b"), F_OK) == -1 &&
-	    access(box_path(&b, "src/c"), F_OK) == 0 &&
-	    box_do(&b, "!raw %d 0 0 0 0 0", SYS_mount) == 0 &&
-	    strcmp(b.out, "ret -1 1\n") == 0 &&
-	    box_do(&b, "!mkdir 5 x") == 0 && strcmp(b.out, "ret -1 30\n") == 0;
+	     access(box_path(&b, "src/c"), F_OK) == 0 &&
+	     box_do(&b, "!raw %d 0 0 0 0 0", SYS_mount) == 0 &&
+	     strcmp(b.out, "ret -1 1\n") == 0 &&
+	     box_do(&b, "!mkdir 5 x") == 0 && strcmp(b.out, "ret -1 30\n") == 0;
 	if (!ok)
 		fprintf(stderr, "# rootless: %s\n", b.out);
 	ok = ok && !b.run.have[MECH_IDMAP] && b.run.have[MECH_SECCOMP];
@@ -722,7 +817,10 @@ main(int argc, char *argv[])
 		T(has_a_network_of_its_own),
 		T(keeps_abstract_sockets_away),
 		T(ends_with_its_supervisor),
+		T(leaves_nothing_when_killed),
+		T(survives_racing_targets),
 		T(limits_open_files),
+		T(works_without_idmap),
 		T(works_rootless),
 	};
 	const char *probe = getenv("SANDBOX_PROBE");

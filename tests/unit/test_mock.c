@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#define START                                                                  \
-	",\"env\":{\"PATH\":\"/usr/bin:/bin\"},\"directory\":\"/tmp\","        \
+#define START                                                           \
+	",\"env\":{\"PATH\":\"/usr/bin:/bin\"},\"directory\":\"/tmp\"," \
 	"\"permission_mode\":\"default\",\"agent_mode\":\"build\""
 
 static void
@@ -99,8 +99,8 @@ test_payloads(void **state)
 	play_prompt(&p, " say  one   two ");
 	play_idle(&p);
 	assert_string_equal(play_last_text(&p), "one two");
-	assert_string_equal(play_str(p.events[2], "item.native_item_id"),
-	    "mock_1_user");
+	assert_string_equal(
+	    play_str(p.events[2], "item.native_item_id"), "mock_1_user");
 	assert_true(json_bool(p.events[5], "synthetic", false));
 	assert_string_equal(play_str(p.events[5], "delta"), "one two");
 
@@ -110,11 +110,11 @@ test_payloads(void **state)
 	assert_string_equal(play_str(ev, "item.status"), "failed");
 	assert_string_equal(play_str(ev, "item.role"), "tool");
 	part = json_path(ev, "data.item.content")->child;
-	assert_string_equal(json_str(part, "output", ""),
-	    "mock search results");
+	assert_string_equal(
+	    json_str(part, "output", ""), "mock search results");
 	assert_string_equal(json_str(part, "call_id", ""), "mock_2_call");
-	assert_string_equal(json_str(part->next->next, "diff", ""),
-	    "+mock output\n");
+	assert_string_equal(
+	    json_str(part->next->next, "diff", ""), "+mock output\n");
 
 	play_prompt(&p, "unparsed");
 	play_idle(&p);
@@ -214,8 +214,8 @@ test_queue_and_cancel(void **state)
 	/* Both are in the log, each with its end; the second did nothing. */
 	assert_string_equal(
 	    play_str(play_event(&p, "turn.ended", 1), "turn_id"), "turn_2");
-	assert_string_equal(play_str(play_event(&p, "turn.ended", 1),
-				"metadata.stop_reason"),
+	assert_string_equal(
+	    play_str(play_event(&p, "turn.ended", 1), "metadata.stop_reason"),
 	    "cancelled");
 	assert_string_equal(play_last_text(&p), "");
 	play_error(&p, "cancel", "", "turn_not_running");
@@ -292,13 +292,13 @@ test_work(void **state)
 	assert_non_null(strstr(json_str(part, "output", ""), "bad\n"));
 	/* Its environment is the session's and nothing else's. */
 	assert_null(strstr(json_str(part, "output", ""), "HOME="));
-	assert_string_equal(play_last_text(&p),
-	    "The command exited with status 3.");
+	assert_string_equal(
+	    play_last_text(&p), "The command exited with status 3.");
 
 	play_prompt(&p, "exit 7");
 	play_until(&p, play_count(&p, "error") == 1);
-	assert_string_equal(play_str(play_event(&p, "error", 0), "code"),
-	    "process_exit");
+	assert_string_equal(
+	    play_str(play_event(&p, "error", 0), "code"), "process_exit");
 	play_check_log(&p, true);
 	play_close(&p);
 	assert_int_equal(unlink(path), 0);

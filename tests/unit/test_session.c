@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#define START                                                                  \
-	",\"env\":{\"PATH\":\"/usr/bin:/bin\"},\"directory\":\"/tmp\","        \
+#define START                                                           \
+	",\"env\":{\"PATH\":\"/usr/bin:/bin\"},\"directory\":\"/tmp\"," \
 	"\"permission_mode\":\"default\",\"agent_mode\":\"build\""
 
 static void
@@ -54,8 +54,8 @@ test_start_refused(void **state)
 
 	(void)state;
 	r = play_open(&p, "nobody", START);
-	assert_string_equal(json_str(json_get(r, "error"), "code", ""),
-	    "agent_unknown");
+	assert_string_equal(
+	    json_str(json_get(r, "error"), "code", ""), "agent_unknown");
 	play_error(&p, "prompt", ",\"text\":\"x\"", "session_failed");
 	assert_int_equal(p.nevents, 0);
 	play_close(&p);
@@ -63,8 +63,8 @@ test_start_refused(void **state)
 	r = play_open(&p, "mock",
 	    ",\"env\":{},\"directory\":\"/\",\"permission_mode\":\"default\","
 	    "\"agent_mode\":\"dance\"");
-	assert_string_equal(json_str(json_get(r, "error"), "code", ""),
-	    "mode_not_supported");
+	assert_string_equal(
+	    json_str(json_get(r, "error"), "code", ""), "mode_not_supported");
 	assert_int_equal(p.nevents, 0);
 	play_close(&p);
 }
@@ -117,17 +117,18 @@ test_worker_restart_idle(void **state)
 	play_idle(&p);
 	n = p.nevents;
 	play_kill(&p);
+	assert_int_equal(str_copy(p.state, sizeof(p.state), "stopped"), 0);
 	assert_non_null(json_get(play_again(&p), "ok"));
+	play_idle(&p);
 	assert_int_equal(p.nevents, n); /* nothing was open */
 	play_prompt(&p, "say two");
 	play_until(&p, play_count(&p, "turn.ended") == 2);
 	/* Numbers go on. */
 	assert_string_equal(
 	    play_str(play_event(&p, "turn.started", 1), "turn_id"), "turn_2");
-	assert_string_equal(play_str(p.events[n + 1], "item.item_id"),
-	    "itm_3");
-	assert_string_equal(play_str(p.events[n + 1], "item.native_item_id"),
-	    "mock_2_user");
+	assert_string_equal(play_str(p.events[n + 1], "item.item_id"), "itm_3");
+	assert_string_equal(
+	    play_str(p.events[n + 1], "item.native_item_id"), "mock_2_user");
 	assert_int_equal(play_count(&p, "session.started"), 1);
 	play_check_log(&p, false);
 	play_close(&p);
@@ -145,19 +146,19 @@ test_worker_restart_in_turn(void **state)
 	play_prompt(&p, "say waited");
 	play_until(&p, play_count(&p, "item.started") == 2);
 	play_until(&p, p.checkpoint != NULL &&
-		strstr(p.checkpoint, "mock_1_sleep") != NULL);
+			   strstr(p.checkpoint, "mock_1_sleep") != NULL);
 	play_kill(&p);
 	assert_non_null(json_get(play_again(&p), "ok"));
 	/* What was open is closed, what waited is done. */
 	play_until(&p, play_count(&p, "turn.ended") == 2);
 	ev = play_event(&p, "item.completed", 1);
-	assert_string_equal(play_str(ev, "item.native_item_id"),
-	    "mock_1_sleep");
+	assert_string_equal(
+	    play_str(ev, "item.native_item_id"), "mock_1_sleep");
 	assert_string_equal(play_str(ev, "item.status"), "failed");
-	assert_string_equal(play_str(play_event(&p, "error", 0), "code"),
-	    "worker_restarted");
-	assert_string_equal(play_str(play_event(&p, "turn.ended", 0),
-				"metadata.stop_reason"),
+	assert_string_equal(
+	    play_str(play_event(&p, "error", 0), "code"), "worker_restarted");
+	assert_string_equal(
+	    play_str(play_event(&p, "turn.ended", 0), "metadata.stop_reason"),
 	    "error");
 	assert_string_equal(play_last_text(&p), "waited");
 	play_check_log(&p, false);
@@ -187,8 +188,8 @@ test_worker_restart_with_requests(void **state)
 	play_ok(&p, "permission",
 	    ",\"permission_id\":\"mock_1_permission_denied\","
 	    "\"reply\":\"once\"");
-	assert_string_equal(play_str(play_event(&p, "permission.resolved", 1),
-				"metadata.path"),
+	assert_string_equal(
+	    play_str(play_event(&p, "permission.resolved", 1), "metadata.path"),
 	    "mock_1/deny.txt");
 	play_prompt(&p, "permission");
 	play_until(&p, play_count(&p, "permission.resolved") == 3);
@@ -207,8 +208,8 @@ test_worker_crash_is_seen(void **state)
 	assert_int_equal(play_wait_exit(&p), -SIGKILL);
 	assert_non_null(json_get(play_again(&p), "ok"));
 	play_until(&p, play_count(&p, "turn.ended") == 1);
-	assert_string_equal(play_str(play_event(&p, "error", 0), "code"),
-	    "worker_restarted");
+	assert_string_equal(
+	    play_str(play_event(&p, "error", 0), "code"), "worker_restarted");
 	play_check_log(&p, false);
 	play_close(&p);
 }
@@ -337,9 +338,8 @@ test_backpressure(void **state)
 	(void)play_send(&p, "prompt", ",\"text\":\"flood 1000000 1000\"");
 	for (i = 0; i < 20; i++)
 		play_step(&p, 25);
-	assert_int_equal(str_format(path, sizeof(path), "/proc/%d/status",
-			     (int)p.pid),
-	    0);
+	assert_int_equal(
+	    str_format(path, sizeof(path), "/proc/%d/status", (int)p.pid), 0);
 	f = fopen(path, "re");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f) != NULL)
@@ -368,8 +368,8 @@ test_term(void **state)
 	assert_int_equal(play_wait_exit(&p), 0);
 	/* The log is closed, the session is not: it goes on later. */
 	assert_int_equal(play_count(&p, "turn.ended"), 1);
-	assert_string_equal(play_str(play_event(&p, "error", 0), "code"),
-	    "worker_stopped");
+	assert_string_equal(
+	    play_str(play_event(&p, "error", 0), "code"), "worker_stopped");
 	play_check_log(&p, false);
 	assert_non_null(json_get(play_again(&p), "ok"));
 	play_prompt(&p, "say again");
@@ -423,8 +423,8 @@ test_configure(void **state)
 
 	(void)state;
 	open_mock(&p);
-	play_ok(&p, "configure",
-	    ",\"model\":\"m2\",\"permission_mode\":\"plan\"");
+	play_ok(
+	    &p, "configure", ",\"model\":\"m2\",\"permission_mode\":\"plan\"");
 	assert_string_equal(p.model, "m2");
 	assert_string_equal(p.mode, "plan");
 	play_error(&p, "configure", ",\"permission_mode\":\"wat\"",
@@ -444,8 +444,8 @@ test_too_many_waiting(void **state)
 	open_mock(&p);
 	play_prompt(&p, "sleep 60000");
 	for (i = 0; i < 70; i++) {
-		const struct json *r = play_call(&p, "prompt",
-		    ",\"text\":\"say x\"");
+		const struct json *r =
+		    play_call(&p, "prompt", ",\"text\":\"say x\"");
 
 		refused += json_get(r, "error") != NULL ? 1 : 0;
 	}

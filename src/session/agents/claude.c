@@ -65,8 +65,8 @@ claude_send(struct claude *c, const struct buf *line, struct err *e)
 	if (c->proc == NULL || c->retiring)
 		return err_set(e, ERR_AGENT_FAILED, "claude is not running");
 	if (line->failed || process_write(c->proc, line->data, line->len) == -1)
-		return err_set(e, ERR_LIMIT,
-		    "claude does not read what it is sent");
+		return err_set(
+		    e, ERR_LIMIT, "claude does not read what it is sent");
 	return 0;
 }
 
@@ -312,8 +312,8 @@ on_exited(struct process *p, const struct err *failed, void *ctx)
 }
 
 static void
-on_line(struct process *p, const char *line, size_t len, size_t total,
-    void *ctx)
+on_line(
+    struct process *p, const char *line, size_t len, size_t total, void *ctx)
 {
 	struct claude *c = ctx;
 
@@ -538,8 +538,8 @@ claude_open(struct agent *a, bool fresh, struct err *e)
 		return -1;
 	/* A new session without its program is refused; one that goes on says
 	 * so in the turn that needs it. */
-	return fresh ? process_find(conf->command != NULL ? conf->command[0]
-							  : "claude",
+	return fresh ? process_find(
+			   conf->command != NULL ? conf->command[0] : "claude",
 			   conf->env, &path, e)
 		     : 0;
 }

@@ -16,7 +16,11 @@
 #define CLAUDE_BLOCKS_MAX 64
 #define CLAUDE_QUESTIONS_MAX 8
 
-enum ask_kind { ASK_PERMISSION, ASK_QUESTIONS, ASK_PLAN };
+enum ask_kind {
+	ASK_PERMISSION,
+	ASK_QUESTIONS,
+	ASK_PLAN
+};
 
 struct ask_question {
 	char *id;     /* owned: question_id in the log */
@@ -37,7 +41,12 @@ struct ask {
 };
 
 /* What stops claude when it does not stop by itself. */
-enum claude_rung { RUNG_NONE, RUNG_INT, RUNG_TERM, RUNG_KILL };
+enum claude_rung {
+	RUNG_NONE,
+	RUNG_INT,
+	RUNG_TERM,
+	RUNG_KILL
+};
 
 struct claude {
 	struct agent a; /* first */
@@ -80,13 +89,13 @@ void claude_result(struct claude *c, const struct json *m);
 void claude_read(struct claude *c, const char *line, size_t len, size_t total);
 
 /* claude_ask.c */
-void claude_control_request(struct claude *c, const struct json *m,
-    const char *line, size_t len);
+void claude_control_request(
+    struct claude *c, const struct json *m, const char *line, size_t len);
 void claude_control_cancel(struct claude *c, const struct json *m);
 int claude_permission(struct agent *a, const char *id, enum agent_reply r,
     const char *message, struct err *e);
-int claude_question(struct agent *a, const char *id,
-    const struct json *answers, struct err *e);
+int claude_question(
+    struct agent *a, const char *id, const struct json *answers, struct err *e);
 void claude_asks_drop(struct claude *c);
 
 #endif

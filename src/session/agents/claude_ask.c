@@ -46,7 +46,7 @@ ask_find(struct claude *c, const char *id, unsigned *i_out)
 	struct ask *k;
 	unsigned i;
 
-	TAILQ_FOREACH(k, &c->asks, link) {
+	TAILQ_FOREACH (k, &c->asks, link) {
 		if (k->kind == ASK_PERMISSION && strcmp(k->request_id, id) == 0)
 			return k;
 		for (i = 0; i < k->nq; i++)
@@ -61,8 +61,8 @@ ask_find(struct claude *c, const char *id, unsigned *i_out)
 /* --- answers -------------------------------------------------------------- */
 
 static void
-answer_begin(struct jw *w, struct buf *b, const char *subtype,
-    const char *request_id)
+answer_begin(
+    struct jw *w, struct buf *b, const char *subtype, const char *request_id)
 {
 	claude_line(w, b, "control_response");
 	jw_key(w, "response");
@@ -154,8 +154,8 @@ allow_answers(struct claude *c, const struct ask *k, struct err *e)
 	struct jw w;
 	unsigned i, j;
 
-	if (json_parse(k->input, strlen(k->input), JSON_DEPTH_AGENT, &input,
-		e) == -1)
+	if (json_parse(
+		k->input, strlen(k->input), JSON_DEPTH_AGENT, &input, e) == -1)
 		return -1;
 	answer_begin(&w, &b, "success", k->request_id);
 	jw_key(&w, "response");
@@ -207,23 +207,12 @@ claude_permission(struct agent *a, const char *id, enum agent_reply r,
 	return rc;
 }
 
-/* One list of words as text: several choices are joined. */
 static char *
 words_text(const struct json *list)
 {
-	struct buf b;
+	char *text = agent_answer_text(list, true);
 
-	if (list != NULL && list->type == JSON_STRING)
-		return xstrndup(list->str, strnlen(list->str, list->len));
-	buf_init(&b, 65536);
-	json_foreach (word, list) {
-		if (word->type != JSON_STRING)
-			continue;
-		if (b.len > 0)
-			(void)buf_adds(&b, ", ");
-		(void)buf_add(&b, word->str, strnlen(word->str, word->len));
-	}
-	return b.data != NULL ? buf_steal(&b) : xstrdup("");
+	return text != NULL ? text : xstrdup("");
 }
 
 static int
@@ -235,15 +224,15 @@ decline(struct claude *c, struct ask *k, unsigned answered, struct err *e)
 		return -1;
 	for (i = 0; i < k->nq; i++)
 		if (i != answered && k->q[i].answer == NULL)
-			agent_request_settled(&c->a, FROM_DAEMON, k->q[i].id,
-			    NULL);
+			agent_request_settled(
+			    &c->a, FROM_DAEMON, k->q[i].id, NULL);
 	ask_free(c, k);
 	return 0;
 }
 
 static int
-answer_plan(struct claude *c, struct ask *k, const struct json *answers,
-    struct err *e)
+answer_plan(
+    struct claude *c, struct ask *k, const struct json *answers, struct err *e)
 {
 	autofree char *text = words_text(answers->child);
 	autofree char *why = NULL;
@@ -263,8 +252,8 @@ answer_plan(struct claude *c, struct ask *k, const struct json *answers,
 }
 
 int
-claude_question(struct agent *a, const char *id, const struct json *answers,
-    struct err *e)
+claude_question(
+    struct agent *a, const char *id, const struct json *answers, struct err *e)
 {
 	struct claude *c = (struct claude *)a;
 	unsigned at = 0, i;
@@ -285,8 +274,8 @@ claude_question(struct agent *a, const char *id, const struct json *answers,
 			continue;
 		k->q[i].answer = words_text(list);
 		if (i != at)
-			agent_request_settled(a, FROM_DAEMON, k->q[i].id,
-			    k->q[i].answer);
+			agent_request_settled(
+			    a, FROM_DAEMON, k->q[i].id, k->q[i].answer);
 	}
 	for (i = 0; i < k->nq; i++)
 		if (k->q[i].answer == NULL)
@@ -310,8 +299,8 @@ ask_new(struct claude *c, enum ask_kind kind, const char *request_id,
 	k->input = claude_json(json_get(request, "input"));
 	if (k->input == NULL)
 		k->input = xstrdup("{}");
-	k->suggestions = claude_json(json_get(request,
-	    "permission_suggestions"));
+	k->suggestions =
+	    claude_json(json_get(request, "permission_suggestions"));
 	TAILQ_INSERT_TAIL(&c->asks, k, link);
 	return k;
 }
@@ -336,8 +325,8 @@ ask_permission(struct claude *c, const char *request_id, const char *tool,
 	jw_kstr(&w, "toolUseId", json_str(request, "tool_use_id", NULL));
 	jw_object_end(&w);
 	/* K may be answered and gone when this returns 0. */
-	rc = agent_ask_permission(&c->a, request_id, tool,
-	    b.failed ? NULL : b.data);
+	rc = agent_ask_permission(
+	    &c->a, request_id, tool, b.failed ? NULL : b.data);
 	buf_free(&b);
 	if (rc == -1)
 		ask_free(c, k);
@@ -369,8 +358,8 @@ add_question(struct claude *c, struct ask *k, const char *base,
 {
 	struct ask_question *q = &k->q[k->nq];
 
-	q->id = k->nq == 0 ? xstrdup(base)
-			   : xasprintf("%s_%u", base, k->nq + 1);
+	q->id =
+	    k->nq == 0 ? xstrdup(base) : xasprintf("%s_%u", base, k->nq + 1);
 	q->text = xstrdup(text);
 	q->multi = multi;
 	k->nq++;
@@ -391,8 +380,8 @@ withdraw(struct claude *c, struct ask *k, enum origin from)
 }
 
 static int
-ask_questions(struct claude *c, const char *request_id,
-    const struct json *request)
+ask_questions(
+    struct claude *c, const char *request_id, const struct json *request)
 {
 	const struct json *list = json_path(request, "input.questions");
 	const char *base = json_str(request, "tool_use_id", request_id);
@@ -444,8 +433,8 @@ refuse(struct claude *c, const char *request_id, const char *why)
 }
 
 void
-claude_control_request(struct claude *c, const struct json *m,
-    const char *line, size_t len)
+claude_control_request(
+    struct claude *c, const struct json *m, const char *line, size_t len)
 {
 	const struct json *request = json_get(m, "request");
 	const char *id = json_str(m, "request_id", NULL);
@@ -483,7 +472,7 @@ claude_control_cancel(struct claude *c, const struct json *m)
 	const char *id = json_str(m, "request_id", "");
 	struct ask *k;
 
-	TAILQ_FOREACH(k, &c->asks, link)
+	TAILQ_FOREACH (k, &c->asks, link)
 		if (strcmp(k->request_id, id) == 0)
 			break;
 	if (k != NULL)

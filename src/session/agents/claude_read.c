@@ -61,7 +61,8 @@ block_start(struct claude *c, const struct json *ev)
 		.nparts = 1 };
 	unsigned n = c->nblocks;
 
-	if (n == CLAUDE_BLOCKS_MAX || (!is(type, "text") && !is(type, "thinking")))
+	if (n == CLAUDE_BLOCKS_MAX ||
+	    (!is(type, "text") && !is(type, "thinking")))
 		return;
 	c->blocks[n].index = json_int(ev, "index", 0);
 	c->blocks[n].reasoning = is(type, "thinking");
@@ -86,7 +87,8 @@ block_delta(struct claude *c, const struct json *ev)
 	if (text == NULL)
 		text = json_get(delta, "thinking");
 	if (text == NULL || text->type != JSON_STRING)
-		return; /* tool input, signatures: the assistant line has them */
+		return; /* tool input, signatures: the assistant line has them
+			 */
 	for (i = 0; i < c->nblocks && c->blocks[i].index != index; i++)
 		;
 	if (i == c->nblocks)
@@ -148,8 +150,8 @@ static void
 on_text(struct claude *c, const struct json *m, const struct json *block,
     bool reasoning)
 {
-	const struct json *text = json_get(block,
-	    reasoning ? "thinking" : "text");
+	const struct json *text =
+	    json_get(block, reasoning ? "thinking" : "text");
 	const char *message = json_str(json_get(m, "message"), "id", "");
 	char id[CLAUDE_ID_MAX + 32];
 	struct part p = { .type = reasoning ? PART_REASONING : PART_TEXT,
@@ -207,20 +209,18 @@ on_tool_use(struct claude *c, const struct json *m, const struct json *block)
 }
 
 static void
-on_other_block(struct claude *c, const struct json *m,
-    const struct json *block)
+on_other_block(struct claude *c, const struct json *m, const struct json *block)
 {
 	autofree char *text = claude_json(block);
 	const struct part p = { .type = PART_JSON,
 		.text = text,
 		.len = text != NULL ? strlen(text) : 0 };
-	const struct item it = {
-		.parent = json_str(m, "parent_tool_use_id", NULL),
+	const struct item it = { .parent =
+				     json_str(m, "parent_tool_use_id", NULL),
 		.kind = ITEM_UNKNOWN,
 		.role = ROLE_OF_ASSISTANT,
 		.parts = &p,
-		.nparts = 1
-	};
+		.nparts = 1 };
 
 	uni_item_completed(c->a.out, &it, ITEM_COMPLETED);
 }
@@ -246,8 +246,8 @@ on_error_message(struct claude *c, const struct json *m)
 	jw_kstr(&w, "error", word);
 	jw_kbool(&w, "retrying", false);
 	jw_object_end(&w);
-	uni_error(c->a.out, FROM_AGENT, "api_error", text,
-	    b.failed ? NULL : b.data);
+	uni_error(
+	    c->a.out, FROM_AGENT, "api_error", text, b.failed ? NULL : b.data);
 	buf_free(&b);
 	free(c->error);
 	c->error = xstrdup(text);
@@ -301,8 +301,8 @@ result_text(struct buf *b, const struct json *content)
 		if (text != NULL && text->type == JSON_STRING)
 			(void)buf_add(b, text->str, text->len);
 		else
-			(void)buf_addf(b, "[%.64s]",
-			    json_str(block, "type", "unknown"));
+			(void)buf_addf(
+			    b, "[%.64s]", json_str(block, "type", "unknown"));
 	}
 }
 
@@ -312,8 +312,7 @@ patch_text(struct buf *b, const struct json *hunks)
 {
 	json_foreach (h, hunks) {
 		(void)buf_addf(b,
-		    "@@ -%" PRId64 ",%" PRId64 " +%" PRId64 ",%" PRId64
-		    " @@\n",
+		    "@@ -%" PRId64 ",%" PRId64 " +%" PRId64 ",%" PRId64 " @@\n",
 		    json_int(h, "oldStart", 0), json_int(h, "oldLines", 0),
 		    json_int(h, "newStart", 0), json_int(h, "newLines", 0));
 		json_foreach (line, json_get(h, "lines")) {
@@ -348,8 +347,8 @@ file_part(struct part *p, struct buf *diff, const struct json *r)
 }
 
 static void
-on_tool_result(struct claude *c, const struct json *m,
-    const struct json *block, bool only)
+on_tool_result(
+    struct claude *c, const struct json *m, const struct json *block, bool only)
 {
 	const char *id = json_str(block, "tool_use_id", NULL);
 	struct part p[2] = { { .type = PART_TOOL_RESULT, .word = id } };
@@ -370,8 +369,8 @@ on_tool_result(struct claude *c, const struct json *m,
 	if (only && !failed &&
 	    file_part(&p[1], &diff, json_get(m, "tool_use_result")))
 		it.nparts = 2;
-	uni_item_completed(c->a.out, &it,
-	    failed ? ITEM_FAILED : ITEM_COMPLETED);
+	uni_item_completed(
+	    c->a.out, &it, failed ? ITEM_FAILED : ITEM_COMPLETED);
 	buf_free(&text);
 	buf_free(&diff);
 }
@@ -412,12 +411,12 @@ log_status(struct claude *c, const char *label, const char *detail)
 static void
 on_retry(struct claude *c, const struct json *m)
 {
-	autofree char *detail = xasprintf(
-	    "attempt %" PRId64 " of %" PRId64 " failed: %.128s (%" PRId64
-	    "), the next in %.0f ms",
-	    json_int(m, "attempt", 0), json_int(m, "max_retries", 0),
-	    json_str(m, "error", "unknown"), json_int(m, "error_status", 0),
-	    json_double(m, "retry_delay_ms", 0));
+	autofree char *detail =
+	    xasprintf("attempt %" PRId64 " of %" PRId64
+		      " failed: %.128s (%" PRId64 "), the next in %.0f ms",
+		json_int(m, "attempt", 0), json_int(m, "max_retries", 0),
+		json_str(m, "error", "unknown"), json_int(m, "error_status", 0),
+		json_double(m, "retry_delay_ms", 0));
 
 	expect_turn(c);
 	log_status(c, "api_retry", detail);
@@ -429,7 +428,7 @@ on_mode(struct claude *c, const char *mode)
 	if (is(mode, "bypassPermissions"))
 		agent_mode_changed(&c->a, "bypass");
 	else if (is(mode, "default") || is(mode, "acceptEdits") ||
-	    is(mode, "plan"))
+		 is(mode, "plan"))
 		agent_mode_changed(&c->a, mode);
 }
 
@@ -442,7 +441,8 @@ on_system(struct claude *c, const struct json *m)
 	if (is(subtype, "init")) {
 		c->alive = true;
 		if (agent_cancelling(&c->a) && !c->initialised)
-			(void)c->a.ops->cancel(&c->a, NULL); /* now it is heard */
+			(void)c->a.ops->cancel(
+			    &c->a, NULL); /* now it is heard */
 		c->initialised = true;
 	} else if (is(subtype, "status")) {
 		if (mode != NULL)
@@ -469,8 +469,8 @@ learn_native_id(struct claude *c, const struct json *m)
 }
 
 static void
-unparsed(struct claude *c, const char *why, const char *line, size_t len,
-    bool json)
+unparsed(
+    struct claude *c, const char *why, const char *line, size_t len, bool json)
 {
 	uni_unparsed(c->a.out, LOCATION, why, json ? line : NULL, line, len);
 }
@@ -524,8 +524,8 @@ claude_read(struct claude *c, const char *line, size_t len, size_t total)
 	struct err e;
 
 	if (total > len) {
-		autofree char *why = xasprintf(
-		    "line of %zu bytes is too long, cut", total);
+		autofree char *why =
+		    xasprintf("line of %zu bytes is too long, cut", total);
 
 		unparsed(c, why, line, len, false);
 		return;

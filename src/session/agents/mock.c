@@ -69,8 +69,8 @@ finish(struct mock *m)
 	if (m->end == MOCK_PARKS)
 		agent_turn_parked(&m->a);
 	else
-		agent_turn_ended(&m->a,
-		    m->end == MOCK_FAILS ? "error" : "end_turn", NULL);
+		agent_turn_ended(
+		    &m->a, m->end == MOCK_FAILS ? "error" : "end_turn", NULL);
 }
 
 static void
@@ -83,7 +83,7 @@ on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	for (i = 0; i < BURST && m->running && !m->paused && m->proc == NULL;
-	    i++) {
+	     i++) {
 		st = TAILQ_FIRST(&m->steps);
 		if (st == NULL) {
 			finish(m);
@@ -154,8 +154,8 @@ mock_prompt(struct agent *a, uint64_t number, const char *text, struct err *e)
 	autofree char *trimmed = NULL;
 	size_t len;
 
-	if (str_format(m->prefix, sizeof(m->prefix), "mock_%" PRIu64,
-		number) == -1)
+	if (str_format(m->prefix, sizeof(m->prefix), "mock_%" PRIu64, number) ==
+	    -1)
 		return err_set(e, ERR_INTERNAL, "turn number too long");
 	m->number = number;
 	text += strspn(text, " \t\r\n");
@@ -197,8 +197,8 @@ mock_permission(struct agent *a, const char *id, enum agent_reply r,
 }
 
 static int
-mock_question(struct agent *a, const char *id, const struct json *answers,
-    struct err *e)
+mock_question(
+    struct agent *a, const char *id, const struct json *answers, struct err *e)
 {
 	(void)a, (void)id, (void)answers, (void)e;
 	return 0;

@@ -26,7 +26,11 @@ struct mock_step {
 	bool again; /* set by run: keep it, it has more to do */
 };
 
-enum mock_end { MOCK_ENDS, MOCK_PARKS, MOCK_FAILS };
+enum mock_end {
+	MOCK_ENDS,
+	MOCK_PARKS,
+	MOCK_FAILS
+};
 
 struct mock {
 	struct agent a; /* first */
@@ -43,11 +47,11 @@ struct mock {
 };
 
 /* Append a step. TEXT is copied. */
-struct mock_step *mock_add(struct mock *m, mock_run *run, const char *key,
-    const char *text);
+struct mock_step *
+mock_add(struct mock *m, mock_run *run, const char *key, const char *text);
 /* Native id <prefix>_<key>. */
-const char *mock_id(const struct mock *m, char dst[MOCK_ID_MAX],
-    const char *key);
+const char *
+mock_id(const struct mock *m, char dst[MOCK_ID_MAX], const char *key);
 /* An assistant message TEXT with the native id <prefix>_KEY. */
 void mock_say(struct mock *m, const char *key, const char *text);
 /* mock_script.c: fill the queue for this message, which is trimmed and not

@@ -43,8 +43,8 @@ say_completed(struct mock *m, struct mock_step *st)
 {
 	const struct part p = PART(PART_TEXT, st->text);
 
-	emit(m, st->key, ITEM_MESSAGE, ROLE_OF_ASSISTANT, &p, 1,
-	    ITEM_COMPLETED);
+	emit(
+	    m, st->key, ITEM_MESSAGE, ROLE_OF_ASSISTANT, &p, 1, ITEM_COMPLETED);
 }
 
 static void
@@ -52,8 +52,8 @@ say_delta(struct mock *m, struct mock_step *st)
 {
 	char id[MOCK_ID_MAX];
 
-	uni_item_delta(m->a.out, mock_id(m, id, st->key), st->text,
-	    strlen(st->text));
+	uni_item_delta(
+	    m->a.out, mock_id(m, id, st->key), st->text, strlen(st->text));
 }
 
 void
@@ -257,8 +257,8 @@ ask_file(struct mock *m, struct mock_step *st)
 	    m->prefix);
 
 	(void)st;
-	(void)agent_ask_permission(&m->a, mock_id(m, id, "permission_denied"),
-	    "file_change", meta);
+	(void)agent_ask_permission(
+	    &m->a, mock_id(m, id, "permission_denied"), "file_change", meta);
 }
 
 static void
@@ -273,8 +273,8 @@ ask_question(struct mock *m, struct mock_step *st)
 	const char *const *t = texts[st->n];
 	char id[MOCK_ID_MAX];
 
-	(void)agent_ask_question(&m->a, mock_id(m, id, t[0]), t[1], t[2],
-	    false);
+	(void)agent_ask_question(
+	    &m->a, mock_id(m, id, t[0]), t[1], t[2], false);
 }
 
 static void
@@ -508,7 +508,7 @@ join_words(const char *s)
 
 	buf_init(&b, strlen(s) + 1);
 	for (s += strspn(s, " \t\r\n"); *s != '\0';
-	    s += len, s += strspn(s, " \t\r\n")) {
+	     s += len, s += strspn(s, " \t\r\n")) {
 		len = strcspn(s, " \t\r\n");
 		if (b.len > 0)
 			(void)buf_addc(&b, ' ');

@@ -68,8 +68,8 @@ log_call(struct mock *m, const char *name, const char *arguments)
 }
 
 static void
-log_result(struct mock *m, const char *output, size_t len, const char *path,
-    bool ok)
+log_result(
+    struct mock *m, const char *output, size_t len, const char *path, bool ok)
 {
 	char id[MOCK_ID_MAX], call[MOCK_ID_MAX];
 	const struct part p[] = {
@@ -92,8 +92,8 @@ log_result(struct mock *m, const char *output, size_t len, const char *path,
 /* --- run ------------------------------------------------------------------ */
 
 static void
-on_line(struct process *p, const char *line, size_t len, size_t total,
-    void *ctx)
+on_line(
+    struct process *p, const char *line, size_t len, size_t total, void *ctx)
 {
 	struct mock *m = ctx;
 	size_t room = m->output.cap - m->output.len;
@@ -152,8 +152,8 @@ do_run(struct mock *m, struct mock_step *st)
 		.directory = m->a.conf->directory,
 		.merge = true,
 		.quiet = true };
-	autofree char *arguments = json_object2("command", st->text, NULL,
-	    NULL);
+	autofree char *arguments =
+	    json_object2("command", st->text, NULL, NULL);
 	struct err e;
 
 	log_call(m, "bash", arguments);
@@ -174,13 +174,12 @@ mock_work_stop(struct mock *m)
 /* --- write ---------------------------------------------------------------- */
 
 static int
-write_file(const struct mock *m, const char *path, const char *text,
-    struct err *e)
+write_file(
+    const struct mock *m, const char *path, const char *text, struct err *e)
 {
 	autofd int dir_fd = -1, fd = -1;
 
-	dir_fd = open(m->a.conf->directory,
-	    O_PATH | O_DIRECTORY | O_CLOEXEC);
+	dir_fd = open(m->a.conf->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd == -1)
 		return err_sys(e, "open %s", m->a.conf->directory);
 	fd = openat(dir_fd, path,
@@ -217,8 +216,8 @@ do_write(struct mock *m, struct mock_step *st)
 /* --- sleep, flood, exit, crash -------------------------------------------- */
 
 static void
-message_part(struct mock *m, const char *key, const char *text,
-    enum item_status status)
+message_part(
+    struct mock *m, const char *key, const char *text, enum item_status status)
 {
 	char id[MOCK_ID_MAX];
 	const struct part p = PART(PART_TEXT, text);
@@ -245,7 +244,6 @@ do_sleep(struct mock *m, struct mock_step *st)
 		message_part(m, "sleep", "Slept.", ITEM_COMPLETED);
 	}
 }
-
 
 static void
 do_flood(struct mock *m, struct mock_step *st)
@@ -276,10 +274,10 @@ do_flood(struct mock *m, struct mock_step *st)
 static void
 do_exit(struct mock *m, struct mock_step *st)
 {
-	autofree char *say = xasprintf("mock exited with status %" PRId64,
-	    st->n);
-	autofree char *details = xasprintf("{\"exit_code\":%" PRId64 "}",
-	    st->n);
+	autofree char *say =
+	    xasprintf("mock exited with status %" PRId64, st->n);
+	autofree char *details =
+	    xasprintf("{\"exit_code\":%" PRId64 "}", st->n);
 
 	uni_error(m->a.out, FROM_DAEMON, "process_exit", say, details);
 	m->end = MOCK_FAILS;
@@ -326,9 +324,9 @@ mock_work(struct mock *m, const char *word, const char *rest)
 		len = strcspn(rest, blanks);
 		first = xstrndup(rest, len);
 		if (str_to_int(first, 0,
-			run == do_flood	  ? FLOOD_MAX
-			    : run == do_exit ? 255
-					     : SLEEP_MS_MAX,
+			run == do_flood	 ? FLOOD_MAX
+			: run == do_exit ? 255
+					 : SLEEP_MS_MAX,
 			&n) == -1)
 			return false; /* then it is just a text */
 		rest += len + strspn(rest + len, blanks);
