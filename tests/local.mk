@@ -2,7 +2,9 @@
 # no root; what does skips and says so.
 
 AM_TESTS_ENVIRONMENT = SANDBOXD_BUILD_DIR='$(abs_builddir)'; \
-	export SANDBOXD_BUILD_DIR;
+	SESSION_WORKER='$(abs_builddir)/sandboxd-session'; \
+	SANDBOX_PROBE='$(abs_builddir)/tests/unit/probe_init'; \
+	export SANDBOX_PROBE SANDBOXD_BUILD_DIR SESSION_WORKER;
 
 if CMOCKA
 check_PROGRAMS += \
@@ -44,10 +46,18 @@ check_PROGRAMS += \
 	tests/unit/test_store_hostile \
 	tests/unit/test_store_records \
 	tests/unit/test_store_serve \
-	tests/unit/test_strutil
-endif
+	tests/unit/test_strutil \
+	tests/unit/test_universal
 
-TESTS += $(check_PROGRAMS)
+TESTS += tests/unit/test_buf tests/unit/test_cgroup tests/unit/test_chan tests/unit/test_changes tests/unit/test_claude tests/unit/test_conf tests/unit/test_ctl_apply tests/unit/test_ctl_changes tests/unit/test_ctl_client tests/unit/test_ctl_render tests/unit/test_ctl_text tests/unit/test_ctl_udiff tests/unit/test_err tests/unit/test_fdio tests/unit/test_frame tests/unit/test_hide tests/unit/test_init tests/unit/test_init_stop tests/unit/test_init_tree tests/unit/test_json tests/unit/test_launch tests/unit/test_log tests/unit/test_mock tests/unit/test_ops tests/unit/test_proc tests/unit/test_proto tests/unit/test_relay tests/unit/test_relay_load tests/unit/test_remove tests/unit/test_session tests/unit/test_spec tests/unit/test_store_append tests/unit/test_store_confine tests/unit/test_store_crash tests/unit/test_store_disk tests/unit/test_store_hostile tests/unit/test_store_records tests/unit/test_store_serve tests/unit/test_strutil tests/unit/test_universal 
+endif
+# What a launched sandbox runs instead of init, to look around.
+check_PROGRAMS += tests/unit/probe_init
+tests_unit_probe_init_SOURCES = tests/unit/probe_init.c
+tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
+tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
+
+EXTRA_DIST += tests/unit/fixtures/claude-deaf.play tests/unit/fixtures/claude-dies.play tests/unit/fixtures/claude-errors.play tests/unit/fixtures/claude-garbage.play tests/unit/fixtures/claude-interrupt.play tests/unit/fixtures/claude-lost.play tests/unit/fixtures/claude-questions.play tests/unit/fixtures/claude-tools.play tests/unit/fixtures/claude-turn.play 
 noinst_HEADERS = tests/fuzz/fuzz.h tests/unit/sandbox_box.h tests/unit/session_play.h tests/unit/test_ctl.h tests/unit/test_init_box.h tests/unit/test_init_help.h tests/unit/test_init_peer.h tests/unit/test_relay_peer.h tests/unit/test_store_fixture.h tests/unit/test_supervisor.h 
 
 tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
@@ -66,7 +76,7 @@ tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
 tests_unit_test_changes_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_changes_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_changes_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
-tests_unit_test_claude_SOURCES = tests/unit/test_claude.c
+tests_unit_test_claude_SOURCES = tests/unit/test_claude.c tests/unit/session_play.c
 tests_unit_test_claude_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_claude_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_claude_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
@@ -138,7 +148,7 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_log_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_log_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
-tests_unit_test_mock_SOURCES = tests/unit/test_mock.c
+tests_unit_test_mock_SOURCES = tests/unit/test_mock.c tests/unit/session_play.c
 tests_unit_test_mock_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_mock_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_mock_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
@@ -166,7 +176,7 @@ tests_unit_test_remove_SOURCES = tests/unit/test_remove.c
 tests_unit_test_remove_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_remove_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_remove_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
-tests_unit_test_session_SOURCES = tests/unit/test_session.c
+tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/session_play.c
 tests_unit_test_session_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_session_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_session_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
@@ -206,3 +216,7 @@ tests_unit_test_strutil_SOURCES = tests/unit/test_strutil.c
 tests_unit_test_strutil_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_strutil_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_strutil_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_universal_SOURCES = tests/unit/test_universal.c
+tests_unit_test_universal_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_universal_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_universal_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka

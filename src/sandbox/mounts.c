@@ -15,16 +15,25 @@
 
 /* Dangling links followed while making a target's parts. */
 #define TARGET_LINKS_MAX 8
+#define OPEN_TRIES 10000
 
 static int
 open2(int dir_fd, const char *path, int flags, uint64_t resolve)
 {
 	struct open_how how;
+	int fd = -1, tries;
 
 	memset(&how, 0, sizeof(how));
 	how.flags = (unsigned)(flags | O_CLOEXEC);
 	how.resolve = resolve;
-	return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+	/* EAGAIN: something was renamed or mounted, anywhere on the machine,
+	 * while ".." was looked up, and the kernel cannot vouch for it. */
+	for (tries = 0; tries < OPEN_TRIES; tries++) {
+		fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+		if (fd != -1 || errno != EAGAIN)
+			break;
+	}
+	return fd;
 }
 
 /* close() that leaves errno to the call that failed before it. */

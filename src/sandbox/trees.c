@@ -207,6 +207,7 @@ trees_open_here(struct setup *s)
 	autofd int root_fd = -1, dir_fd = -1;
 	size_t i;
 
+	s->detail = UINT32_MAX; /* no mount in particular */
 	if (p->image != NULL) {
 		root_fd = mounts_open_source(p->image, O_DIRECTORY);
 		if (root_fd == -1 ||

@@ -116,6 +116,9 @@ main(int argc, char *argv[])
 	ev_signal term;
 
 	proctitle_init(argc, argv);
+	/* Run from a memory file: without this the kernel's name would show. */
+	proctitle_set("sandboxd-session", "sandboxd-session%s%s",
+	    argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
 	log_init("session", LOG_L_INFO, LOG_F_TEXT);
 	fill_stdio_or_die();
 	harden_or_die();

@@ -12,6 +12,7 @@
 #include "lib/frame.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "store/append.h"
 #include "store/record.h"
 #include "store/stored.h"
 #include "store/stream.h"
@@ -28,6 +29,7 @@ serve_free(struct serve *s)
 	session_release(s->s);
 	free(s->final);
 	free(s->sandbox);
+	free(s->turn_id);
 }
 
 static void
@@ -108,10 +110,24 @@ events_final(struct stream *x, struct buf *b)
 static bool
 event_is_end(const struct serve *v, const struct stored_event *ev)
 {
+	struct json *j;
+	bool mine;
+
 	if (!v->follow)
 		return false;
-	return (ev->flags & STORED_ENDS_SESSION) != 0 ||
-	       (v->until_turn && (ev->flags & STORED_ENDS_TURN) != 0);
+	if ((ev->flags & STORED_ENDS_SESSION) != 0)
+		return true;
+	if (!v->until_turn || (ev->flags & STORED_ENDS_TURN) == 0)
+		return false;
+	if (v->turn_id == NULL)
+		return true;
+	/* Another turn may end first, the one this turn was waiting for. */
+	if (json_parse(ev->text, ev->len, EVENT_DEPTH_MAX + 8, &j, NULL) == -1)
+		return true; /* cannot be: it was checked when it came */
+	mine = strcmp(json_str(json_get(j, "data"), "turn_id", ""),
+		   v->turn_id) == 0;
+	json_free(j);
+	return mine;
 }
 
 /* Events from the cursor on; true when the stream's end was among them. */
@@ -333,6 +349,7 @@ serve_begin(
 	const char *request = json_str(msg, "request", "null");
 	const char *session = json_str(msg, "session", NULL);
 	const char *sandbox = json_str(msg, "sandbox", NULL);
+	const char *turn = json_str(msg, "turn_id", NULL);
 	struct serve v = { 0 };
 	struct err why;
 	size_t i;
@@ -360,5 +377,7 @@ serve_begin(
 	v.final = members_text(json_get(msg, "final"));
 	if (sandbox != NULL)
 		v.sandbox = xstrdup(sandbox);
+	if (turn != NULL)
+		v.turn_id = xstrdup(turn);
 	return stream_new(st, fd, id, request, &v, e);
 }

@@ -47,6 +47,7 @@ struct serve {
 	enum err_code code; /* of that error */
 	char *sandbox;	    /* owned: the list's filter, or NULL */
 	bool follow, raw, until_turn, started;
+	char *turn_id; /* owned; with until_turn: this one only, or NULL */
 };
 
 struct stream {

@@ -156,6 +156,7 @@ on_prompted(void *ctx, const struct json *ok, const struct chan_frame *f,
 	jw_kint(w, "after", json_int(ok, "after", 0));
 	jw_kbool(w, "follow", true);
 	jw_kstr(w, "until", "turn");
+	jw_kvalue(w, "turn_id", json_get(ok, "turn_id"));
 	jw_kvalue(w, "final", ok);
 	serve_end(r, fd);
 }

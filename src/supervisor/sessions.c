@@ -234,6 +234,7 @@ worker_start(struct proc *p, struct err *e)
 	jw_key(w, "argv");
 	jw_array(w);
 	jw_str(w, "sandboxd-session");
+	jw_str(w, ss->id); /* for ps; the worker learns it from `start` */
 	jw_array_end(w);
 	jw_key(w, "env");
 	jw_object(w);

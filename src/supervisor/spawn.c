@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #define PROGRAM_MAX_BYTES (64u << 20)
@@ -118,5 +119,9 @@ spawn_load_program(struct super *s, const char *name, int *fd_out,
 	if (fd_slurp(fd, PROGRAM_MAX_BYTES, &data, &len, e) == -1 ||
 	    fd_sealed(name, data, len, fd_out, e) == -1)
 		return err_prefix(e, "load %s", path);
+	/* A program that may not be read makes its process undumpable from its
+	 * first instruction: nobody inside can trace it. */
+	if (fchmod(*fd_out, 0111) == -1)
+		return err_sys(e, "chmod of %s", name);
 	return 0;
 }

@@ -21,7 +21,8 @@ like($all, qr/sandboxd.*session.*\btalk\b/m, 'the worker, with its session');
 diag($all);
 for my $pid (keys %title) {
 	my $comm = slurp("/proc/$pid/comm");
-	like($comm, qr/^sandboxd/, "comm of $title{$pid}");
+	like($comm, qr/^(?:sandboxd|store|relay|init|session)/,
+	    "comm of $title{$pid}");
 }
 # Uids: who runs as what.
 my %uid = map { $title{$_} => (slurp("/proc/$_/status") =~ /^Uid:\s+(\d+)/m)[0] }
