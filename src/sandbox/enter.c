@@ -49,7 +49,7 @@ step_signals(struct setup *s)
 static int
 step_net(struct setup *s)
 {
-	return s->own_net ? ns_loopback_up() : 0;
+	return s->own_net && !s->net_ready ? ns_loopback_up() : 0;
 }
 
 static int

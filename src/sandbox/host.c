@@ -264,6 +264,7 @@ host_probe(struct host *h)
 		return;
 	hp->masked = rootfs_probe_masks();
 	hp->dev_fd = -1;
+	netpool_init(&hp->nets);
 	h->root = geteuid() == 0;
 	probe_mounts(h, probe_namespaces(h) & ~(uint64_t)CLONE_NEWCGROUP);
 	if (h->root)
@@ -291,7 +292,17 @@ host_free(struct host *h)
 	if (hp != NULL) {
 		filter_release(&hp->strict);
 		fd_close(&hp->dev_fd);
+		netpool_free(&hp->nets);
 	}
 	free(hp);
 	memset(h, 0, sizeof(*h));
+}
+
+bool
+host_prepare(struct host *h)
+{
+	struct host_private *hp = h->priv;
+
+	return hp != NULL && h->root && h->have[MECH_NET] &&
+	    netpool_fill(&hp->nets);
 }

@@ -202,12 +202,42 @@ setup_close(struct setup *s)
 	trees_close(s);
 }
 
+static struct netpool *
+nets_of(const struct setup *s)
+{
+	struct host_private *hp = s->host->priv;
+
+	return &hp->nets;
+}
+
+static void
+net_close(struct ready_net *net)
+{
+	fd_close(&net->ns_fd);
+	fd_close(&net->sys_fd);
+}
+
+/* Take a network namespace out of the pool and enter it, so that the child is
+ * born there. False: the child gets a new one. */
+static bool
+net_take(struct setup *s, struct ready_net *net)
+{
+	if (!s->own_net || !s->ranged || !netpool_take(nets_of(s), net))
+		return false;
+	if (netpool_enter(net) == -1) {
+		net_close(net);
+		return false;
+	}
+	s->sys_fd = net->sys_fd;
+	return true;
+}
+
 static uint64_t
 clone_flags(const struct setup *s)
 {
 	uint64_t flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS;
 
-	if (s->own_net)
+	if (s->own_net && !s->net_ready)
 		flags |= CLONE_NEWNET;
 	if (s->host->have[MECH_IPC])
 		flags |= CLONE_NEWIPC;
@@ -247,10 +277,16 @@ child_start(
     struct setup *s, struct ends *ends, struct launched *out, struct err *e)
 {
 	int v2_fd = s->plan->cgroup ? cgroup_v2_fd(s->plan->cgroup) : -1;
+	struct ready_net net = { -1, -1 };
 	int pidfd = -1;
 	pid_t pid;
 
+	s->net_ready = net_take(s, &net);
 	pid = ns_clone(clone_flags(s), v2_fd, &pidfd);
+	if (pid != 0 && s->net_ready)
+		netpool_leave(nets_of(s));
+	if (pid != 0)
+		net_close(&net);
 	if (pid == -1)
 		return err_sys(e, "start a process in new namespaces");
 	if (pid == 0) {

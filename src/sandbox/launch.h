@@ -64,6 +64,9 @@ struct host {
 /* Probe; builds the filter. Never fails: what is missing is told. */
 void host_probe(struct host *h);
 void host_free(struct host *h);
+/* Make ready something that a later start takes less time with; to be called
+ * when there is nothing else to do. True while there is more to make. */
+bool host_prepare(struct host *h);
 
 struct launched {
 	pid_t pid; /* a direct child of the caller */

@@ -24,6 +24,8 @@ libsandbox_a_SOURCES = \
 	src/sandbox/mask.def \
 	src/sandbox/mounts.c \
 	src/sandbox/mounts.h \
+	src/sandbox/netpool.c \
+	src/sandbox/netpool.h \
 	src/sandbox/ns.c \
 	src/sandbox/ns.h \
 	src/sandbox/plan.c \

@@ -82,6 +82,8 @@ rootfs_make_proc(struct setup *s)
 int
 rootfs_make_sys(struct setup *s)
 {
+	if (s->net_ready)
+		return 0; /* it came with the network, or cannot be had */
 	if (!s->own_net)
 		return 0; /* it would show the host's interfaces */
 	s->sys_fd =

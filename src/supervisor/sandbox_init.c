@@ -183,6 +183,8 @@ init_start(struct proc *proc, struct err *e)
 	proc->start_ms = sb->s->conf.start_ms;
 	proc->stop_ms = proc->kind->stop_ms;
 	proc_spawned(proc, l.pid, l.pidfd, l.chan_fd);
+	/* While the child builds, make ready what it has taken. */
+	ev_idle_start(sb->s->loop, &sb->s->prepare);
 	return 0;
 }
 

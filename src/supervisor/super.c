@@ -125,6 +125,15 @@ on_sweep(struct ev_loop *loop, ev_timer *t, int revents ATTR_UNUSED)
 }
 
 static void
+on_idle(struct ev_loop *loop, ev_idle *idle, int revents ATTR_UNUSED)
+{
+	struct super *s = idle->data;
+
+	if (!host_prepare(&s->host))
+		ev_idle_stop(loop, idle); /* the next launch starts it again */
+}
+
+static void
 open_isolation(struct super *s)
 {
 	const char *extra[] = { s->conf.state_dir, s->conf.run_dir,
@@ -133,6 +142,9 @@ open_isolation(struct super *s)
 	struct err e;
 
 	host_probe(&s->host);
+	ev_idle_init(&s->prepare, on_idle);
+	s->prepare.data = s;
+	ev_idle_start(s->loop, &s->prepare);
 	instance_name(s, name);
 	s->cgroups = cgroup_host_open(name, &s->cgroups_why);
 	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
@@ -260,6 +272,7 @@ int
 super_run(struct super *s)
 {
 	ev_run(s->loop, 0);
+	ev_idle_stop(s->loop, &s->prepare);
 	log_info("super", "stopped", LOG_INT("exit_code", s->exit_code));
 	control_close(s);
 	sessions_free(s);

@@ -55,6 +55,7 @@ struct super {
 	int exit_code;
 	ev_signal sig_term, sig_int, sig_hup;
 	ev_timer stop_timer;
+	ev_idle prepare; /* of what later starts take */
 	ev_timer sweep_timer; /* groups an earlier life has left */
 	int ready_fd;	      /* gets a newline when ready; -1 after */
 };
