@@ -109,7 +109,7 @@ print_patch(const struct ctl *ctl, const struct buf *b)
 	}
 }
 
-/* --- a change ------------------------------------------------------------- */
+/* --- a change ------------------------------------------------------------ */
 
 static void
 put_modes(struct buf *b, const struct side *old, const struct side *new)

@@ -66,7 +66,7 @@ turn_prompt(struct turn *t, const char *text, bool *queued_out, struct err *e);
 /* Show and answer until our turn is over; t->outcome says how it went. */
 int turn_run(struct turn *t, struct err *e);
 
-/* --- ask.c: requests --- */
+/* --- ask.c: requests ----------------------------------------------------- */
 
 /* Keep the list of open requests in step with an event. */
 void ask_event(struct turn *t, const char *type, const struct json *data);

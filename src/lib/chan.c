@@ -166,7 +166,7 @@ chan_queued(const struct chan *ch)
 	return ch->tx.len - ch->tx_at;
 }
 
-/* --- receiving ---------------------------------------------------------- */
+/* --- receiving ----------------------------------------------------------- */
 
 /* How many descriptors F announces, or -1. */
 static int

@@ -257,7 +257,7 @@ chan_end(struct chan *ch, const int *fds, size_t nfds)
 	return r;
 }
 
-/* --- replies ------------------------------------------------------------ */
+/* --- replies ------------------------------------------------------------- */
 
 int
 chan_reply_ok(struct chan *ch, int64_t id)

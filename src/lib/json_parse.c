@@ -156,7 +156,7 @@ node_add(struct parser *p, enum json_type type)
 	return j;
 }
 
-/* --- duplicate keys ----------------------------------------------------- */
+/* --- duplicate keys ------------------------------------------------------ */
 
 /* Multiply, and fold the halves of the product. */
 static uint64_t
@@ -241,7 +241,7 @@ keys_check(struct parser *p, const struct json *obj)
 	return 0;
 }
 
-/* --- yajl's callbacks: 1 to go on, 0 to stop with p->e set -------------- */
+/* --- yajl's callbacks: 1 to go on, 0 to stop with p->e set --------------- */
 
 static int
 on_null(void *ctx)
@@ -399,7 +399,7 @@ yajl_drop(void *ctx ATTR_UNUSED, void *p)
 
 static yajl_alloc_funcs yajl_memory = { yajl_get, yajl_more, yajl_drop, NULL };
 
-/* --- text --------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------- */
 
 /* The four hex digits at S, or -1. */
 static int

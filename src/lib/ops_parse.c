@@ -24,7 +24,7 @@ is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* --- ids and names ------------------------------------------------------ */
+/* --- ids and names ------------------------------------------------------- */
 
 static int
 id_take(const struct json *v, struct op_request *r, struct err *e)
@@ -116,7 +116,7 @@ op_take(const char *name, size_t n, struct op_request *r, struct err *e)
 	return r->op == OP_N ? refuse_op(name, n, e) : 0;
 }
 
-/* --- words -------------------------------------------------------------- */
+/* --- words --------------------------------------------------------------- */
 
 /* A word's value: the text that is meant, or a JSON value. */
 struct value {
@@ -451,7 +451,7 @@ words_parse(const char *at, const char *end, const struct op *op,
 	return r;
 }
 
-/* --- the two forms ------------------------------------------------------ */
+/* --- the two forms ------------------------------------------------------- */
 
 /* NAME, then words or one JSON object. */
 static int

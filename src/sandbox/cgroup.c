@@ -47,7 +47,7 @@ struct cgroup {
 	int v2_fd;
 };
 
-/* --- files -------------------------------------------------------------- */
+/* --- files --------------------------------------------------------------- */
 
 static int
 file_write(int dir_fd, const char *path, const char *text)
@@ -106,7 +106,7 @@ file_int(int dir_fd, const char *path, const char *key)
 	return errno == 0 && end != p && v >= 0 ? v : -1;
 }
 
-/* --- version 2 controllers ---------------------------------------------- */
+/* --- version 2 controllers ----------------------------------------------- */
 
 /* A group may not hold processes and hand out controllers. If ours holds us
  * alone, we move to a group below it. */

@@ -12,8 +12,8 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#define ATTR_INERT                                                             \
-	(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |            \
+#define ATTR_INERT                                                  \
+	(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | \
 	    MOUNT_ATTR_NOEXEC)
 
 void

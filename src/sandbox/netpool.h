@@ -22,7 +22,7 @@ struct netpool {
 		int sys_fd; /* owned: detached mount of /sys, or -1 */
 	} ready[NETPOOL_MAX];
 	size_t n;
-	int own_fd; /* owned: our own namespace; -1 until first used */
+	int own_fd;  /* owned: our own namespace; -1 until first used */
 	bool broken; /* this host does not let us; no more tries */
 };
 

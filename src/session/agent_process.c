@@ -91,7 +91,7 @@ process_find(
 	    "%s was not found in the PATH of the session", program);
 }
 
-/* --- the child ------------------------------------------------------------ */
+/* --- the child ----------------------------------------------------------- */
 
 static void
 start_failed(int fd, enum start_stage stage)
@@ -149,7 +149,7 @@ read_report(struct process *p, struct err *e)
 	    p->program, strerror(r.sys));
 }
 
-/* --- its end -------------------------------------------------------------- */
+/* --- its end ------------------------------------------------------------- */
 
 static void
 process_really_free(struct process *p)
@@ -227,7 +227,7 @@ process_free(struct process *p)
 		process_really_free(p);
 }
 
-/* --- output --------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------- */
 
 static void
 give_line(struct process *p, const char *line, size_t len, size_t total)
@@ -390,7 +390,7 @@ process_pause(struct process *p, bool on)
 	ev_feed_event(p->loop, &p->out_io, EV_READ);
 }
 
-/* --- input ---------------------------------------------------------------- */
+/* --- input --------------------------------------------------------------- */
 
 static void
 close_stdin(struct process *p)
@@ -444,7 +444,7 @@ process_finish_input(struct process *p)
 		close_stdin(p);
 }
 
-/* --- start ---------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 static int
 make_pipes(const struct process_spec *spec, int ours[3], int theirs[3],
@@ -534,7 +534,7 @@ process_start(struct ev_loop *loop, const struct process_spec *spec,
 	return rc;
 }
 
-/* --- asking and telling --------------------------------------------------- */
+/* --- asking and telling -------------------------------------------------- */
 
 void
 process_signal(struct process *p, int signal_no, bool group)

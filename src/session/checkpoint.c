@@ -150,7 +150,7 @@ checkpoint_write(const struct session *s, struct buf *b)
 	b->failed = true; /* the former one stays */
 }
 
-/* --- reading -------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 /* Element I of an array, or NULL. */
 static const struct json *

@@ -10,7 +10,6 @@
 
 #include "lib/fdio.h"
 #include "lib/log.h"
-#include "lib/proctitle.h"
 #include "lib/proto.h"
 #include "lib/xalloc.h"
 #include <ev.h>
@@ -48,7 +47,6 @@ on_start(struct session *s, int64_t id, const struct json *m,
 	s->start_id = id;
 	s->conf.session = xstrdup(json_str(m, "session", ""));
 	s->conf.agent = xstrdup(json_str(m, "agent", ""));
-	proctitle_set("session", "sandboxd: session %s", s->conf.session);
 	if (json_get(m, "command") != NULL)
 		s->conf.command = json_strv(json_get(m, "command"));
 	if (s->conf.command != NULL && s->conf.command[0] == NULL) {

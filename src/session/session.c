@@ -32,7 +32,7 @@ turn_id(char dst[TURN_ID_MAX], uint64_t number)
 		abort(); /* 5 + 20 bytes */
 }
 
-/* --- answers -------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 void
 session_reply_err(
@@ -97,7 +97,7 @@ session_reply_prompt(struct session *s, int64_t request_id, uint64_t number,
 	reply_when_stored(s, request_id, after, number, queued);
 }
 
-/* --- what the outbox asks ------------------------------------------------- */
+/* --- what the outbox asks ------------------------------------------------ */
 
 static void
 on_attached(void *ctx, int64_t next, const struct json *record)
@@ -196,7 +196,7 @@ session_state(struct session *s, const char *state)
 	outbox_touch(&s->out);
 }
 
-/* --- beginning and end ---------------------------------------------------- */
+/* --- beginning and end --------------------------------------------------- */
 
 static void
 log_started(struct session *s)

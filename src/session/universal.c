@@ -100,7 +100,7 @@ kitem(struct jw *w, const char *key, uint64_t number)
 		jw_kstr(w, key, id);
 }
 
-/* --- tool calls that later items may name as their parent --------------- */
+/* --- tool calls that later items may name as their parent ---------------- */
 
 static struct tool_call *
 call_find(struct universal *u, const char *native_id)

@@ -59,8 +59,9 @@ struct batch {
 struct batch *batch_new(void);
 void batch_free(struct batch *b); /* accepts NULL */
 
-/* W is who waits for the answer, or NULL. Each copies what it needs; -1 when there is no memory for it, and then
- * nothing was added. Either may commit the batch at once. */
+/* W is who waits for the answer, or NULL. Each copies what it needs; -1 when
+ * there is no memory for it, and then nothing was added. Either may commit the
+ * batch at once. */
 int batch_append(struct store *st, struct session *s, struct worker *w,
     const char *text, const struct append_in *in,
     struct err *e) ATTR_WARN_UNUSED;

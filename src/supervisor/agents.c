@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define PATH_DEFAULT \
+	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static const char *const claude_modes[] = { "default", "acceptEdits", "plan",
 	"bypass", NULL };
@@ -90,11 +91,11 @@ agent_program_dir(const char *program)
 	const char *slash;
 
 	if (at != NULL)
-		return xstrndup(program,
-		    (size_t)(at - program) + sizeof(modules) - 2);
+		return xstrndup(
+		    program, (size_t)(at - program) + sizeof(modules) - 2);
 	slash = strrchr(program, '/');
-	return xstrndup(program,
-	    slash == program ? 1 : (size_t)(slash - program));
+	return xstrndup(
+	    program, slash == program ? 1 : (size_t)(slash - program));
 }
 
 bool
@@ -128,8 +129,8 @@ agents_mounts(struct super *s, const struct sandbox_spec *sp, size_t *n_out)
 	/* One path per agent, replaced when the program has moved: a plan uses
 	 * it only until its launch returns. */
 	static char *dirs[countof(agents)];
-	struct plan_mount *v = xcalloc(sp->nmounts + countof(agents),
-	    sizeof(*v));
+	struct plan_mount *v =
+	    xcalloc(sp->nmounts + countof(agents), sizeof(*v));
 	size_t n = sp->nmounts;
 
 	if (n > 0)

@@ -8,7 +8,7 @@
 
 struct agent_def {
 	const char *name;
-	const char *program;   /* what is looked for; NULL: built in */
+	const char *program; /* what is looked for; NULL: built in */
 	const char *const *permission_modes; /* NULL-terminated */
 	const char *const *agent_modes;
 };
@@ -26,7 +26,7 @@ bool agent_path_shown(const struct sandbox_spec *sp, const char *path);
 /* SP's mounts, and one read-only for each agent's program that is installed
  * but not shown. The array is the caller's, the strings of agents' mounts are
  * kept by this module. */
-struct plan_mount *agents_mounts(struct super *s,
-    const struct sandbox_spec *sp, size_t *n_out);
+struct plan_mount *
+agents_mounts(struct super *s, const struct sandbox_spec *sp, size_t *n_out);
 
 #endif

@@ -12,23 +12,23 @@
 #include <string.h>
 
 #ifndef LIBEXECDIR
-#define LIBEXECDIR "/usr/local/libexec/sandboxd"
+#	define LIBEXECDIR "/usr/local/libexec/sandboxd"
 #endif
 #ifndef SYSCONFDIR
-#define SYSCONFDIR "/etc"
+#	define SYSCONFDIR "/etc"
 #endif
 #ifndef LOCALSTATEDIR
-#define LOCALSTATEDIR "/var"
+#	define LOCALSTATEDIR "/var"
 #endif
 #ifndef RUNSTATEDIR
-#define RUNSTATEDIR "/run"
+#	define RUNSTATEDIR "/run"
 #endif
 
 #define LINE_MAX_BYTES 4096
 
-#define OPTION(name, kind, field, min, max, def, help)                         \
-	{                                                                      \
-		name, kind, offsetof(struct conf, field), min, max, def, help  \
+#define OPTION(name, kind, field, min, max, def, help)                        \
+	{                                                                     \
+		name, kind, offsetof(struct conf, field), min, max, def, help \
 	}
 
 const struct conf_option conf_table[] = {
@@ -50,7 +50,8 @@ const struct conf_option conf_table[] = {
 	OPTION("control.max_clients", CONF_INT, max_clients, 1, 100000, "256",
 	    "Connections at one time; more wait in the socket's queue."),
 	OPTION("store.durability", CONF_STR, durability, 0, 8, "full",
-	    "full: on the disk before it is shown. relaxed: the last commit may "
+	    "full: on the disk before it is shown. relaxed: the last commit "
+	    "may "
 	    "be lost with the machine's power. none: several may be."),
 	OPTION("store.map_bytes", CONF_BYTES, map_bytes, 1 << 20, INT64_MAX,
 	    "64M", "First size of the database's map; it grows by itself."),
@@ -116,8 +117,8 @@ set_option(struct conf *c, const struct conf_option *o, const char *value,
 		return err_set(e, ERR_BAD_REQUEST, "%s: '%s' is not %s",
 		    o->name, value,
 		    o->kind == CONF_INT	    ? "a whole number"
-			: o->kind == CONF_BYTES ? "a size such as 64M"
-						: "a time such as 2s");
+		    : o->kind == CONF_BYTES ? "a size such as 64M"
+					    : "a time such as 2s");
 	if (v < o->min || v > o->max)
 		return err_set(e, ERR_BAD_REQUEST,
 		    "%s: %s is not between %lld and %lld", o->name, value,
@@ -185,8 +186,7 @@ user_dir(const char *var, const char *below_home, const char *fallback)
 		return xasprintf("%s/sandboxd", dir);
 	if (below_home != NULL && home != NULL && home[0] == '/')
 		return xasprintf("%s/%s/sandboxd", home, below_home);
-	return xasprintf("%s/sandboxd-%lu", fallback,
-	    (unsigned long)getuid());
+	return xasprintf("%s/sandboxd-%lu", fallback, (unsigned long)getuid());
 }
 
 void
@@ -198,15 +198,15 @@ conf_defaults(struct conf *c, bool root)
 	for (size_t i = 0; i < conf_table_n; i++) {
 		/* The table's own defaults are right by the unit test. */
 		if (conf_table[i].def != NULL)
-			(void)set_option(c, &conf_table[i], conf_table[i].def,
-			    &e);
+			(void)set_option(
+			    c, &conf_table[i], conf_table[i].def, &e);
 	}
 	if (root) {
 		c->state_dir = xstrdup(LOCALSTATEDIR "/lib/sandboxd");
 		c->run_dir = xstrdup(RUNSTATEDIR "/sandboxd");
 	} else {
-		c->state_dir = user_dir("XDG_STATE_HOME", ".local/state",
-		    "/var/tmp");
+		c->state_dir =
+		    user_dir("XDG_STATE_HOME", ".local/state", "/var/tmp");
 		c->run_dir = user_dir("XDG_RUNTIME_DIR", NULL, "/tmp");
 	}
 }
@@ -240,8 +240,8 @@ trim(char *s)
 
 /* One line. SECTION is kept between calls. */
 static int
-parse_line(struct conf *c, char *line, char *section, size_t size,
-    struct err *e)
+parse_line(
+    struct conf *c, char *line, char *section, size_t size, struct err *e)
 {
 	char name[192];
 	char *s = trim(line);
@@ -257,8 +257,8 @@ parse_line(struct conf *c, char *line, char *section, size_t size,
 			    "section without a closing bracket");
 		s[n - 1] = '\0';
 		if (str_copy(section, size, trim(s + 1)) == -1)
-			return err_set(e, ERR_BAD_REQUEST,
-			    "section name too long");
+			return err_set(
+			    e, ERR_BAD_REQUEST, "section name too long");
 		return 0;
 	}
 	eq = strchr(s, '=');
@@ -288,8 +288,8 @@ conf_load(struct conf *c, const char *path, bool optional, char *mistakes,
 	if (f == NULL) {
 		if (optional && errno == ENOENT)
 			return 0;
-		(void)snprintf(mistakes, size, "%s: %s\n", path,
-		    strerror(errno));
+		(void)snprintf(
+		    mistakes, size, "%s: %s\n", path, strerror(errno));
 		return -1;
 	}
 	while (fgets(line, sizeof(line), f) != NULL) {
@@ -297,10 +297,10 @@ conf_load(struct conf *c, const char *path, bool optional, char *mistakes,
 		if (strchr(line, '\n') == NULL && !feof(f)) {
 			err_set(&e, ERR_BAD_REQUEST, "line too long");
 			while (strchr(line, '\n') == NULL &&
-			    fgets(line, sizeof(line), f) != NULL)
+			       fgets(line, sizeof(line), f) != NULL)
 				;
 		} else if (parse_line(c, line, section, sizeof(section), &e) ==
-		    0) {
+			   0) {
 			continue;
 		}
 		bad = -1;
@@ -332,14 +332,15 @@ conf_print(const struct conf *c, FILE *f)
 		}
 		(void)fprintf(f, "# %s\n", o->help);
 		if (o->kind == CONF_STR) {
-			char *const *v = (char *const *)(const void *)(
-			    (const char *)c + o->offset);
+			char *const *v =
+			    (char *const *)(const void *)((const char *)c +
+							  o->offset);
 			(void)fprintf(f, "%s = %s\n", dot + 1, *v);
 		} else {
-			const int64_t *v = (const int64_t *)(const void *)(
-			    (const char *)c + o->offset);
-			(void)fprintf(f, "%s = %lld\n", dot + 1,
-			    (long long)*v);
+			const int64_t *v =
+			    (const int64_t *)(const void *)((const char *)c +
+							    o->offset);
+			(void)fprintf(f, "%s = %lld\n", dot + 1, (long long)*v);
 		}
 	}
 }

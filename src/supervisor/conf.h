@@ -33,7 +33,13 @@ struct conf {
 	char *claude;
 };
 
-enum conf_kind { CONF_STR, CONF_INT, CONF_BYTES, CONF_MS, CONF_KIND_N };
+enum conf_kind {
+	CONF_STR,
+	CONF_INT,
+	CONF_BYTES,
+	CONF_MS,
+	CONF_KIND_N
+};
 
 struct conf_option {
 	const char *name; /* section.key */
@@ -55,8 +61,8 @@ void conf_defaults(struct conf *c, bool root);
 int conf_load(struct conf *c, const char *path, bool optional, char *mistakes,
     size_t size);
 /* One option from text; also used for the command line. */
-int conf_set(struct conf *c, const char *name, const char *value,
-    struct err *e);
+int
+conf_set(struct conf *c, const char *name, const char *value, struct err *e);
 /* What is in force, in the file's own form. */
 void conf_print(const struct conf *c, FILE *f);
 void conf_free(struct conf *c);

@@ -4,25 +4,23 @@
  * length, depth and number, and one slow client costs nobody else anything:
  * its next line is read when its last answer is on its way.
  */
-#include "supervisor/control.h"
+#include "supervisor/client.h"
 
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/ops.h"
+#include "supervisor/peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #define READ_CHUNK 16384
-#define OUT_MAX (64u << 20)
 /* A stranger may ask who we are, in few words. */
 #define DENIED_LINE_MAX 1024
 /* A pipe (`echo status | nc -U …`) brings its first line at once, in words;
@@ -33,28 +31,6 @@
 #define SCRIPT_IDLE_S 1.0
 #define ACCEPT_PAUSE_S 0.1
 
-struct client {
-	LIST_ENTRY(client) link;
-	struct super *s;
-	int fd; /* owned */
-	ev_io rd, wr;
-	ev_timer idle;
-	struct buf in, out;
-	uid_t uid;
-	bool allowed;
-	bool eof;      /* it has said all it will */
-	bool handed;   /* another process writes to it now */
-	bool closing;  /* hang up when OUT is empty */
-	bool scripted; /* see SCRIPT_FIRST_MS */
-	bool serving;  /* inside serve(): no recursion */
-	int64_t accepted_ms;
-	uint64_t lines;
-	struct request *req;
-	struct jw jw;
-	int fds[FDIO_MAX_FDS]; /* received, not yet claimed; owned */
-	size_t nfds;
-};
-
 struct control {
 	struct super *s;
 	int fd;
@@ -64,72 +40,9 @@ struct control {
 	size_t n;
 };
 
-static void serve(struct client *c);
+/* --- a client's life ----------------------------------------------------- */
 
-/* --- who may ------------------------------------------------------------------- */
-
-static bool
-in_allowed_group(const struct conf *cf, int fd, gid_t gid)
-{
-	gid_t groups[256];
-	socklen_t len = sizeof(groups);
-	struct group *gr;
-
-	if (cf->allow_group[0] == '\0' ||
-	    (gr = getgrnam(cf->allow_group)) == NULL)
-		return false;
-	if (gid == gr->gr_gid)
-		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == -1)
-		return false;
-	for (size_t i = 0; i < len / sizeof(groups[0]); i++) {
-		if (groups[i] == gr->gr_gid)
-			return true;
-	}
-	return false;
-}
-
-static bool
-is_allowed_user(const struct conf *cf, uid_t uid)
-{
-	const char *at = cf->allow_users;
-	char word[64];
-	struct passwd *pw;
-	int64_t number;
-
-	for (;;) {
-		size_t n;
-
-		at += strspn(at, " ,\t");
-		n = strcspn(at, " ,\t");
-		if (n == 0)
-			return false;
-		if (n < sizeof(word)) {
-			memcpy(word, at, n);
-			word[n] = '\0';
-			if (str_to_int(word, 0, UINT32_MAX, &number) == 0) {
-				if ((uid_t)number == uid)
-					return true;
-			} else if ((pw = getpwnam(word)) != NULL &&
-			    pw->pw_uid == uid) {
-				return true;
-			}
-		}
-		at += n;
-	}
-}
-
-static bool
-is_allowed(const struct super *s, int fd, const struct ucred *cr)
-{
-	return cr->uid == 0 || cr->uid == geteuid() ||
-	    is_allowed_user(&s->conf, cr->uid) ||
-	    in_allowed_group(&s->conf, fd, cr->gid);
-}
-
-/* --- a client's life ------------------------------------------------------------ */
-
-static void
+void
 client_free(struct client *c)
 {
 	struct control *ct = c->s->control;
@@ -149,13 +62,12 @@ client_free(struct client *c)
 	buf_free(&c->in);
 	buf_free(&c->out);
 	free(c);
-	if (!ev_is_active(&ct->io) && !ev_is_active(&ct->pause) &&
-	    ct->s->ready)
+	if (!ev_is_active(&ct->io) && !ev_is_active(&ct->pause) && ct->s->ready)
 		ev_io_start(ct->s->loop, &ct->io);
 }
 
-static void
-touch(struct client *c)
+void
+client_touch(struct client *c)
 {
 	if (!c->scripted)
 		return;
@@ -176,8 +88,8 @@ on_idle(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 }
 
 /* Write what the socket takes. False: the client is gone, and freed. */
-static bool
-flush(struct client *c)
+bool
+client_flush(struct client *c)
 {
 	while (c->out.len > 0) {
 		ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
@@ -205,162 +117,16 @@ flush(struct client *c)
 }
 
 static void
-on_writable(struct ev_loop *loop ATTR_UNUSED, ev_io *io,
-    int revents ATTR_UNUSED)
+on_writable(
+    struct ev_loop *loop ATTR_UNUSED, ev_io *io, int revents ATTR_UNUSED)
 {
 	struct client *c = io->data;
 
-	if (flush(c))
-		serve(c);
+	if (client_flush(c))
+		client_serve(c);
 }
 
-/* --- answers -------------------------------------------------------------------- */
-
-static void
-add_error(struct client *c, const char *id, const struct err *e)
-{
-	struct jw w;
-
-	jw_init(&w, &c->out);
-	jw_object(&w);
-	jw_key(&w, "id");
-	jw_raw(&w, id, strlen(id));
-	jw_key(&w, "error");
-	jw_object(&w);
-	jw_kstr(&w, "code", err_wire(e->code));
-	jw_kstr(&w, "detail", e->text);
-	jw_object_end(&w);
-	jw_object_end(&w);
-	(void)buf_addc(&c->out, '\n'); /* failure shows in out.failed */
-}
-
-static void
-request_free(struct request *r)
-{
-	struct client *c = r->client;
-
-	fd_close_all(r->fds, r->nfds);
-	op_request_free(&r->op);
-	free(r);
-	if (c == NULL)
-		return;
-	c->req = NULL;
-	c->handed = false;
-	if (c->out.failed) {
-		client_free(c); /* an answer of over 64 MiB to one who waits */
-		return;
-	}
-	if (flush(c)) {
-		touch(c);
-		serve(c);
-	}
-}
-
-/* A scratch writer for answers that nobody will read. */
-static struct jw *
-nowhere(void)
-{
-	static struct buf b;
-	static struct jw w;
-
-	buf_free(&b);
-	buf_init(&b, OUT_MAX);
-	jw_init(&w, &b);
-	return &w;
-}
-
-static struct jw *
-begin_line(struct request *r, const char *member)
-{
-	struct client *c = r->client;
-
-	if (c == NULL)
-		return nowhere();
-	jw_init(&c->jw, &c->out);
-	jw_object(&c->jw);
-	jw_key(&c->jw, "id");
-	jw_raw(&c->jw, r->op.id, strlen(r->op.id));
-	jw_key(&c->jw, member);
-	return &c->jw;
-}
-
-struct jw *
-request_ok(struct request *r)
-{
-	return begin_line(r, "ok");
-}
-
-void
-request_end_ok(struct request *r)
-{
-	if (r->client != NULL) {
-		jw_object_end(&r->client->jw);
-		(void)buf_addc(&r->client->out, '\n'); /* see out.failed */
-	}
-	request_free(r);
-}
-
-void
-request_end_err(struct request *r, const struct err *e)
-{
-	if (r->client != NULL)
-		add_error(r->client, r->op.id, e);
-	request_free(r);
-}
-
-struct jw *
-request_item(struct request *r)
-{
-	return begin_line(r, "item");
-}
-
-void
-request_item_end(struct request *r, const int *fds, size_t nfds)
-{
-	struct client *c = r->client;
-	ssize_t n;
-
-	if (c == NULL)
-		return;
-	jw_object_end(&c->jw);
-	(void)buf_addc(&c->out, '\n'); /* failure shows in out.failed */
-	if (nfds == 0)
-		return;
-	/* Descriptors ride on the first byte of their line, which is the first
-	 * of OUT: a request begins only when OUT is empty. */
-	n = fd_send(c->fd, c->out.data, c->out.len, fds, nfds);
-	if (n > 0)
-		buf_consume(&c->out, (size_t)n);
-}
-
-int
-request_hand_over(struct request *r)
-{
-	int fd;
-
-	if (r->client == NULL || r->client->out.len > 0)
-		return -1;
-	fd = fcntl(r->client->fd, F_DUPFD_CLOEXEC, 3);
-	if (fd != -1)
-		r->client->handed = true;
-	return fd;
-}
-
-void
-request_end_handed(struct request *r, bool gone)
-{
-	struct client *c = r->client;
-
-	if (gone && c != NULL) {
-		r->gone = NULL;
-		c->req = NULL;
-		r->client = NULL;
-		client_free(c);
-	}
-	request_free(r);
-}
-
-/* --- lines ---------------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------- */
 
 /* Descriptors of the request: those that it announces with "fds". */
 static int
@@ -387,7 +153,8 @@ serve_line(struct client *c, const char *line, size_t len)
 	struct err e;
 
 	if (++c->lines == 1)
-		c->scripted = line[0] != '{' &&
+		c->scripted =
+		    line[0] != '{' &&
 		    now_monotonic_ms() - c->accepted_ms < SCRIPT_FIRST_MS;
 	r->s = c->s;
 	r->client = c;
@@ -420,18 +187,18 @@ too_long(struct client *c)
 
 	err_set(&e, ERR_TOO_LARGE, "a line is longer than %u bytes",
 	    c->allowed ? CONTROL_LINE_MAX : DENIED_LINE_MAX);
-	(void)!str_format(id, sizeof(id), "%llu",
-	    (unsigned long long)c->lines + 1);
-	add_error(c, id, &e);
+	(void)!str_format(
+	    id, sizeof(id), "%llu", (unsigned long long)c->lines + 1);
+	client_add_error(c, id, &e);
 	ev_io_stop(c->s->loop, &c->rd);
 	buf_clear(&c->in);
 	c->closing = true;
-	(void)flush(c);
+	(void)client_flush(c);
 }
 
 /* Serve lines as long as they can be served at once. */
-static void
-serve(struct client *c)
+void
+client_serve(struct client *c)
 {
 	size_t max = c->allowed ? CONTROL_LINE_MAX : DENIED_LINE_MAX;
 	size_t used = 0;
@@ -465,8 +232,7 @@ serve(struct client *c)
 		me = c;
 		c->serving = true;
 		serve_line(c, line, len);
-		LIST_FOREACH(c, &s->control->clients, link)
-		{
+		LIST_FOREACH (c, &s->control->clients, link) {
 			if (c == me)
 				break;
 		}
@@ -530,12 +296,12 @@ on_readable(struct ev_loop *loop, ev_io *io, int revents ATTR_UNUSED)
 		c->in.len += (size_t)n;
 		if (c->in.len > CONTROL_LINE_MAX + READ_CHUNK)
 			ev_io_stop(loop, &c->rd);
-		touch(c);
+		client_touch(c);
 	}
-	serve(c);
+	client_serve(c);
 }
 
-/* --- the listening socket ---------------------------------------------------------- */
+/* --- the listening socket ------------------------------------------------ */
 
 static void
 accept_one(struct control *ct, int fd)
@@ -553,10 +319,10 @@ accept_one(struct control *ct, int fd)
 	c->s = s;
 	c->fd = fd;
 	c->uid = cr.uid;
-	c->allowed = is_allowed(s, fd, &cr);
+	c->allowed = peer_allowed(s, fd, &cr);
 	c->accepted_ms = now_monotonic_ms();
 	buf_init(&c->in, CONTROL_LINE_MAX + 4 * READ_CHUNK);
-	buf_init(&c->out, OUT_MAX);
+	buf_init(&c->out, CLIENT_OUT_MAX);
 	ev_io_init(&c->rd, on_readable, fd, EV_READ);
 	ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
 	ev_timer_init(&c->idle, on_idle, 0., 0.);
@@ -571,7 +337,8 @@ on_accept(struct ev_loop *loop, ev_io *io, int revents ATTR_UNUSED)
 {
 	struct control *ct = io->data;
 
-	/* Bounded, so that a crowd at the door does not stop the work inside. */
+	/* Bounded, so that a crowd at the door does not stop the work inside.
+	 */
 	for (int i = 0; i < 32; i++) {
 		int fd;
 
@@ -633,8 +400,8 @@ control_open(struct super *s, struct err *e)
 
 	if (str_format(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock",
 		s->conf.run_dir) == -1)
-		return err_set(e, ERR_TOO_LARGE,
-		    "run_dir: too long for a socket's path");
+		return err_set(
+		    e, ERR_TOO_LARGE, "run_dir: too long for a socket's path");
 	if (clear_path(&sa, e) == -1)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -686,8 +453,8 @@ control_close(struct super *s)
 	}
 	ev_io_stop(s->loop, &ct->io); /* freeing a client starts it again */
 	fd_close(&ct->fd);
-	if (str_format(path, sizeof(path), "%s/control.sock",
-		s->conf.run_dir) == 0)
+	if (str_format(
+		path, sizeof(path), "%s/control.sock", s->conf.run_dir) == 0)
 		(void)unlink(path); /* the next start does it otherwise */
 	free(ct);
 	s->control = NULL;

@@ -21,7 +21,7 @@ struct request {
 	int fds[FDIO_MAX_FDS]; /* that came with it; owned */
 	size_t nfds;
 	uid_t uid;
-	void *work;		       /* the operation's own, freed by it */
+	void *work;			 /* the operation's own, freed by it */
 	void (*gone)(struct request *r); /* client has gone; may be NULL */
 };
 

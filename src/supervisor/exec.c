@@ -21,9 +21,9 @@
 struct exec {
 	LIST_ENTRY(exec) link;
 	struct sandbox *sb; /* NULL once that was freed; ended by then */
-	struct request *r; /* NULL once answered */
-	int64_t id;	   /* of the call to init, by which it names it */
-	int64_t carry;	   /* of the call to the relay; 0: not relayed */
+	struct request *r;  /* NULL once answered */
+	int64_t id;	    /* of the call to init, by which it names it */
+	int64_t carry;	    /* of the call to the relay; 0: not relayed */
 	bool tty;
 	bool running; /* init said that it started */
 	bool ended;
@@ -41,7 +41,7 @@ exec_free_if_done(struct exec *x)
 	free(x);
 }
 
-/* --- the end ------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 static void
 result_write(struct exec *x, struct jw *w, int status, bool timed_out)
@@ -107,8 +107,7 @@ exec_kill(struct exec *x)
 	struct jw *w;
 
 	if (x->ended ||
-	    (w = proc_call(&x->sb->proc, MSG_INIT_KILL, 0, NULL, NULL)) ==
-		NULL)
+	    (w = proc_call(&x->sb->proc, MSG_INIT_KILL, 0, NULL, NULL)) == NULL)
 		return;
 	jw_kint(w, "exec", x->id);
 	jw_kint(w, "signal", SIGKILL);
@@ -120,8 +119,7 @@ exec_exited(struct sandbox *sb, int64_t id, int status, bool timed_out)
 {
 	struct exec *x;
 
-	LIST_FOREACH(x, &sb->execs, link)
-	{
+	LIST_FOREACH (x, &sb->execs, link) {
 		if (x->id == id && x->running) {
 			exec_end(x, status, timed_out, NULL);
 			return true;
@@ -160,10 +158,8 @@ exec_client_gone(struct super *s, int64_t carry)
 	struct sandbox *sb;
 	struct exec *x;
 
-	LIST_FOREACH(sb, &s->sandboxes, link)
-	{
-		LIST_FOREACH(x, &sb->execs, link)
-		{
+	LIST_FOREACH (sb, &s->sandboxes, link) {
+		LIST_FOREACH (x, &sb->execs, link) {
 			if (x->carry == carry)
 				exec_kill(x);
 		}
@@ -177,7 +173,7 @@ on_gone(struct request *r)
 	exec_kill(r->work);
 }
 
-/* --- the beginning --------------------------------------------------------------- */
+/* --- the beginning ------------------------------------------------------- */
 
 static void
 on_started(void *ctx, const struct json *ok, const struct chan_frame *f,
@@ -237,8 +233,7 @@ exec_env_write(struct jw *w, char *const *base, const struct json *over)
 		if (json_get(over, name) == NULL)
 			jw_kstr(w, name, *base + n + 1);
 	}
-	json_foreach(it, over)
-	{
+	json_foreach (it, over) {
 		jw_kvalue(w, it->key, it);
 	}
 	jw_object_end(w);
@@ -293,8 +288,7 @@ check_exec(struct request *r, struct sandbox *sb, struct err *e)
 	if (dir[0] != '/')
 		return err_set(e, ERR_BAD_REQUEST,
 		    "directory: '%s' is not an absolute path", dir);
-	json_foreach(it, json_get(args, "env"))
-	{
+	json_foreach (it, json_get(args, "env")) {
 		if (!env_name_valid(it->key) || strlen(it->key) > 200)
 			return err_set(e, ERR_BAD_REQUEST,
 			    "env: '%.64s' is no name of a variable", it->key);
@@ -340,8 +334,8 @@ connect_relay(struct exec *x, int fds[3], struct err *e)
 	struct jw *w;
 
 	if (!proc_up(relay))
-		return err_set(e, ERR_SYSTEM,
-		    "the relay is restarting; try again");
+		return err_set(
+		    e, ERR_SYSTEM, "the relay is restarting; try again");
 	if (fd_sealed("stdin", in != NULL ? in->str : "",
 		in != NULL ? in->len : 0, &fds[0], e) == -1 ||
 	    fd_pipe(&ends[1], &fds[1], e) == -1 ||
@@ -369,8 +363,8 @@ send_exec(struct exec *x, const int *fds, size_t nfds)
 	struct sandbox *sb = x->sb;
 	const struct json *args = x->r->op.args;
 	const struct json *command = json_get(args, "command");
-	struct jw *w = proc_call(&sb->proc, MSG_INIT_EXEC, START_MS, on_started,
-	    x);
+	struct jw *w =
+	    proc_call(&sb->proc, MSG_INIT_EXEC, START_MS, on_started, x);
 	const char *dir = json_str(args, "directory", sb->spec.directory);
 
 	x->id = proc_call_id(&sb->proc);
@@ -434,7 +428,7 @@ op_sandbox_exec(struct request *r)
 	send_exec(x, fds, x->tty ? 0 : 3);
 }
 
-/* --- what a cow mount has changed ------------------------------------------------- */
+/* --- what a cow mount has changed ---------------------------------------- */
 
 static void
 on_changes(void *ctx, const struct json *ok,
@@ -473,8 +467,8 @@ op_sandbox_changes(struct request *r)
 		return;
 	}
 	w = sb->state == SB_RUNNING
-	    ? proc_call(&sb->proc, MSG_INIT_CHANGES, 0, on_changes, r)
-	    : NULL;
+		? proc_call(&sb->proc, MSG_INIT_CHANGES, 0, on_changes, r)
+		: NULL;
 	if (w == NULL) {
 		err_set(&e, ERR_SANDBOX_STATE, "sandbox is %s: %s",
 		    sandbox_state_name(sb->state), sb->id);

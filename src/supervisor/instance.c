@@ -59,11 +59,10 @@ make_dir(int dir_fd, const char *name, mode_t mode, uid_t owner, struct err *e)
 	if (owner == 0)
 		return 0;
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
-	    (st.st_uid != owner &&
-		fchownat(dir_fd, name, owner, owner, AT_SYMLINK_NOFOLLOW) ==
-		    -1))
-		return err_sys(e, "give %s to uid %lu", name,
-		    (unsigned long)owner);
+	    (st.st_uid != owner && fchownat(dir_fd, name, owner, owner,
+				       AT_SYMLINK_NOFOLLOW) == -1))
+		return err_sys(
+		    e, "give %s to uid %lu", name, (unsigned long)owner);
 	return 0;
 }
 
@@ -71,8 +70,8 @@ make_dir(int dir_fd, const char *name, mode_t mode, uid_t owner, struct err *e)
 static int
 give_files(int dir_fd, const char *name, uid_t owner, struct err *e)
 {
-	autofd int fd = openat(dir_fd, name,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	autofd int fd = openat(
+	    dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	static const char *const files[] = { "data.mdb", "lock.mdb" };
 
 	if (fd == -1)
@@ -122,8 +121,8 @@ instance_open(struct super *s, struct err *e)
 	if (make_path(s->conf.state_dir, 0700, e) == -1 ||
 	    make_path(s->conf.run_dir, 0755, e) == -1)
 		return -1;
-	s->state_fd = open(s->conf.state_dir,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	s->state_fd =
+	    open(s->conf.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->state_fd == -1)
 		return err_sys(e, "open %s", s->conf.state_dir);
 	if (take_lock(s, e) == -1 ||
@@ -213,7 +212,7 @@ remove_one(void *ctx, const char *name)
 		    LOG_STR("detail", e.text));
 }
 
-/* --- removal in a child ----------------------------------------------------- */
+/* --- removal in a child -------------------------------------------------- */
 
 struct removal {
 	ev_child child;
@@ -230,8 +229,9 @@ on_removed(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 
 	ev_child_stop(loop, c);
 	if (c->rstatus != 0)
-		err_set(&e, ERR_SYSTEM, "some of its files could not be "
-					"removed yet");
+		err_set(&e, ERR_SYSTEM,
+		    "some of its files could not be "
+		    "removed yet");
 	if (r->done != NULL)
 		r->done(r->ctx, c->rstatus != 0 ? &e : NULL);
 	free(r);
@@ -285,8 +285,8 @@ instance_sweep(struct super *s, bool (*known)(struct super *s, const char *id))
 	w.trash_fd = openat(s->state_fd, "trash",
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (w.trash_fd == -1) {
-		log_warn("instance", "no trash",
-		    LOG_STR("error", strerror(errno)));
+		log_warn(
+		    "instance", "no trash", LOG_STR("error", strerror(errno)));
 		return;
 	}
 	each_name(s->sandboxes_fd, sweep_one, &w);
@@ -301,8 +301,8 @@ instance_open_dir(struct super *s, const char *id, int *fd_out, struct err *e)
 	*fd_out = openat(s->sandboxes_fd, id,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (*fd_out == -1)
-		return err_sys(e, "open %s/sandboxes/%s", s->conf.state_dir,
-		    id);
+		return err_sys(
+		    e, "open %s/sandboxes/%s", s->conf.state_dir, id);
 	return 0;
 }
 
@@ -314,13 +314,13 @@ instance_make_dir(struct super *s, const char *id, int *fd_out, struct err *e)
 
 	if (mkdirat(s->sandboxes_fd, id, 0700) == -1) {
 		if (errno != EEXIST)
-			return err_sys(e, "make %s/sandboxes/%s",
-			    s->conf.state_dir, id);
+			return err_sys(
+			    e, "make %s/sandboxes/%s", s->conf.state_dir, id);
 		if (tree_remove(s->sandboxes_fd, id, &budget, e) == -1)
 			return -1;
 		if (mkdirat(s->sandboxes_fd, id, 0700) == -1)
-			return err_sys(e, "make %s/sandboxes/%s",
-			    s->conf.state_dir, id);
+			return err_sys(
+			    e, "make %s/sandboxes/%s", s->conf.state_dir, id);
 	}
 	return instance_open_dir(s, id, fd_out, e);
 }

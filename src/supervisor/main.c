@@ -6,7 +6,7 @@
  * commands or networks say, never opens the database, and relays no data.
  */
 #ifdef HAVE_CONFIG_H
-#include "config.h"
+#	include "config.h"
 #endif
 
 #include "lib/log.h"
@@ -102,15 +102,33 @@ options_parse(struct options *o, int argc, char *argv[])
 	o->ready_fd = -1;
 	while ((c = getopt_long(argc, argv, "c:nCh", longs, NULL)) != -1) {
 		switch (c) {
-		case 'c': o->conf_path = optarg; break;
-		case 'S': set(o, "daemon.state_dir", optarg); break;
-		case 'R': set(o, "daemon.run_dir", optarg); break;
-		case 'L': set(o, "daemon.log_level", optarg); break;
-		case 'F': set(o, "daemon.log_format", optarg); break;
-		case 'X': set(o, "daemon.libexec_dir", optarg); break;
-		case 'r': o->ready_fd = ready_fd(optarg); break;
-		case 'n': o->check = true; break;
-		case 'C': o->print = true; break;
+		case 'c':
+			o->conf_path = optarg;
+			break;
+		case 'S':
+			set(o, "daemon.state_dir", optarg);
+			break;
+		case 'R':
+			set(o, "daemon.run_dir", optarg);
+			break;
+		case 'L':
+			set(o, "daemon.log_level", optarg);
+			break;
+		case 'F':
+			set(o, "daemon.log_format", optarg);
+			break;
+		case 'X':
+			set(o, "daemon.libexec_dir", optarg);
+			break;
+		case 'r':
+			o->ready_fd = ready_fd(optarg);
+			break;
+		case 'n':
+			o->check = true;
+			break;
+		case 'C':
+			o->print = true;
+			break;
 		case 'V':
 			(void)printf("sandboxd %s\n", PACKAGE_VERSION);
 			exit(EXIT_OK);
@@ -123,8 +141,8 @@ options_parse(struct options *o, int argc, char *argv[])
 		}
 	}
 	if (optind < argc) {
-		(void)fprintf(stderr, "sandboxd: unexpected '%s'\n",
-		    argv[optind]);
+		(void)fprintf(
+		    stderr, "sandboxd: unexpected '%s'\n", argv[optind]);
 		usage(stderr);
 		exit(EXIT_USAGE);
 	}
@@ -192,7 +210,7 @@ process_prepare(void)
 	do {
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	} while (fd >= 0 && fd <= 2 &&
-	    fcntl(fd, F_SETFD, 0) == 0); /* these three are inherited */
+		 fcntl(fd, F_SETFD, 0) == 0); /* these three are inherited */
 	if (fd > 2)
 		(void)close(fd); /* nothing was written */
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {

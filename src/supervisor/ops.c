@@ -3,7 +3,7 @@
  * in the supervisor.
  */
 #ifdef HAVE_CONFIG_H
-#include "config.h"
+#	include "config.h"
 #endif
 
 #include "supervisor/ops.h"
@@ -84,8 +84,8 @@ op_help_text(struct request *r)
 	struct err e;
 
 	if (only != NULL && (op = op_find(only)) == OP_N) {
-		err_set(&e, ERR_UNKNOWN_OPERATION, "no such operation: %s",
-		    only);
+		err_set(
+		    &e, ERR_UNKNOWN_OPERATION, "no such operation: %s", only);
 		request_end_err(r, &e);
 		return;
 	}
@@ -93,7 +93,7 @@ op_help_text(struct request *r)
 	request_end_ok(r);
 }
 
-/* --- status ------------------------------------------------------------------- */
+/* --- status -------------------------------------------------------------- */
 
 static void
 write_counts(struct super *s, struct jw *w)
@@ -101,8 +101,7 @@ write_counts(struct super *s, struct jw *w)
 	size_t by_state[SB_N] = { 0 };
 	struct sandbox *sb;
 
-	LIST_FOREACH(sb, &s->sandboxes, link)
-	{
+	LIST_FOREACH (sb, &s->sandboxes, link) {
 		by_state[sb->state == SB_STOPPING ? SB_RUNNING : sb->state]++;
 	}
 	jw_key(w, "sandboxes");
@@ -123,8 +122,7 @@ write_isolation(struct super *s, struct jw *w)
 	jw_key(w, "isolation");
 	jw_object(w);
 	for (int m = 0; m < MECH_N; m++)
-		jw_kbool(w, mechanism_name((enum mechanism)m),
-		    s->host.have[m]);
+		jw_kbool(w, mechanism_name((enum mechanism)m), s->host.have[m]);
 	jw_object_end(w);
 	jw_key(w, "isolation_missing");
 	jw_object(w);
@@ -166,9 +164,9 @@ static void
 op_status(struct request *r)
 {
 	struct proc *store = storec_proc(r->s->store);
-	struct jw *w = proc_up(store)
-	    ? proc_call(store, MSG_STORE_STATS, 2000, on_stats, r)
-	    : NULL;
+	struct jw *w = proc_up(store) ? proc_call(store, MSG_STORE_STATS, 2000,
+					    on_stats, r)
+				      : NULL;
 
 	if (w == NULL)
 		on_stats(r, NULL, NULL, NULL);

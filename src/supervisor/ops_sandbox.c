@@ -125,8 +125,7 @@ matches(const struct sandbox *sb, const struct json *args)
 	    (state != NULL &&
 		strcmp(state, sandbox_state_name(sb->state)) != 0))
 		return false;
-	json_foreach(it, json_get(args, "labels"))
-	{
+	json_foreach (it, json_get(args, "labels")) {
 		const char *v = strmap_get(sb->spec.labels, it->key);
 
 		if (v == NULL || strcmp(v, it->str) != 0)
@@ -144,8 +143,7 @@ op_sandbox_list(struct request *r)
 	jw_object(w);
 	jw_key(w, "sandboxes");
 	jw_array(w);
-	LIST_FOREACH(sb, &r->s->sandboxes, link)
-	{
+	LIST_FOREACH (sb, &r->s->sandboxes, link) {
 		if (matches(sb, r->op.args))
 			sandbox_write(sb, w, false);
 	}

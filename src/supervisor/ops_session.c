@@ -22,7 +22,7 @@ op_session_create(struct request *r)
 		request_end_err(r, &e);
 }
 
-/* --- answered by the store ------------------------------------------------------ */
+/* --- answered by the store ----------------------------------------------- */
 
 static void
 on_served(void *ctx, const struct json *ok,
@@ -120,7 +120,7 @@ op_session_events(struct request *r)
 	serve_end(r, fd);
 }
 
-/* --- answered by the worker ------------------------------------------------------- */
+/* --- answered by the worker ---------------------------------------------- */
 
 static void
 on_answer(void *ctx, const struct json *ok,
@@ -166,8 +166,7 @@ write_message(struct request *r, struct jw *w)
 {
 	const struct json *args = r->op.args;
 
-	json_foreach(it, args)
-	{
+	json_foreach (it, args) {
 		if (strcmp(it->key, "id") != 0 &&
 		    strcmp(it->key, "stream") != 0)
 			jw_kvalue(w, it->key, it);
@@ -191,8 +190,8 @@ session_send(struct session *ss, struct request *r)
 
 	if (answers != NULL && answers->type == JSON_STRING) {
 		/* A single word stands for one question, one answer. */
-		jw_kvalue(w, "question_id",
-		    json_get(r->op.args, "question_id"));
+		jw_kvalue(
+		    w, "question_id", json_get(r->op.args, "question_id"));
 		jw_key(w, "answers");
 		jw_array(w);
 		jw_array(w);
@@ -224,8 +223,7 @@ check_attachments(const struct json *list, struct err *e)
 		{ "filename", JK_STR, false, 1, 255 },
 	};
 
-	json_foreach(it, list)
-	{
+	json_foreach (it, list) {
 		if (json_check(it, fields, countof(fields), e) == -1)
 			return err_prefix(e, "attachments");
 	}
@@ -269,16 +267,14 @@ op_session_permission_reply(struct request *r)
 static int
 check_answers(const struct json *a, struct err *e)
 {
-	bool good = a->type == JSON_STRING ||
-	    (a->type == JSON_ARRAY && a->len <= 64);
+	bool good =
+	    a->type == JSON_STRING || (a->type == JSON_ARRAY && a->len <= 64);
 
-	json_foreach(one, a->type == JSON_ARRAY ? a : NULL)
-	{
+	json_foreach (one, a->type == JSON_ARRAY ? a : NULL) {
 		good = good && one->type == JSON_ARRAY && one->len <= 64;
-		json_foreach(word, one)
-		{
+		json_foreach (word, one) {
 			good = good && word->type == JSON_STRING &&
-			    word->len <= 4096;
+			       word->len <= 4096;
 		}
 	}
 	if (good)

@@ -8,10 +8,11 @@
  * event and a defect of ours otherwise.
  */
 #ifdef HAVE_CONFIG_H
-#include "config.h"
+#	include "config.h"
 #endif
 
 #include "supervisor/proc.h"
+#include "supervisor/proc_priv.h"
 
 #include "lib/log.h"
 #include "lib/strutil.h"
@@ -78,170 +79,7 @@ set_cause(struct proc *p, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* --- calls ---------------------------------------------------------------- */
-
-static void
-call_free(struct proc_call *c)
-{
-	ev_timer_stop(c->p->loop, &c->deadline);
-	TAILQ_REMOVE(&c->p->calls, c, link);
-	free(c);
-}
-
-static void
-call_finish(struct proc_call *c, const struct json *ok,
-    const struct chan_frame *f, const struct err *e)
-{
-	proc_reply_cb *cb = c->cb;
-	void *ctx = c->ctx;
-
-	call_free(c);
-	if (cb != NULL)
-		cb(ctx, ok, f, e);
-}
-
-static void
-call_timeout(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
-    int revents ATTR_UNUSED)
-{
-	struct proc_call *c = t->data;
-	struct err e;
-
-	err_set(&e, ERR_TIMEOUT, "%s did not answer", c->p->name);
-	call_finish(c, NULL, NULL, &e);
-}
-
-static void
-fail_calls(struct proc *p)
-{
-	struct proc_call *c;
-	struct err e;
-
-	err_set(&e,
-	    p->kind->role == ROLE_STORE ? ERR_STORE_UNAVAILABLE
-	    : p->kind->role == ROLE_INIT ? ERR_SANDBOX_FAILED
-					 : ERR_SESSION_FAILED,
-	    "%s ended: %s", p->name, p->cause);
-	/* A callback may make new calls: on a channel that is closed they are
-	 * refused, so the list only shrinks. */
-	while ((c = TAILQ_FIRST(&p->calls)) != NULL)
-		call_finish(c, NULL, NULL, &e);
-}
-
-struct jw *
-proc_call(struct proc *p, enum msg_type type, int64_t ms, proc_reply_cb *cb,
-    void *ctx)
-{
-	struct proc_call *c;
-	struct jw *w;
-
-	if (p->ch == NULL)
-		return NULL;
-	c = xcalloc(1, sizeof(*c));
-	c->id = ++p->next_id;
-	c->type = type;
-	c->cb = cb;
-	c->ctx = ctx;
-	c->p = p;
-	ev_timer_init(&c->deadline, call_timeout, (double)ms / 1000.0, 0.);
-	c->deadline.data = c;
-	if (ms > 0)
-		ev_timer_start(p->loop, &c->deadline);
-	TAILQ_INSERT_TAIL(&p->calls, c, link);
-	w = chan_begin(p->ch);
-	proto_begin(w, type, c->id);
-	return w;
-}
-
-int64_t
-proc_call_id(const struct proc *p)
-{
-	return p->next_id;
-}
-
-static void
-call_unsent(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
-    int revents ATTR_UNUSED)
-{
-	struct proc_call *c = t->data;
-	struct err e;
-
-	err_set(&e, ERR_LIMIT, "%s has too much to do", c->p->name);
-	call_finish(c, NULL, NULL, &e);
-}
-
-int
-proc_send(struct proc *p, const int *fds, size_t nfds)
-{
-	struct proc_call *c = TAILQ_LAST(&p->calls, proc_calls);
-
-	if (chan_end(p->ch, fds, nfds) == 0)
-		return 0;
-	/* A message too many or too long: its answer is an error, which comes
-	 * from the loop like any other. */
-	if (c != NULL && c->id == p->next_id) {
-		ev_timer_stop(p->loop, &c->deadline);
-		ev_timer_init(&c->deadline, call_unsent, 0., 0.);
-		ev_timer_start(p->loop, &c->deadline);
-	}
-	return -1;
-}
-
-struct jw *
-proc_notice(struct proc *p, enum msg_type type)
-{
-	struct jw *w;
-
-	if (p->ch == NULL)
-		return NULL;
-	p->next_id++; /* so that proc_send finds no call of this number */
-	w = chan_begin(p->ch);
-	proto_begin(w, type, 0);
-	return w;
-}
-
-void
-proc_forget(struct proc *p, void *ctx)
-{
-	struct proc_call *c;
-
-	TAILQ_FOREACH(c, &p->calls, link)
-	{
-		if (c->ctx == ctx)
-			c->cb = NULL;
-	}
-}
-
-static int
-on_reply(struct proc *p, const struct proto_in *in, const struct chan_frame *f,
-    struct err *e)
-{
-	struct proc_call *c;
-	struct err told;
-
-	TAILQ_FOREACH(c, &p->calls, link)
-	{
-		if (c->id == in->id)
-			break;
-	}
-	if (c == NULL) {
-		/* Ours to forgive: the deadline may have come first. */
-		if (in->id > 0 && in->id <= p->next_id)
-			return 0;
-		return err_set(e, ERR_BAD_REQUEST, "reply to no request");
-	}
-	if (in->kind == PROTO_ERROR) {
-		(void)chan_reply_to_err(f->msg, &told);
-		call_finish(c, NULL, f, &told);
-		return 0;
-	}
-	if (proto_check_reply(c->type, in->body, e) == -1)
-		return -1;
-	call_finish(c, in->body, f, NULL);
-	return 0;
-}
-
-/* --- the channel and the process as sources of events --------------------- */
+/* --- the channel and the process as sources of events -------------------- */
 
 static void
 breach(struct proc *p, const struct err *e)
@@ -260,7 +98,7 @@ on_log(struct proc *p, const struct json *msg)
 	if (log_level_parse(json_str(msg, "level", "info"), &level) == -1)
 		level = LOG_L_INFO;
 	log_write(level, "child", json_str(msg, "line", ""),
-	    (const struct log_field[]) { LOG_STR("proc", p->name) }, 1);
+	    (const struct log_field[]){ LOG_STR("proc", p->name) }, 1);
 }
 
 static void
@@ -275,7 +113,7 @@ on_frame(struct proc *p, const struct chan_frame *f)
 		return;
 	}
 	if (in.kind != PROTO_MESSAGE) {
-		if (on_reply(p, &in, f, &e) == -1)
+		if (proc_reply(p, &in, f, &e) == -1)
 			breach(p, &e);
 	} else if (in.type == MSG_LOG) {
 		on_log(p, in.body);
@@ -308,13 +146,12 @@ on_child(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 }
 
 static void
-on_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
-    int revents ATTR_UNUSED)
+on_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 {
 	dispatch(t->data, PE_TIMEOUT, NULL, NULL);
 }
 
-/* --- what the cells do ----------------------------------------------------- */
+/* --- what the cells do --------------------------------------------------- */
 
 static void
 kill_hard(struct proc *p)
@@ -339,8 +176,8 @@ backoff_ms(const struct proc *p)
 static void
 retire(struct proc *p)
 {
-	bool young = p->up_since_ms == 0 ||
-	    sysops.now_ms() - p->up_since_ms < YOUNG_MS;
+	bool young =
+	    p->up_since_ms == 0 || sysops.now_ms() - p->up_since_ms < YOUNG_MS;
 
 	set_deadline(p, 0);
 	fd_close(&p->pidfd);
@@ -350,7 +187,7 @@ retire(struct proc *p)
 	if (p->stop_wanted || p->once || !p->kind->restart) {
 		set_state(p, PS_DOWN);
 	} else if (p->young_deaths >= YOUNG_DEATHS_MAX &&
-	    !p->kind->never_fail) {
+		   !p->kind->never_fail) {
 		set_state(p, PS_FAILED);
 	} else {
 		set_state(p, PS_WAITING);
@@ -361,7 +198,7 @@ retire(struct proc *p)
 		    LOG_STR("cause", p->cause),
 		    LOG_STR("state", proc_state_name(p->state)),
 		    LOG_INT("young_deaths", p->young_deaths));
-	fail_calls(p);
+	proc_fail_calls(p);
 	if (p->kind->down != NULL)
 		p->kind->down(p, p->cause); /* may free P */
 }
@@ -413,8 +250,8 @@ static void
 on_stop(struct proc *p, const struct proto_in *in ATTR_UNUSED,
     const struct chan_frame *f ATTR_UNUSED)
 {
-	bool asked = p->state == PS_RUNNING && p->kind->ask_stop != NULL &&
-	    !p->no_ask;
+	bool asked =
+	    p->state == PS_RUNNING && p->kind->ask_stop != NULL && !p->no_ask;
 
 	p->rung = asked ? 0 : 1;
 	set_cause(p, "stopped");
@@ -527,15 +364,23 @@ on_nothing(struct proc *p ATTR_UNUSED, const struct proto_in *in ATTR_UNUSED,
 }
 
 proc_action *const proc_grid[PS_N][PE_N] = {
-	[PS_STARTING] = { [PE_HELLO] = on_hello, [PE_MSG] = on_msg,
-	    [PE_REPORT] = on_report, [PE_STOP] = on_stop,
-	    [PE_TIMEOUT] = on_mute, [PE_EXIT] = on_exit_seen,
+	[PS_STARTING] = { [PE_HELLO] = on_hello,
+	    [PE_MSG] = on_msg,
+	    [PE_REPORT] = on_report,
+	    [PE_STOP] = on_stop,
+	    [PE_TIMEOUT] = on_mute,
+	    [PE_EXIT] = on_exit_seen,
 	    [PE_EOF] = on_eof },
-	[PS_RUNNING] = { [PE_MSG] = on_msg, [PE_STOP] = on_stop,
-	    [PE_EXIT] = on_exit_seen, [PE_EOF] = on_eof },
-	[PS_STOPPING] = { [PE_HELLO] = on_nothing, [PE_MSG] = on_msg,
-	    [PE_REPORT] = on_nothing, [PE_STOP] = on_nothing,
-	    [PE_TIMEOUT] = on_ladder, [PE_EXIT] = on_exit_seen,
+	[PS_RUNNING] = { [PE_MSG] = on_msg,
+	    [PE_STOP] = on_stop,
+	    [PE_EXIT] = on_exit_seen,
+	    [PE_EOF] = on_eof },
+	[PS_STOPPING] = { [PE_HELLO] = on_nothing,
+	    [PE_MSG] = on_msg,
+	    [PE_REPORT] = on_nothing,
+	    [PE_STOP] = on_nothing,
+	    [PE_TIMEOUT] = on_ladder,
+	    [PE_EXIT] = on_exit_seen,
 	    [PE_EOF] = on_eof },
 	[PS_WAITING] = { [PE_STOP] = on_stop_waiting,
 	    [PE_TIMEOUT] = on_backoff_over },
@@ -555,8 +400,8 @@ dispatch(struct proc *p, enum proc_event ev, const struct proto_in *in,
 		return;
 	}
 	if (ev == PE_HELLO || ev == PE_MSG) {
-		err_set(&e, ERR_BAD_REQUEST, "%s while %s",
-		    proc_event_name(ev), proc_state_name(p->state));
+		err_set(&e, ERR_BAD_REQUEST, "%s while %s", proc_event_name(ev),
+		    proc_state_name(p->state));
 		breach(p, &e);
 		return;
 	}
@@ -565,7 +410,7 @@ dispatch(struct proc *p, enum proc_event ev, const struct proto_in *in,
 	    LOG_STR("state", proc_state_name(p->state)));
 }
 
-/* --- interface -------------------------------------------------------------- */
+/* --- interface ----------------------------------------------------------- */
 
 void
 proc_init(struct proc *p, const struct proc_kind *kind, void *owner,
@@ -598,7 +443,7 @@ proc_free(struct proc *p)
 	if (p->alive)
 		kill_hard(p);
 	while ((c = TAILQ_FIRST(&p->calls)) != NULL)
-		call_free(c);
+		proc_call_free(c);
 	ev_timer_stop(p->loop, &p->timer);
 	if (p->pid != -1)
 		ev_child_stop(p->loop, &p->child);

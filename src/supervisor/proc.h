@@ -78,8 +78,8 @@ struct proc_call {
 
 struct proc {
 	const struct proc_kind *kind;
-	void *owner;	 /* borrowed: what holds this proc */
-	char name[160];	 /* for log lines: "init box1" */
+	void *owner;	/* borrowed: what holds this proc */
+	char name[160]; /* for log lines: "init box1" */
 	struct ev_loop *loop;
 	enum proc_state state;
 	uint64_t generation; /* of the process, counted at each spawn */
@@ -142,8 +142,8 @@ struct jw *proc_notice(struct proc *p, enum msg_type type);
 void proc_forget(struct proc *p, void *ctx);
 
 /* The grid, for the unit test that walks it. */
-typedef void proc_action(struct proc *p, const struct proto_in *in,
-    const struct chan_frame *f);
+typedef void proc_action(
+    struct proc *p, const struct proto_in *in, const struct chan_frame *f);
 extern proc_action *const proc_grid[PS_N][PE_N];
 const char *proc_state_name(enum proc_state s);
 const char *proc_event_name(enum proc_event ev);

@@ -30,8 +30,7 @@ start(struct proc *p, struct err *e)
 
 	if (dir_fd == -1)
 		return err_sys(e, "open %s/empty", s->conf.state_dir);
-	(void)snprintf(id, sizeof(id), "%lu",
-	    (unsigned long)SUPER_RELAY_ID(s));
+	(void)snprintf(id, sizeof(id), "%lu", (unsigned long)SUPER_RELAY_ID(s));
 	return spawn_helper(s, p, dir_fd, argv, e);
 }
 

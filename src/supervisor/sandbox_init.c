@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 
 int
-sandbox_isolation_check(const struct sandbox_spec *sp,
-    const bool have[MECH_N], struct err *e)
+sandbox_isolation_check(
+    const struct sandbox_spec *sp, const bool have[MECH_N], struct err *e)
 {
 	bool shared_net = strcmp(sp->network, "host") == 0;
 	char names[200] = "";
@@ -83,7 +83,7 @@ on_report(struct ev_loop *loop ATTR_UNUSED, ev_io *io, int revents ATTR_UNUSED)
 		proc_start_failed(&sb->proc, &e);
 }
 
-/* --- the plan ----------------------------------------------------------------- */
+/* --- the plan ------------------------------------------------------------ */
 
 static int
 fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
@@ -96,9 +96,9 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	p->hostname = sp->hostname;
 	p->image = strcmp(sp->image, "host") == 0 ? NULL : sp->image;
 	p->host_network = strcmp(sp->network, "host") == 0;
-	p->id_base = s->root
-	    ? (uid_t)(s->conf.ids_base + (int64_t)sb->slot * PLAN_IDS)
-	    : 0;
+	p->id_base =
+	    s->root ? (uid_t)(s->conf.ids_base + (int64_t)sb->slot * PLAN_IDS)
+		    : 0;
 	p->uid = sp->uid;
 	p->gid = sp->gid;
 	p->init_fd = s->init_fd;
@@ -134,8 +134,8 @@ make_cgroup(struct sandbox *sb, struct err *e)
 			    s->cgroups_why.text);
 		return 0;
 	}
-	return cgroup_create(s->cgroups, sb->id, &sb->spec.limits, &sb->cgroup,
-	    e);
+	return cgroup_create(
+	    s->cgroups, sb->id, &sb->spec.limits, &sb->cgroup, e);
 }
 
 static void
@@ -209,11 +209,11 @@ init_message(struct proc *p, const struct proto_in *in,
 	int status;
 
 	if (in->type != MSG_INIT_EXITED || (code == -1) == (sig == -1))
-		return err_set(e, ERR_BAD_REQUEST,
-		    "exited needs one of code and signal");
+		return err_set(
+		    e, ERR_BAD_REQUEST, "exited needs one of code and signal");
 	status = code != -1 ? (int)code << 8 : (int)sig;
-	if (exec_exited(sb, exec, status,
-		json_bool(in->body, "timed_out", false)))
+	if (exec_exited(
+		sb, exec, status, json_bool(in->body, "timed_out", false)))
 		return 0;
 	if (sessions_exited(sb, exec, status))
 		return 0;

@@ -11,8 +11,13 @@ void sandbox_init_proc(struct sandbox *sb);
 void sandbox_init_report_close(struct sandbox *sb);
 /* Do all mechanisms that SP can have hold in HAVE? -1 with E naming those that
  * do not. */
-int sandbox_isolation_check(const struct sandbox_spec *sp,
-    const bool have[MECH_N], struct err *e);
+int sandbox_isolation_check(
+    const struct sandbox_spec *sp, const bool have[MECH_N], struct err *e);
+
+/* In sandbox_record.c: store what SB is and whether it should run. DONE is
+ * called with SB. */
+void sandbox_record_put(
+    struct sandbox *sb, void (*done)(void *ctx, const struct err *e));
 
 /* In sandboxes.c: */
 void sandbox_is_up(struct sandbox *sb);

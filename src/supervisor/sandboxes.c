@@ -18,35 +18,19 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *
-sandbox_state_name(enum sandbox_state st)
-{
-	static const char *const names[SB_N] = {
-		[SB_CREATING] = "creating",
-		[SB_RUNNING] = "running",
-		[SB_STOPPING] = "running", /* until it has stopped */
-		[SB_STOPPED] = "stopped",
-		[SB_ERROR] = "error",
-		[SB_DESTROYING] = "destroyed",
-	};
-
-	return names[st];
-}
-
 struct sandbox *
 sandbox_find(struct super *s, const char *id)
 {
 	struct sandbox *sb;
 
-	LIST_FOREACH(sb, &s->sandboxes, link)
-	{
+	LIST_FOREACH (sb, &s->sandboxes, link) {
 		if (strcmp(sb->id, id) == 0)
 			return sb;
 	}
 	return NULL;
 }
 
-/* --- waiters ----------------------------------------------------------------- */
+/* --- waiters ------------------------------------------------------------- */
 
 static void
 wait_for(struct sandbox_waiters *q, sandbox_done *done, void *ctx)
@@ -94,7 +78,7 @@ sandbox_forget(struct sandbox *sb, void *ctx)
 	}
 }
 
-/* --- making and freeing ------------------------------------------------------- */
+/* --- making and freeing -------------------------------------------------- */
 
 static unsigned
 free_slot(struct super *s, unsigned wanted)
@@ -102,8 +86,7 @@ free_slot(struct super *s, unsigned wanted)
 	struct sandbox *sb;
 
 	for (unsigned n = wanted; n <= 30001; n++) {
-		LIST_FOREACH(sb, &s->sandboxes, link)
-		{
+		LIST_FOREACH (sb, &s->sandboxes, link) {
 			if (sb->slot == n)
 				break;
 		}
@@ -114,8 +97,8 @@ free_slot(struct super *s, unsigned wanted)
 }
 
 static void
-on_time_limit(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
-    int revents ATTR_UNUSED)
+on_time_limit(
+    struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 {
 	struct sandbox *sb = t->data;
 
@@ -162,101 +145,11 @@ sandbox_free(struct sandbox *sb)
 	free(sb);
 }
 
-/* --- records ------------------------------------------------------------------ */
+/* --- the end of an entry ------------------------------------------------- */
 
 static void
-record_put(struct sandbox *sb, storec_done *done)
-{
-	struct buf b;
-	struct jw w;
-
-	buf_init(&b, FRAME_MAX);
-	jw_init(&w, &b);
-	jw_object(&w);
-	jw_kstr(&w, "id", sb->id);
-	jw_kstr(&w, "state", sandbox_state_name(sb->state));
-	jw_kbool(&w, "want", sb->want);
-	jw_kint(&w, "slot", sb->slot);
-	jw_kint(&w, "created_at", sb->created_at_ms);
-	jw_kstr(&w, "reason", sb->reason);
-	spec_write(&sb->spec, &w);
-	jw_object_end(&w);
-	sb->put = true;
-	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, sb);
-	buf_free(&b);
-}
-
-static void
-usage_write(struct sandbox *sb, struct jw *w)
-{
-	struct cgroup_stats st;
-
-	if (sb->cgroup == NULL)
-		return;
-	cgroup_stats(sb->cgroup, &st);
-	jw_key(w, "usage");
-	jw_object(w);
-	if (st.memory_bytes >= 0)
-		jw_kint(w, "memory", st.memory_bytes);
-	if (st.memory_peak_bytes >= 0)
-		jw_kint(w, "memory_peak", st.memory_peak_bytes);
-	if (st.oom_kills >= 0)
-		jw_kint(w, "oom_kills", st.oom_kills);
-	if (st.cpu_usec >= 0)
-		jw_kint(w, "cpu_usec", st.cpu_usec);
-	if (st.pids >= 0)
-		jw_kint(w, "pids", st.pids);
-	jw_object_end(w);
-}
-
-void
-sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
-{
-	struct super *s = sb->s;
-	bool up = sb->state == SB_RUNNING || sb->state == SB_STOPPING;
-
-	jw_object(w);
-	jw_kstr(w, "id", sb->id);
-	jw_kstr(w, "state", sandbox_state_name(sb->state));
-	if (sb->reason[0] != '\0')
-		jw_kstr(w, "reason", sb->reason);
-	jw_kint(w, "created_at", sb->created_at_ms);
-	if (up) {
-		jw_kint(w, "started_at", sb->started_at_ms);
-		jw_kint(w, "pid", sb->proc.pid);
-	}
-	jw_kint(w, "restarts", sb->proc.restarts);
-	spec_write(&sb->spec, w);
-	if (up) {
-		jw_key(w, "isolation");
-		jw_object(w);
-		for (int m = 0; m < MECH_N; m++)
-			jw_kbool(w, mechanism_name((enum mechanism)m),
-			    sb->have[m]);
-		jw_object_end(w);
-		jw_key(w, "isolation_missing");
-		jw_object(w);
-		for (int m = 0; m < MECH_N; m++) {
-			if (sb->have[m])
-				continue;
-			jw_kstr(w, mechanism_name((enum mechanism)m),
-			    m == MECH_NET && s->host.have[m]
-				? "network host was asked for"
-				: s->host.why_not[m]);
-		}
-		jw_object_end(w);
-		if (with_usage)
-			usage_write(sb, w);
-	}
-	sessions_write_ids(sb, w);
-	jw_object_end(w);
-}
-
-/* --- the end of an entry -------------------------------------------------------- */
-
-static void
-on_free_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
-    int revents ATTR_UNUSED)
+on_free_timer(
+    struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 {
 	struct sandbox *sb = t->data;
 	struct super *s = sb->s;
@@ -281,7 +174,7 @@ free_soon(struct sandbox *sb)
 	ev_timer_start(sb->s->loop, &sb->time_limit);
 }
 
-/* --- start -------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 /* A start is over when the sandbox runs and its record says that it should:
  * the two are waited for side by side. */
@@ -320,7 +213,7 @@ start(struct sandbox *sb, struct err *e)
 	if (proc_start(&sb->proc, e) == -1)
 		return -1;
 	sb->puts++;
-	record_put(sb, on_record_stored);
+	sandbox_record_put(sb, on_record_stored);
 	return 0;
 }
 
@@ -413,8 +306,8 @@ sandbox_is_up(struct sandbox *sb)
 	sb->reason[0] = '\0';
 	if (sb->spec.time_ms > 0) {
 		ev_timer_stop(sb->s->loop, &sb->time_limit);
-		ev_timer_set(&sb->time_limit,
-		    (double)sb->spec.time_ms / 1000.0, 0.);
+		ev_timer_set(
+		    &sb->time_limit, (double)sb->spec.time_ms / 1000.0, 0.);
 		ev_timer_start(sb->s->loop, &sb->time_limit);
 	}
 	start_step(sb);
@@ -432,8 +325,9 @@ sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
 		return;
 	}
 	if (sb->state == SB_DESTROYING) {
-		err_set(&e, ERR_SANDBOX_NOT_FOUND, "sandbox is being "
-						   "destroyed: %s",
+		err_set(&e, ERR_SANDBOX_NOT_FOUND,
+		    "sandbox is being "
+		    "destroyed: %s",
 		    sb->id);
 		if (done != NULL)
 			done(ctx, &e);
@@ -447,13 +341,13 @@ sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
 	if (start(sb, &e) == -1) {
 		sb->state = SB_ERROR;
 		(void)err_prefix(&e, "start sandbox %s", sb->id);
-		(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s",
-		    e.text);
+		(void)!str_format(
+		    sb->reason, sizeof(sb->reason), "%.250s", e.text);
 		wake(&sb->start_waiters, &e);
 	}
 }
 
-/* --- stop --------------------------------------------------------------------- */
+/* --- stop ---------------------------------------------------------------- */
 
 static void
 on_stop_stored(void *ctx, const struct err *e)
@@ -498,7 +392,7 @@ sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
 	proc_stop(&sb->proc);
 }
 
-/* --- destroy ------------------------------------------------------------------- */
+/* --- destroy ------------------------------------------------------------- */
 
 static void
 destroy_step(struct sandbox *sb)
@@ -565,7 +459,7 @@ sandbox_destroy(struct sandbox *sb, sandbox_done *done, void *ctx)
 	sessions_end_all(sb, on_sessions_ended, sb);
 }
 
-/* --- its init has ended --------------------------------------------------------- */
+/* --- its init has ended -------------------------------------------------- */
 
 void
 sandbox_is_down(struct sandbox *sb, const char *cause)
@@ -592,7 +486,7 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 			return;
 		}
 		sb->state = SB_STOPPED;
-		record_put(sb, on_stop_stored);
+		sandbox_record_put(sb, on_stop_stored);
 		return;
 	}
 	if (first) {
@@ -616,7 +510,7 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 	wake(&sb->start_waiters, &e);
 }
 
-/* --- at start and at the end ------------------------------------------------------ */
+/* --- at start and at the end --------------------------------------------- */
 
 void
 sandboxes_loaded(struct super *s, const struct json *rec)
@@ -634,8 +528,7 @@ sandboxes_loaded(struct super *s, const struct json *rec)
 		    LOG_STR("sandbox", id), LOG_STR("detail", e.text));
 		return;
 	}
-	sb = sandbox_new(s, id,
-	    slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
+	sb = sandbox_new(s, id, slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
 	sb->spec = sp;
 	sb->put = sb->born = true;
 	sb->want = json_bool(rec, "want", false);
@@ -658,15 +551,14 @@ sandboxes_all_loaded(struct super *s)
 	struct err e;
 
 	instance_sweep(s, is_known);
-	LIST_FOREACH(sb, &s->sandboxes, link)
-	{
+	LIST_FOREACH (sb, &s->sandboxes, link) {
 		if (!sb->want || sb->state != SB_STOPPED)
 			continue;
 		sb->state = SB_CREATING;
 		if (proc_start(&sb->proc, &e) == -1) {
 			sb->state = SB_ERROR;
-			(void)!str_format(sb->reason, sizeof(sb->reason),
-			    "%.250s", e.text);
+			(void)!str_format(
+			    sb->reason, sizeof(sb->reason), "%.250s", e.text);
 			log_warn("sandbox", "not started",
 			    LOG_STR("sandbox", sb->id),
 			    LOG_STR("detail", e.text));
@@ -680,8 +572,7 @@ sandboxes_kill_all(struct super *s)
 {
 	struct sandbox *sb;
 
-	LIST_FOREACH(sb, &s->sandboxes, link)
-	{
+	LIST_FOREACH (sb, &s->sandboxes, link) {
 		if (sb->proc.state != PS_DOWN)
 			proc_kill(&sb->proc);
 	}
@@ -693,8 +584,7 @@ sandboxes_stop_all(struct super *s)
 	struct sandbox *sb;
 	bool some = false;
 
-	LIST_FOREACH(sb, &s->sandboxes, link)
-	{
+	LIST_FOREACH (sb, &s->sandboxes, link) {
 		if (sb->proc.state == PS_DOWN)
 			continue;
 		some = true;

@@ -59,18 +59,18 @@ struct sandbox {
 	struct super *s;
 	char id[SANDBOX_ID_MAX + 1];
 	enum sandbox_state state;
-	bool listed;	/* in the table */
-	bool born;	/* was up and stored once: a create that succeeded */
-	bool put;	/* its record may be in the store */
-	unsigned puts;	/* of its record, under way for a start */
-	bool want;	/* should run */
-	bool quiet;	/* its proc's end is no news */
+	bool listed;	  /* in the table */
+	bool born;	  /* was up and stored once: a create that succeeded */
+	bool put;	  /* its record may be in the store */
+	unsigned puts;	  /* of its record, under way for a start */
+	bool want;	  /* should run */
+	bool quiet;	  /* its proc's end is no news */
 	char reason[256]; /* why it is stopped or in error */
 	struct sandbox_spec spec;
-	unsigned slot; /* of the id ranges; 0: none */
+	unsigned slot;			      /* of the id ranges; 0: none */
 	int64_t created_at_ms, started_at_ms; /* epoch */
 	struct proc proc;		      /* its init */
-	int64_t grace_ms; /* of the stop under way */
+	int64_t grace_ms;		      /* of the stop under way */
 	struct cgroup *cgroup;		      /* owned */
 	bool have[MECH_N];
 	int report_fd; /* owned; -1 when empty */

@@ -34,14 +34,13 @@ file_actions(posix_spawn_file_actions_t *fa, int child_fd, int dir_fd)
 {
 	int bad = 0;
 
-	bad |= posix_spawn_file_actions_addopen(fa, 0, "/dev/null", O_RDONLY,
-	    0);
-	bad |= posix_spawn_file_actions_addopen(fa, 1, "/dev/null", O_WRONLY,
-	    0);
+	bad |=
+	    posix_spawn_file_actions_addopen(fa, 0, "/dev/null", O_RDONLY, 0);
+	bad |=
+	    posix_spawn_file_actions_addopen(fa, 1, "/dev/null", O_WRONLY, 0);
 	bad |= posix_spawn_file_actions_addfchdir_np(fa, dir_fd);
 	bad |= posix_spawn_file_actions_adddup2(fa, child_fd, CHILD_SUPER_FD);
-	bad |= posix_spawn_file_actions_addclosefrom_np(fa,
-	    CHILD_SUPER_FD + 1);
+	bad |= posix_spawn_file_actions_addclosefrom_np(fa, CHILD_SUPER_FD + 1);
 	return bad;
 }
 
@@ -57,9 +56,9 @@ attributes(posix_spawnattr_t *at)
 	bad |= posix_spawnattr_setsigdefault(at, &all);
 	/* A group of its own: a Ctrl-C on our terminal is ours to handle. */
 	bad |= posix_spawnattr_setpgroup(at, 0);
-	bad |= posix_spawnattr_setflags(at,
-	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-		POSIX_SPAWN_SETPGROUP);
+	bad |= posix_spawnattr_setflags(at, POSIX_SPAWN_SETSIGMASK |
+						POSIX_SPAWN_SETSIGDEF |
+						POSIX_SPAWN_SETPGROUP);
 	return bad;
 }
 
@@ -104,8 +103,8 @@ spawn_helper(struct super *s, struct proc *p, int dir_fd, char *const argv[],
 }
 
 int
-spawn_load_program(struct super *s, const char *name, int *fd_out,
-    struct err *e)
+spawn_load_program(
+    struct super *s, const char *name, int *fd_out, struct err *e)
 {
 	autofree char *data = NULL;
 	char path[4096];

@@ -13,7 +13,7 @@ int spawn_helper(struct super *s, struct proc *p, int dir_fd,
     char *const argv[], struct err *e);
 /* A helper program as a sealed memory file: what runs in sandboxes can
  * neither be changed there nor replaced below us. */
-int spawn_load_program(struct super *s, const char *name, int *fd_out,
-    struct err *e);
+int spawn_load_program(
+    struct super *s, const char *name, int *fd_out, struct err *e);
 
 #endif

@@ -30,8 +30,7 @@ strmap_parse(const struct json *obj)
 	if (obj == NULL || obj->type != JSON_OBJECT || obj->len == 0)
 		return NULL;
 	v = xcalloc(obj->len + 1, sizeof(*v));
-	json_foreach(it, obj)
-	{
+	json_foreach (it, obj) {
 		v[n++] = xasprintf("%s=%s", it->key, it->str);
 	}
 	return v;
@@ -87,13 +86,12 @@ spec_free(struct sandbox_spec *sp)
 	memset(sp, 0, sizeof(*sp));
 }
 
-/* --- checks ------------------------------------------------------------------ */
+/* --- checks -------------------------------------------------------------- */
 
 static int
 check_env(const struct json *env, struct err *e)
 {
-	json_foreach(it, env)
-	{
+	json_foreach (it, env) {
 		if (!env_name_valid(it->key) || strlen(it->key) > 200)
 			return err_set(e, ERR_BAD_REQUEST,
 			    "env: '%.64s' is no name of a variable", it->key);
@@ -104,8 +102,7 @@ check_env(const struct json *env, struct err *e)
 static int
 check_labels(const struct json *labels, struct err *e)
 {
-	json_foreach(it, labels)
-	{
+	json_foreach (it, labels) {
 		if (it->key[0] == '\0' || strlen(it->key) > 200 ||
 		    strchr(it->key, '=') != NULL || it->len > 1024)
 			return err_set(e, ERR_BAD_REQUEST,
@@ -148,8 +145,8 @@ drop_slash(const char *p)
 }
 
 static int
-parse_mount(const struct json *m, bool stored, struct plan_mount *pm,
-    struct err *e)
+parse_mount(
+    const struct json *m, bool stored, struct plan_mount *pm, struct err *e)
 {
 	static const struct json_field fields[] = {
 		{ "source", JK_STR, true, 1, 4095 },
@@ -200,8 +197,7 @@ parse_mounts(const struct json *mounts, bool stored, struct sandbox_spec *sp,
 	if (mounts == NULL || mounts->len == 0)
 		return 0;
 	sp->mounts = xcalloc(mounts->len, sizeof(*sp->mounts));
-	json_foreach(m, mounts)
-	{
+	json_foreach (m, mounts) {
 		struct plan_mount *pm = &sp->mounts[sp->nmounts];
 
 		if (parse_mount(m, stored, pm, e) == -1)
@@ -226,7 +222,7 @@ parse_mounts(const struct json *mounts, bool stored, struct sandbox_spec *sp,
 	return 0;
 }
 
-/* --- limits ------------------------------------------------------------------ */
+/* --- limits -------------------------------------------------------------- */
 
 typedef int to_number(const char *s, int64_t *v_out);
 
@@ -314,10 +310,10 @@ parse_limits(const struct json *limits, struct sandbox_spec *sp, struct err *e)
 	/* Below these a sandbox could not even start its init. */
 	if (parse_limit(limits, "memory", str_to_bytes, 4 << 20, INT64_MAX / 2,
 		&l->memory_bytes, e) == -1 ||
-	    parse_limit(limits, "cpu", cores, 10, 100000000, &l->cpu_millis,
-		e) == -1 ||
-	    parse_limit(limits, "pids", plain_number, 4, 4194304, &l->pids,
-		e) == -1 ||
+	    parse_limit(
+		limits, "cpu", cores, 10, 100000000, &l->cpu_millis, e) == -1 ||
+	    parse_limit(
+		limits, "pids", plain_number, 4, 4194304, &l->pids, e) == -1 ||
 	    parse_limit(limits, "open_files", plain_number, 16, 1048576,
 		&l->open_files, e) == -1 ||
 	    parse_limit(limits, "time", seconds_as_ms, 100, INT64_MAX / 4,
@@ -326,7 +322,7 @@ parse_limits(const struct json *limits, struct sandbox_spec *sp, struct err *e)
 	return 0;
 }
 
-/* --- user -------------------------------------------------------------------- */
+/* --- user ---------------------------------------------------------------- */
 
 /* USER as numbers, since mounts must belong to somebody before the sandbox
  * exists. Names are looked up in the host's own passwd file, and only when
@@ -352,7 +348,7 @@ parse_user(struct sandbox_spec *sp, bool stored, struct err *e)
 		if (colon != NULL && strcmp(colon, "root") == 0)
 			gid = 0;
 		else if (colon != NULL &&
-		    str_to_int(colon, 0, PLAN_IDS - 2, &gid) == -1)
+			 str_to_int(colon, 0, PLAN_IDS - 2, &gid) == -1)
 			return err_set(e, ERR_BAD_REQUEST,
 			    "user: with a numeric uid the group is a gid");
 		sp->uid = (uid_t)uid;
@@ -410,8 +406,8 @@ check_image(struct sandbox_spec *sp, bool stored, struct err *e)
 		return err_set(e, ERR_IMAGE_NOT_FOUND,
 		    "image %s is not a directory", real);
 	if (strcmp(real, "/") == 0)
-		return err_set(e, ERR_IMAGE_NOT_FOUND,
-		    "image / is called host");
+		return err_set(
+		    e, ERR_IMAGE_NOT_FOUND, "image / is called host");
 	return 0;
 }
 
@@ -454,8 +450,8 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	sp->network = xstrdup(json_str(args, "network", "none"));
 	sp->user = xstrdup(json_str(args, "user", "root"));
 	/* In a record the name `isolation` says what holds. */
-	sp->isolation = xstrdup(json_str(args,
-	    stored ? "isolation_wanted" : "isolation", "available"));
+	sp->isolation = xstrdup(json_str(
+	    args, stored ? "isolation_wanted" : "isolation", "available"));
 	sp->hostname = xstrdup(json_str(args, "hostname", id));
 	sp->directory = opt_str(args, "directory");
 	if (!stored) {
@@ -476,7 +472,7 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	return 0;
 }
 
-/* --- back -------------------------------------------------------------------- */
+/* --- back ---------------------------------------------------------------- */
 
 static void
 limits_write(const struct sandbox_spec *sp, struct jw *w)
@@ -497,8 +493,8 @@ limits_write(const struct sandbox_spec *sp, struct jw *w)
 		char text[32];
 
 		/* Whole seconds as a number; the rest with its unit. */
-		(void)snprintf(text, sizeof(text), "%lldms",
-		    (long long)sp->time_ms);
+		(void)snprintf(
+		    text, sizeof(text), "%lldms", (long long)sp->time_ms);
 		if (sp->time_ms % 1000 == 0)
 			jw_kint(w, "time", sp->time_ms / 1000);
 		else

@@ -50,8 +50,8 @@ write_free(struct write *w)
 }
 
 static void
-on_written(void *ctx, const struct json *ok, const struct chan_frame *f
-    ATTR_UNUSED, const struct err *e)
+on_written(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
 {
 	struct write *w = ctx;
 	storec_done *done = w->done;
@@ -127,8 +127,7 @@ storec_forget(struct storec *st, void *ctx)
 {
 	struct write *w;
 
-	TAILQ_FOREACH(w, &st->writes, link)
-	{
+	TAILQ_FOREACH (w, &st->writes, link) {
 		if (w->ctx == ctx)
 			w->done = NULL;
 	}
@@ -140,7 +139,7 @@ storec_idle(const struct storec *st)
 	return TAILQ_EMPTY(&st->writes);
 }
 
-/* --- loading at start -------------------------------------------------------- */
+/* --- loading at start ---------------------------------------------------- */
 
 static void
 on_loaded(void *ctx, const struct json *ok,
@@ -154,8 +153,7 @@ on_loaded(void *ctx, const struct json *ok,
 		log_warn("store", "load failed", LOG_STR("detail", e->text));
 		return;
 	}
-	json_foreach(rec, json_get(ok, "records"))
-	{
+	json_foreach (rec, json_get(ok, "records")) {
 		if (strcmp(st->load_db, "sandboxes") == 0)
 			sandboxes_loaded(st->s, rec);
 		else
@@ -184,7 +182,7 @@ load_next(struct storec *st, const char *db, const char *after)
 	(void)proc_send(&st->proc, NULL, 0); /* failure comes as an answer */
 }
 
-/* --- the process ------------------------------------------------------------- */
+/* --- the process --------------------------------------------------------- */
 
 static int
 store_start(struct proc *p, struct err *e)
@@ -202,10 +200,9 @@ store_start(struct proc *p, struct err *e)
 
 	if (dir_fd == -1)
 		return err_sys(e, "open %s/store", s->conf.state_dir);
-	(void)snprintf(uid, sizeof(uid), "%lu",
-	    (unsigned long)SUPER_STORE_ID(s));
-	(void)snprintf(map, sizeof(map), "%lld",
-	    (long long)s->conf.map_bytes);
+	(void)snprintf(
+	    uid, sizeof(uid), "%lu", (unsigned long)SUPER_STORE_ID(s));
+	(void)snprintf(map, sizeof(map), "%lld", (long long)s->conf.map_bytes);
 	argv[n++] = program;
 	argv[n++] = durability;
 	argv[n++] = s->conf.durability;
@@ -227,8 +224,7 @@ store_up(struct proc *p)
 	struct storec *st = p->owner;
 	struct write *w;
 
-	TAILQ_FOREACH(w, &st->writes, link)
-	{
+	TAILQ_FOREACH (w, &st->writes, link) {
 		if (!w->sent)
 			send_write(w);
 	}

@@ -4,7 +4,7 @@
  * or a sandbox.
  */
 #ifdef HAVE_CONFIG_H
-#include "config.h"
+#	include "config.h"
 #endif
 
 #include "supervisor/super.h"
@@ -38,11 +38,11 @@ die(const char *doing, const struct err *e)
 	fatal("super", "%s: %s", doing, e->text);
 }
 
-/* --- signals -------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------- */
 
 static void
-on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *sig,
-    int revents ATTR_UNUSED)
+on_term(
+    struct ev_loop *loop ATTR_UNUSED, ev_signal *sig, int revents ATTR_UNUSED)
 {
 	struct super *s = sig->data;
 
@@ -57,8 +57,8 @@ on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *sig,
 /* Options that can change while we run: who may use the control socket, and
  * limits on what is made from now on. The rest is told and left as it is. */
 static void
-on_hup(struct ev_loop *loop ATTR_UNUSED, ev_signal *sig,
-    int revents ATTR_UNUSED)
+on_hup(
+    struct ev_loop *loop ATTR_UNUSED, ev_signal *sig, int revents ATTR_UNUSED)
 {
 	struct super *s = sig->data;
 	char mistakes[2000];
@@ -86,8 +86,8 @@ on_hup(struct ev_loop *loop ATTR_UNUSED, ev_signal *sig,
 	fresh.ids_base = s->conf.ids_base;
 	conf_free(&s->conf);
 	s->conf = fresh;
-	log_info("super", "configuration reloaded",
-	    LOG_STR("file", s->conf_path));
+	log_info(
+	    "super", "configuration reloaded", LOG_STR("file", s->conf_path));
 }
 
 static void
@@ -103,7 +103,7 @@ watch_signals(struct super *s)
 	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail for SIGPIPE */
 }
 
-/* --- opening --------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------- */
 
 static void
 on_sweep(struct ev_loop *loop, ev_timer *t, int revents ATTR_UNUSED)
@@ -113,8 +113,7 @@ on_sweep(struct ev_loop *loop, ev_timer *t, int revents ATTR_UNUSED)
 
 	/* Only while nothing is starting: a group that is being made looks
 	 * like one that was left. */
-	LIST_FOREACH(sb, &s->sandboxes, link)
-	{
+	LIST_FOREACH (sb, &s->sandboxes, link) {
 		if (sb->state == SB_CREATING)
 			break;
 	}
@@ -152,8 +151,7 @@ open_isolation(struct super *s)
 	if (s->cgroups == NULL) {
 		s->host.have[MECH_CGROUP] = false;
 		(void)!str_format(s->host.why_not[MECH_CGROUP],
-		    sizeof(s->host.why_not[0]), "%.90s",
-		    s->cgroups_why.text);
+		    sizeof(s->host.why_not[0]), "%.90s", s->cgroups_why.text);
 		log_warn("super", "no control groups",
 		    LOG_STR("detail", s->cgroups_why.text));
 	} else if (cgroup_host_sweep(s->cgroups) > 0) {
@@ -215,11 +213,11 @@ super_ready(struct super *s)
 	}
 }
 
-/* --- stopping ---------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------ */
 
 static void
-on_stop_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t,
-    int revents ATTR_UNUSED)
+on_stop_timer(
+    struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 {
 	struct super *s = t->data;
 

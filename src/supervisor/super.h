@@ -55,7 +55,7 @@ struct super {
 	int exit_code;
 	ev_signal sig_term, sig_int, sig_hup;
 	ev_timer stop_timer;
-	ev_idle prepare; /* of what later starts take */
+	ev_idle prepare;      /* of what later starts take */
 	ev_timer sweep_timer; /* groups an earlier life has left */
 	int ready_fd;	      /* gets a newline when ready; -1 after */
 };
@@ -72,9 +72,7 @@ void super_stop(struct super *s, int exit_code);
 void super_stop_step(struct super *s);
 
 /* Host ids of our unprivileged helpers (0: they keep ours). */
-#define SUPER_STORE_ID(s)                                                      \
-	((s)->root ? (uid_t)(s)->conf.ids_base + 1 : (uid_t)0)
-#define SUPER_RELAY_ID(s)                                                      \
-	((s)->root ? (uid_t)(s)->conf.ids_base + 2 : (uid_t)0)
+#define SUPER_STORE_ID(s) ((s)->root ? (uid_t)(s)->conf.ids_base + 1 : (uid_t)0)
+#define SUPER_RELAY_ID(s) ((s)->root ? (uid_t)(s)->conf.ids_base + 2 : (uid_t)0)
 
 #endif

@@ -59,8 +59,7 @@ say(const char *name, long result)
 		printf("%s ok\n", name);
 }
 
-/* --- system calls
- * -------------------------------------------------------------- */
+/* --- system calls -------------------------------------------------------- */
 
 struct clone3_args {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack;
@@ -221,8 +220,7 @@ do_syscalls(void)
 	return 0;
 }
 
-/* --- files, nodes, sockets
- * ------------------------------------------------------- */
+/* --- files, nodes, sockets ----------------------------------------------- */
 
 static int
 do_nodes(const char *dir)
@@ -310,8 +308,7 @@ walk_sockets(const char *dir, int depth)
 	(void)closedir(d);
 }
 
-/* --- /proc
- * ------------------------------------------------------------------------- */
+/* --- /proc --------------------------------------------------------------- */
 
 static void
 show_link(const char *pid, const char *name)
@@ -376,8 +373,7 @@ each_process(void (*fn)(const char *pid))
 	return 0;
 }
 
-/* --- terminals
- * ----------------------------------------------------------------------- */
+/* --- terminals ----------------------------------------------------------- */
 
 static int
 do_terminal(void)
@@ -403,8 +399,7 @@ do_terminal(void)
 	return 0;
 }
 
-/* --- the rest
- * ---------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------ */
 
 static int
 do_chroot(const char *dir)

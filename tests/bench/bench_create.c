@@ -50,8 +50,7 @@ now_ms(void)
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
-/* --- the control socket ------------------------------------------------------
- */
+/* --- the control socket -------------------------------------------------- */
 
 static int
 connect_to(const char *path)
@@ -124,8 +123,7 @@ ours_once(int fd)
 	return now_ms() - t;
 }
 
-/* --- the peer
- * ------------------------------------------------------------------ */
+/* --- the peer ------------------------------------------------------------ */
 
 static double
 bwrap_once(void)
@@ -147,8 +145,7 @@ bwrap_once(void)
 	return now_ms() - t;
 }
 
-/* --- figures
- * ------------------------------------------------------------------- */
+/* --- figures ------------------------------------------------------------- */
 
 static int
 by_size(const void *a, const void *b)

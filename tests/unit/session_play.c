@@ -39,7 +39,7 @@ program(void)
 	return s;
 }
 
-/* --- frames --------------------------------------------------------------- */
+/* --- frames -------------------------------------------------------------- */
 
 static void
 send_text(int fd, const char *text, const int *fds, size_t nfds)
@@ -263,7 +263,7 @@ play_check(struct play *p, int64_t deadline_ms, const char *cond)
 		fail_msg("the worker left while waiting for %s", cond);
 }
 
-/* --- life ----------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static void
 spawn(struct play *p)
@@ -402,7 +402,7 @@ play_attach(struct play *p)
 	attached(p);
 }
 
-/* --- requests ------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 int64_t
 play_send(struct play *p, const char *op, const char *members)
@@ -469,7 +469,7 @@ play_idle(struct play *p)
 	play_until(p, strcmp(p->state, "idle") == 0);
 }
 
-/* --- looking at the log --------------------------------------------------- */
+/* --- looking at the log -------------------------------------------------- */
 
 size_t
 play_count(const struct play *p, const char *type)

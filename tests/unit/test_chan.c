@@ -447,7 +447,7 @@ frames_left_by_a_pause_need_no_news(void **state ATTR_UNUSED)
 	assert_int_equal(us.closed, 0);
 }
 
-/* --- sending ------------------------------------------------------------ */
+/* --- sending ------------------------------------------------------------- */
 
 static void
 send_number(struct chan *ch, int64_t n, size_t pad, int want)

@@ -32,7 +32,7 @@ static char self[4096];
 static char fixtures[4096];
 static char said[] = "/tmp/test-claude.XXXXXX"; /* REPLAY_LOG */
 
-/* --- the stand-in --------------------------------------------------------- */
+/* --- the stand-in -------------------------------------------------------- */
 
 static void
 out_many(const char *s, size_t n)
@@ -121,7 +121,7 @@ play_fixture(int argc, char **argv)
 	return 0;
 }
 
-/* --- the stage ------------------------------------------------------------ */
+/* --- the stage ----------------------------------------------------------- */
 
 static char *
 start_members(const char *fixture, const char *more)

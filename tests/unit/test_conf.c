@@ -134,11 +134,11 @@ test_missing_file(void **state)
 
 	(void)state;
 	conf_defaults(&c, true);
-	assert_int_equal(conf_load(&c, "/nonexistent/x", true, mistakes,
-			     sizeof(mistakes)),
+	assert_int_equal(
+	    conf_load(&c, "/nonexistent/x", true, mistakes, sizeof(mistakes)),
 	    0);
-	assert_int_equal(conf_load(&c, "/nonexistent/x", false, mistakes,
-			     sizeof(mistakes)),
+	assert_int_equal(
+	    conf_load(&c, "/nonexistent/x", false, mistakes, sizeof(mistakes)),
 	    -1);
 	assert_non_null(strstr(mistakes, "No such file"));
 	conf_free(&c);

@@ -63,8 +63,8 @@ k_up(struct proc *p)
 }
 
 static int
-k_message(struct proc *p, const struct proto_in *in,
-    const struct chan_frame *f, struct err *e)
+k_message(struct proc *p, const struct proto_in *in, const struct chan_frame *f,
+    struct err *e)
 {
 	(void)p;
 	(void)f;
@@ -182,8 +182,8 @@ test_grid_is_complete(void **state)
 {
 	(void)state;
 	for (int s = 0; s < PS_N; s++) {
-		assert_string_not_equal(proc_state_name((enum proc_state)s),
-		    "?");
+		assert_string_not_equal(
+		    proc_state_name((enum proc_state)s), "?");
 		if (s != PS_DOWN)
 			assert_non_null(proc_grid[s][PE_STOP]);
 		if (s == PS_STARTING || s == PS_RUNNING || s == PS_STOPPING) {
@@ -204,8 +204,8 @@ test_grid_is_complete(void **state)
 	/* A second hello is a breach. */
 	assert_null(proc_grid[PS_RUNNING][PE_HELLO]);
 	for (int ev = 0; ev < PE_N; ev++)
-		assert_string_not_equal(proc_event_name((enum proc_event)ev),
-		    "?");
+		assert_string_not_equal(
+		    proc_event_name((enum proc_event)ev), "?");
 }
 
 static void
@@ -406,7 +406,7 @@ test_start_report(void **state)
 	assert_string_equal(F.cause, "mount the root: Permission denied");
 }
 
-/* --- calls ------------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------- */
 
 static int replies_ok, replies_err;
 static enum err_code reply_code;
@@ -473,34 +473,34 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_grid_is_complete, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_needs_exit_and_eof, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_eof_before_exit, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_breach_costs_the_child,
-		    setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wrong_version_is_refused,
-		    setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_grid_is_complete, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_needs_exit_and_eof, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_eof_before_exit, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_breach_costs_the_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_wrong_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_exited_while_starting_is_a_breach, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop_asks_then_kills,
-		    setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kill_does_not_ask, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_mute_child, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_backoff_and_giving_up,
-		    setup, teardown),
-		cmocka_unit_test_setup_teardown(test_failed_start_is_told,
-		    setup, teardown),
-		cmocka_unit_test_setup_teardown(test_start_report, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_calls_are_answered_once,
-		    setup, teardown),
-		cmocka_unit_test_setup_teardown(test_calls_fail_with_the_child,
-		    setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_stop_asks_then_kills, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_kill_does_not_ask, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_mute_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_backoff_and_giving_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_failed_start_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_start_report, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_calls_are_answered_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_calls_fail_with_the_child, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

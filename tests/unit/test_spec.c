@@ -154,7 +154,8 @@ test_record_is_read_back(void **state)
 	    "\"hostname\":\"h\",\"directory\":\"/w\",\"isolation\":\"full\","
 	    "\"env\":{\"A\":\"b=c\",\"E\":\"\"},\"labels\":{\"l\":\"x y\"},"
 	    "\"limits\":{\"memory\":\"1G\",\"cpu\":1.5,\"time\":1.5},"
-	    "\"mounts\":[{\"source\":\"/usr\",\"target\":\"/m\",\"mode\":\"cow\"}]}";
+	    "\"mounts\":[{\"source\":\"/usr\",\"target\":\"/"
+	    "m\",\"mode\":\"cow\"}]}";
 	struct sandbox_spec a, b;
 	struct json *j;
 	struct buf text;

@@ -3,7 +3,7 @@
 #define TEST_SUPERVISOR_H
 
 #ifdef HAVE_CONFIG_H
-#include "config.h"
+#	include "config.h"
 #endif
 
 #include <setjmp.h>

@@ -32,7 +32,7 @@ static const struct {
 
 static int start(struct claude *c, struct err *e);
 
-/* --- lines to claude ------------------------------------------------------ */
+/* --- lines to claude ----------------------------------------------------- */
 
 char *
 claude_json(const struct json *v)
@@ -121,7 +121,7 @@ send_message(struct claude *c, const char *text, struct err *e)
 	return rc;
 }
 
-/* --- settings ------------------------------------------------------------- */
+/* --- settings ------------------------------------------------------------ */
 
 static const char *
 native_mode(const struct agent_conf *conf)
@@ -203,7 +203,7 @@ claude_configure(struct agent *a, const char *model,
 	return control(c, "set_permission_mode", "mode", modes[i].theirs, e);
 }
 
-/* --- the process ---------------------------------------------------------- */
+/* --- the process --------------------------------------------------------- */
 
 static void
 climb(struct claude *c, enum claude_rung rung, double after_s)
@@ -374,7 +374,7 @@ start(struct claude *c, struct err *e)
 	return control(c, "initialize", NULL, NULL, e);
 }
 
-/* --- turns ---------------------------------------------------------------- */
+/* --- turns --------------------------------------------------------------- */
 
 static int
 claude_prompt(struct agent *a, uint64_t number, const char *text, struct err *e)
@@ -517,7 +517,7 @@ claude_result(struct claude *c, const struct json *m)
 	agent_turn_ended(&c->a, reason, more);
 }
 
-/* --- life ----------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int
 claude_open(struct agent *a, bool fresh, struct err *e)

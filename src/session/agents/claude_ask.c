@@ -58,7 +58,7 @@ ask_find(struct claude *c, const char *id, unsigned *i_out)
 	return NULL;
 }
 
-/* --- answers -------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static void
 answer_begin(
@@ -286,7 +286,7 @@ claude_question(
 	return 0;
 }
 
-/* --- requests ------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 static struct ask *
 ask_new(struct claude *c, enum ask_kind kind, const char *request_id,

@@ -37,7 +37,7 @@ expect_turn(struct claude *c)
 	c->working = true;
 }
 
-/* --- streamed blocks ------------------------------------------------------ */
+/* --- streamed blocks ----------------------------------------------------- */
 
 static void
 block_id(const struct claude *c, char dst[CLAUDE_ID_MAX + 32], int64_t index)
@@ -144,7 +144,7 @@ on_stream_event(struct claude *c, const struct json *m)
 	}
 }
 
-/* --- finished blocks ------------------------------------------------------ */
+/* --- finished blocks ----------------------------------------------------- */
 
 static void
 on_text(struct claude *c, const struct json *m, const struct json *block,
@@ -276,7 +276,7 @@ on_assistant(struct claude *c, const struct json *m)
 	}
 }
 
-/* --- tool results --------------------------------------------------------- */
+/* --- tool results -------------------------------------------------------- */
 
 /* The text of a result; what is no text is named or shown as JSON. */
 static void
@@ -390,7 +390,7 @@ on_user(struct claude *c, const struct json *m)
 	}
 }
 
-/* --- system lines --------------------------------------------------------- */
+/* --- system lines -------------------------------------------------------- */
 
 static void
 log_status(struct claude *c, const char *label, const char *detail)
@@ -455,7 +455,7 @@ on_system(struct claude *c, const struct json *m)
 	}
 }
 
-/* --- lines ---------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------- */
 
 static void
 learn_native_id(struct claude *c, const struct json *m)

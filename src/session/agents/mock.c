@@ -101,7 +101,7 @@ on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 		arm(m, m->wait_s >= 0 ? m->wait_s : m->delay_s);
 }
 
-/* --- the adapter ---------------------------------------------------------- */
+/* --- the adapter --------------------------------------------------------- */
 
 static int
 mock_open(struct agent *a, bool fresh, struct err *e)

@@ -27,7 +27,7 @@ emit(struct mock *m, const char *key, enum item_kind kind, enum item_role role,
 		uni_item_completed(m->a.out, &it, status);
 }
 
-/* --- messages ------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------ */
 
 static void
 say_started(struct mock *m, struct mock_step *st)
@@ -142,7 +142,7 @@ image_item(struct mock *m, struct mock_step *st)
 	    (enum item_status)st->n);
 }
 
-/* --- other items ---------------------------------------------------------- */
+/* --- other items --------------------------------------------------------- */
 
 static void
 tool_call(struct mock *m, struct mock_step *st)
@@ -234,7 +234,7 @@ script_tool(struct mock *m)
 	pair(m, tool_result, ITEM_FAILED);
 }
 
-/* --- requests and errors -------------------------------------------------- */
+/* --- requests and errors ------------------------------------------------- */
 
 static void
 ask_command(struct mock *m, struct mock_step *st)
@@ -316,7 +316,7 @@ say_ended(struct mock *m, struct mock_step *st)
 	uni_session_ended(m->a.out, "completed", "agent");
 }
 
-/* --- commands ------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------ */
 
 static void
 cmd_help(struct mock *m)
@@ -436,7 +436,7 @@ static const struct {
 	{ "demo", cmd_demo },
 };
 
-/* --- whole messages ------------------------------------------------------- */
+/* --- whole messages ------------------------------------------------------ */
 
 static void
 whole_ok(struct mock *m)

@@ -89,7 +89,7 @@ log_result(
 	uni_item_completed(m->a.out, &it, ok ? ITEM_COMPLETED : ITEM_FAILED);
 }
 
-/* --- run ------------------------------------------------------------------ */
+/* --- run ----------------------------------------------------------------- */
 
 static void
 on_line(
@@ -171,7 +171,7 @@ mock_work_stop(struct mock *m)
 	buf_free(&m->output);
 }
 
-/* --- write ---------------------------------------------------------------- */
+/* --- write --------------------------------------------------------------- */
 
 static int
 write_file(
@@ -213,7 +213,7 @@ do_write(struct mock *m, struct mock_step *st)
 	mock_say(m, "reply", ok ? "Done." : "That did not work.");
 }
 
-/* --- sleep, flood, exit, crash -------------------------------------------- */
+/* --- sleep, flood, exit, crash ------------------------------------------- */
 
 static void
 message_part(

@@ -542,6 +542,34 @@ sub wait_event {
 	});
 }
 
+# All events of a session as the texts that came, without taking them apart:
+# [sequence, text] each. For logs that are too long to decode.
+sub event_texts {
+	my ($self, $id) = @_;
+	my $c = $self->client;
+	my $n = $c->send('session.events', { id => $id });
+	my @texts;
+
+	while (defined(my $line = $c->line(30))) {
+		my ($text) = $line =~ /^\{"id":$n,"item":(.*)\}$/ or last;
+		my ($seq) = $text =~ /^\{"event_id":"evt_\d+","sequence":(\d+),/
+		    or die "an event without its number: $text\n";
+		push @texts, [$seq, $text];
+	}
+	die "events of $id: $c->{broken}\n" if $c->{broken};
+	return @texts;
+}
+
+# What is wrong with the numbers of such texts: '' or a sentence.
+sub texts_flaw {
+	my $n = 1;
+	for (@_) {
+		return "event $n is missing, $_->[0] came" if $_->[0] != $n;
+		$n++;
+	}
+	return '';
+}
+
 sub event_types { return map { $_->{type} } @_ }
 
 # The text of an item's parts.

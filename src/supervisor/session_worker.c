@@ -1,0 +1,317 @@
+/*
+ * A session's worker as a child of a child: started by its sandbox's init,
+ * heard over a channel of its own, attached to the store. Runs in the
+ * supervisor. What a worker says is checked by proto.def and believed about
+ * its own session only.
+ */
+#include "lib/log.h"
+#include "supervisor/exec.h"
+#include "supervisor/sandboxes.h"
+#include "supervisor/session_priv.h"
+#include "supervisor/spec.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define PATH_DEFAULT \
+	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static void
+on_attached(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
+{
+	struct session *ss = ctx;
+
+	if (ok == NULL)
+		log_warn("session", "not attached to the store",
+		    LOG_STR("session", ss->id), LOG_STR("detail", e->text));
+}
+
+/* Give one end of a new channel to the store; the other is *FD_OUT. */
+static int
+attach(struct session *ss, int *fd_out, struct err *e)
+{
+	struct proc *store = storec_proc(ss->s->store);
+	int store_fd = -1;
+	struct jw *w;
+
+	if (!proc_up(store))
+		return err_set(
+		    e, ERR_STORE_UNAVAILABLE, "the store is restarting");
+	if (fd_socketpair(&store_fd, fd_out, e) == -1)
+		return -1;
+	w = proc_call(store, MSG_STORE_ATTACH, 0, on_attached, ss);
+	jw_kstr(w, "session", ss->id);
+	(void)proc_send(store, &store_fd, 1); /* failure comes as an answer */
+	ss->store_generation = store->generation;
+	return 0;
+}
+
+static void
+on_worker_exec(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
+{
+	struct session *ss = ctx;
+
+	if (ok != NULL || !ss->proc.alive)
+		return;
+	proc_start_failed(&ss->proc, e);
+	proc_exited(&ss->proc, 127 << 8);
+}
+
+static int
+worker_start(struct proc *p, struct err *e)
+{
+	struct session *ss = p->owner;
+	struct sandbox *sb = ss->sb;
+	int ours = -1, fds[3] = { -1, -1, -1 };
+	struct jw *w;
+
+	if (sb == NULL || sb->state != SB_RUNNING || !proc_up(&sb->proc))
+		return err_set(
+		    e, ERR_SANDBOX_STATE, "its sandbox is not running");
+	fds[0] = fcntl(ss->s->session_fd, F_DUPFD_CLOEXEC, 3);
+	if (fds[0] == -1)
+		return err_sys(e, "duplicate a descriptor");
+	if (fd_socketpair(&ours, &fds[1], e) == -1 ||
+	    attach(ss, &fds[2], e) == -1) {
+		fd_close(&ours);
+		fd_close_all(fds, 3);
+		return -1;
+	}
+	p->start_ms = ss->s->conf.start_session_ms;
+	w = proc_call(
+	    &sb->proc, MSG_INIT_EXEC, p->start_ms, on_worker_exec, ss);
+	ss->exec_id = proc_call_id(&sb->proc);
+	jw_kstr(w, "kind", "session");
+	jw_key(w, "argv");
+	jw_array(w);
+	jw_str(w, "sandboxd-session");
+	jw_str(w, ss->id); /* for ps; the worker learns it from `start` */
+	jw_array_end(w);
+	jw_key(w, "env");
+	jw_object(w);
+	jw_object_end(w);
+	jw_kstr(w, "cwd", "/");
+	jw_kstr(w, "user", sb->spec.user);
+	(void)proc_send(&sb->proc, fds, 3); /* failure comes as an answer */
+	proc_spawned(p, -1, -1, ours);
+	ss->ready = false;
+	return 0;
+}
+
+static void
+on_started(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
+{
+	struct session *ss = ctx;
+	struct request *r = ss->creating;
+	struct jw *w;
+
+	if (ok == NULL) {
+		if (ss->creating != NULL)
+			session_create_failed(ss, e);
+		else
+			session_fail_waits(ss, e);
+		return;
+	}
+	ss->ready = true;
+	if (r != NULL) {
+		ss->creating = NULL;
+		w = request_ok(r);
+		jw_object(w);
+		jw_kstr(w, "id", ss->id);
+		jw_kstr(w, "sandbox", ss->sb->id);
+		jw_kstr(w, "agent", ss->agent->name);
+		jw_kstr(w, "state", "idle");
+		jw_object_end(w);
+		request_end_ok(r);
+	}
+	session_serve_waits(ss);
+}
+
+/* The agent's environment: what the sandbox and the session were given, and
+ * PATH and HOME if neither names them. Nothing of ours. */
+static void
+write_env(struct session *ss, struct jw *w)
+{
+	char *const *const layers[] = { ss->env, ss->sb->spec.env };
+	char name[256];
+
+	jw_object(w);
+	for (size_t i = 0; i < countof(layers); i++) {
+		for (char *const *v = layers[i]; v != NULL && *v; v++) {
+			size_t n = strcspn(*v, "=");
+
+			if (n >= sizeof(name))
+				continue; /* never accepted: see spec.c */
+			memcpy(name, *v, n);
+			name[n] = '\0';
+			if (i == 0 || strmap_get(ss->env, name) == NULL)
+				jw_kstr(w, name, *v + n + 1);
+		}
+	}
+	if (strmap_get(ss->env, "PATH") == NULL &&
+	    strmap_get(ss->sb->spec.env, "PATH") == NULL)
+		jw_kstr(w, "PATH", PATH_DEFAULT);
+	if (strmap_get(ss->env, "HOME") == NULL &&
+	    strmap_get(ss->sb->spec.env, "HOME") == NULL)
+		jw_kstr(w, "HOME", ss->sb->spec.home);
+	jw_object_end(w);
+}
+
+static void
+write_command(struct session *ss, struct jw *w)
+{
+	autofree char *program = NULL;
+
+	if (ss->command == NULL) {
+		program = agent_program(ss->s, ss->agent);
+		if (program == NULL)
+			return;
+	}
+	jw_key(w, "command");
+	jw_array(w);
+	if (program != NULL)
+		jw_str(w, program);
+	for (char **v = ss->command; v != NULL && *v != NULL; v++)
+		jw_str(w, *v);
+	jw_array_end(w);
+}
+
+/* A channel to the store that is running now, if the worker's is not. */
+int
+session_reattach(struct session *ss)
+{
+	struct proc *store = storec_proc(ss->s->store);
+	struct jw *w;
+	struct err e;
+	int fd = -1;
+
+	if (ss->store_generation == store->generation || !proc_up(store))
+		return 0; /* comes with sessions_store_up() otherwise */
+	if (attach(ss, &fd, &e) == -1)
+		return -1;
+	w = proc_notice(&ss->proc, MSG_SESSION_STORE);
+	if (w == NULL) {
+		fd_close(&fd);
+		return -1;
+	}
+	return proc_send(&ss->proc, &fd, 1);
+}
+
+static void
+worker_up(struct proc *p)
+{
+	struct session *ss = p->owner;
+	const char *dir = ss->directory != NULL ? ss->directory
+			  : ss->sb->spec.directory != NULL
+			      ? ss->sb->spec.directory
+			      : ss->sb->spec.home;
+	struct jw *w = proc_call(p, MSG_SESSION_START, 0, on_started, ss);
+
+	jw_kstr(w, "session", ss->id);
+	jw_kstr(w, "agent", ss->agent->name);
+	write_command(ss, w);
+	jw_key(w, "env");
+	write_env(ss, w);
+	jw_kstr(w, "directory", dir);
+	if (ss->model != NULL)
+		jw_kstr(w, "model", ss->model);
+	jw_kstr(w, "permission_mode", ss->permission_mode);
+	jw_kstr(w, "agent_mode", ss->agent_mode);
+	(void)proc_send(p, NULL, 0); /* failure comes as an answer */
+	if (session_reattach(ss) == -1)
+		log_warn("session", "not attached to the store",
+		    LOG_STR("session", ss->id));
+}
+
+static void
+worker_ask_stop(struct proc *p)
+{
+	chan_free(STEAL(p->ch)); /* at its end of file it leaves at once */
+}
+
+static void
+worker_kill(struct proc *p)
+{
+	struct session *ss = p->owner;
+	struct jw *w;
+
+	if (ss->sb == NULL || (w = proc_call(&ss->sb->proc, MSG_INIT_KILL, 0,
+				   NULL, NULL)) == NULL)
+		return; /* dead with its sandbox */
+	jw_kint(w, "exec", ss->exec_id);
+	jw_kint(w, "signal", SIGKILL);
+	(void)proc_send(&ss->sb->proc, NULL, 0); /* the ladder tries again */
+}
+
+static bool
+sandbox_runs(const struct session *ss)
+{
+	return ss->sb != NULL && ss->sb->state == SB_RUNNING &&
+	       proc_up(&ss->sb->proc);
+}
+
+static void
+worker_down(struct proc *p, const char *cause)
+{
+	struct session *ss = p->owner;
+	struct err e;
+
+	ss->ready = false;
+	err_set(&e, ERR_SESSION_FAILED, "session %s: its worker: %s", ss->id,
+	    cause);
+	if (ss->creating != NULL) {
+		session_create_failed(ss, &e);
+		return;
+	}
+	if (ss->ended) {
+		session_fail_waits(ss, &e);
+		return;
+	}
+	if (p->state == PS_FAILED) {
+		session_fail_waits(ss, &e);
+		session_state_put(ss, "error", NULL, NULL);
+	} else if (p->state == PS_DOWN && ss->want_worker && sandbox_runs(ss)) {
+		(void)proc_start(p, &e); /* came back while it was dying */
+	} else if (p->state == PS_DOWN) {
+		session_fail_waits(ss, &e);
+	}
+}
+
+static const struct proc_kind worker_kind = {
+	.role = ROLE_SESSION,
+	.start = worker_start,
+	.up = worker_up,
+	.ask_stop = worker_ask_stop,
+	.kill = worker_kill,
+	.down = worker_down,
+	.start_ms = 15000,
+	.stop_ms = 2000,
+	.restart = true,
+};
+
+bool
+sessions_exited(struct sandbox *sb, int64_t exec, int status)
+{
+	struct session *ss;
+
+	LIST_FOREACH (ss, &sb->s->sessions, link) {
+		if (ss->sb == sb && ss->exec_id == exec && ss->proc.alive) {
+			proc_exited(&ss->proc, status);
+			return true;
+		}
+	}
+	/* One that we have given up already. */
+	return true;
+}
+
+void
+session_worker_init(struct session *ss)
+{
+	proc_init(
+	    &ss->proc, &worker_kind, ss, ss->s->loop, "session %s", ss->id);
+}
