@@ -272,10 +272,12 @@ enter(struct setup *s)
 		enum stage stage;
 		int (*perform)(struct setup *s);
 	} last[] = {
-		{ STAGE_RLIMITS, step_rlimits },
 		{ STAGE_CAPS, step_caps },
 		{ STAGE_LANDLOCK, step_landlock },
 		{ STAGE_SECCOMP, step_seccomp },
+		/* Last: the supervisor's descriptors, which exec closes, are
+		 * still here and would count. The filter lets it pass. */
+		{ STAGE_RLIMITS, step_rlimits },
 	};
 	int init_fd = s->plan->init_fd;
 	size_t i;

@@ -304,5 +304,5 @@ host_prepare(struct host *h)
 	struct host_private *hp = h->priv;
 
 	return hp != NULL && h->root && h->have[MECH_NET] &&
-	    netpool_fill(&hp->nets);
+	       netpool_fill(&hp->nets);
 }

@@ -36,7 +36,7 @@ struct host_private {
 	int dev_fd;	      /* template of /dev (devices.h), or -1 */
 	uint32_t masked;      /* bits of the paths in mask.def that exist */
 	struct netpool nets;
-	bool dir_no_idmap;    /* learned: the state directory cannot map ids */
+	bool dir_no_idmap; /* learned: the state directory cannot map ids */
 };
 
 struct setup_mount {
@@ -57,7 +57,7 @@ struct setup {
 	bool ranged;
 	bool idmap; /* the trees' ids are mapped */
 	bool own_net;
-	bool net_ready; /* from the pool: lo is up, sys_fd is there */
+	bool net_ready;	   /* from the pool: lo is up, sys_fd is there */
 	bool overlay_root; /* else: binds of the host's system directories */
 
 	/* supervisor's side until clone, the child's after */

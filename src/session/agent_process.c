@@ -113,7 +113,9 @@ run_child(const char *path, const struct process_spec *spec, pid_t parent,
 	sigset_t none;
 	int i;
 
-	if (setsid() == -1 || prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
+	/* A group of its own, to be ended as a whole, in our session, by which
+	 * init ends what is left of it when we are killed. */
+	if (setpgid(0, 0) == -1 || prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
 		start_failed(report_fd, START_SESSION);
 	if (getppid() != parent)
 		_exit(127); /* it died before we asked to die with it */

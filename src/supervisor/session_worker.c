@@ -301,6 +301,8 @@ sessions_exited(struct sandbox *sb, int64_t exec, int status)
 
 	LIST_FOREACH (ss, &sb->s->sessions, link) {
 		if (ss->sb == sb && ss->exec_id == exec && ss->proc.alive) {
+			/* What its agent had started goes with it. */
+			worker_kill(&ss->proc);
 			proc_exited(&ss->proc, status);
 			return true;
 		}

@@ -74,7 +74,7 @@ sub follower {
 			my ($text, $n) = $line =~ /^\{"id":1,"item":(\{"event_id":
 			    "evt_\d+","sequence":(\d+),.*)\}$/x or last;
 			print $out "$n ", fingerprint($text), "\n";
-			$last = $n;
+			$last = $n + 0;
 		}
 	});
 }
@@ -193,7 +193,7 @@ for my $id (@sessions) {
 			    if defined $last && $n != $last + 1;
 			push @wrong, "event $n is not what was seen"
 			    if ($print{$n} // '') ne $print;
-			$last = $n;
+			$last = $n + 0;
 			$seen++;
 		}
 		is(join("\n", @wrong[0 .. ($#wrong > 5 ? 5 : $#wrong)]), '',
