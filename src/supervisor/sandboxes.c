@@ -290,6 +290,9 @@ sandbox_is_up(struct sandbox *sb)
 {
 	struct err e;
 
+	/* It is being destroyed: its sessions are ending first. */
+	if (sb->state == SB_DESTROYING)
+		return;
 	if (strcmp(sb->spec.isolation, "full") == 0 &&
 	    sandbox_isolation_check(&sb->spec, sb->have, &e) == -1) {
 		if (sb->born) {
@@ -426,6 +429,7 @@ destroy_begin(struct sandbox *sb)
 	if (sb->why.code == ERR_NONE)
 		err_set(&sb->why, ERR_SANDBOX_NOT_FOUND,
 		    "sandbox was destroyed: %s", sb->id);
+	sb->destroy_begun = true;
 	sb->destroy_waits = 1;
 	if (!sb->put)
 		return;
@@ -474,7 +478,8 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 	exec_sandbox_down(sb, &e);
 	sessions_sandbox_down(sb);
 	if (sb->state == SB_DESTROYING) {
-		destroy_files(sb);
+		if (sb->destroy_begun) /* else on_sessions_ended() goes on */
+			destroy_files(sb);
 		return;
 	}
 	if (sb->proc.state == PS_DOWN && sb->state == SB_STOPPING) {

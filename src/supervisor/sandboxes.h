@@ -82,6 +82,7 @@ struct sandbox {
 	struct sandbox_waiters start_waiters, stop_waiters;
 	struct err why;	 /* what start_waiters are told at its end */
 	struct err left; /* what stop_waiters are told: it did not all go */
+	bool destroy_begun;
 	unsigned destroy_waits;
 	struct exec_list execs;
 };
