@@ -49,7 +49,47 @@ check_PROGRAMS += \
 	tests/unit/test_strutil \
 	tests/unit/test_universal
 
-TESTS += tests/unit/test_buf tests/unit/test_cgroup tests/unit/test_chan tests/unit/test_changes tests/unit/test_claude tests/unit/test_conf tests/unit/test_ctl_apply tests/unit/test_ctl_changes tests/unit/test_ctl_client tests/unit/test_ctl_render tests/unit/test_ctl_text tests/unit/test_ctl_udiff tests/unit/test_err tests/unit/test_fdio tests/unit/test_frame tests/unit/test_hide tests/unit/test_init tests/unit/test_init_stop tests/unit/test_init_tree tests/unit/test_json tests/unit/test_launch tests/unit/test_log tests/unit/test_mock tests/unit/test_ops tests/unit/test_proc tests/unit/test_proto tests/unit/test_relay tests/unit/test_relay_load tests/unit/test_remove tests/unit/test_session tests/unit/test_spec tests/unit/test_store_append tests/unit/test_store_confine tests/unit/test_store_crash tests/unit/test_store_disk tests/unit/test_store_hostile tests/unit/test_store_records tests/unit/test_store_serve tests/unit/test_strutil tests/unit/test_universal 
+TESTS += \
+	tests/unit/test_buf \
+	tests/unit/test_cgroup \
+	tests/unit/test_chan \
+	tests/unit/test_changes \
+	tests/unit/test_claude \
+	tests/unit/test_conf \
+	tests/unit/test_ctl_apply \
+	tests/unit/test_ctl_changes \
+	tests/unit/test_ctl_client \
+	tests/unit/test_ctl_render \
+	tests/unit/test_ctl_text \
+	tests/unit/test_ctl_udiff \
+	tests/unit/test_err \
+	tests/unit/test_fdio \
+	tests/unit/test_frame \
+	tests/unit/test_hide \
+	tests/unit/test_init \
+	tests/unit/test_init_stop \
+	tests/unit/test_init_tree \
+	tests/unit/test_json \
+	tests/unit/test_launch \
+	tests/unit/test_log \
+	tests/unit/test_mock \
+	tests/unit/test_ops \
+	tests/unit/test_proc \
+	tests/unit/test_proto \
+	tests/unit/test_relay \
+	tests/unit/test_relay_load \
+	tests/unit/test_remove \
+	tests/unit/test_session \
+	tests/unit/test_spec \
+	tests/unit/test_store_append \
+	tests/unit/test_store_confine \
+	tests/unit/test_store_crash \
+	tests/unit/test_store_disk \
+	tests/unit/test_store_hostile \
+	tests/unit/test_store_records \
+	tests/unit/test_store_serve \
+	tests/unit/test_strutil \
+	tests/unit/test_universal
 endif
 # Benchmarks, run by tests/bench/run.
 check_PROGRAMS += tests/bench/bench_create tests/bench/bench_store
@@ -71,8 +111,18 @@ tests_unit_probe_init_SOURCES = tests/unit/probe_init.c
 tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
 tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
 
-EXTRA_DIST += contrib/check contrib/clang-tidy.yaml contrib/cppcheck.suppress contrib/lib.sh contrib/packages.agents contrib/packages.build contrib/packages.test contrib/quickstart tests/abuse/10-hostile-agent.t tests/bench/bench_memory.pl tests/bench/run tests/e2e/10-text.t tests/e2e/20-tools.t tests/e2e/30-questions.t tests/e2e/40-resume.t tests/e2e/50-interrupt.t tests/e2e/60-errors.t tests/e2e/70-run.t tests/e2e/fake-llm.mjs tests/e2e/lib/Agents.pm tests/fuzz/corpus/frame/bytes tests/fuzz/corpus/frame/deep tests/fuzz/corpus/frame/empty-frame tests/fuzz/corpus/frame/fds-zero tests/fuzz/corpus/frame/huge tests/fuzz/corpus/frame/no-object tests/fuzz/corpus/frame/not-json tests/fuzz/corpus/frame/partial tests/fuzz/corpus/frame/two tests/fuzz/corpus/json/bad-utf8 tests/fuzz/corpus/json/comment tests/fuzz/corpus/json/depth tests/fuzz/corpus/json/escapes tests/fuzz/corpus/json/many-keys tests/fuzz/corpus/json/nul-key tests/fuzz/corpus/json/numbers tests/fuzz/corpus/json/object tests/fuzz/corpus/json/too-deep tests/fuzz/corpus/json/trailing tests/fuzz/corpus/json/truncated tests/fuzz/corpus/json/twice tests/fuzz/corpus/json/utf8 tests/fuzz/corpus/ops/bools tests/fuzz/corpus/ops/dotted tests/fuzz/corpus/ops/empty tests/fuzz/corpus/ops/json tests/fuzz/corpus/ops/json-string-id tests/fuzz/corpus/ops/list tests/fuzz/corpus/ops/map tests/fuzz/corpus/ops/near tests/fuzz/corpus/ops/op-json tests/fuzz/corpus/ops/twice tests/fuzz/corpus/ops/unbalanced tests/fuzz/corpus/ops/words tests/fuzz/fuzz.h tests/local.mk tests/t/01-programs.t tests/t/02-includes.t tests/t/03-docs.t tests/t/10-status.t tests/t/11-help.t tests/t/12-words.t tests/t/13-errors.t tests/t/14-lines.t tests/t/15-nc-socat.t tests/t/16-peercred.t tests/t/20-lifecycle.t tests/t/21-exec.t tests/t/22-exec-limits.t tests/t/24-limits.t tests/t/25-mounts.t tests/t/26-network.t tests/t/27-image.t tests/t/28-isolation.t tests/t/29-stop-start.t tests/t/30-leaves-nothing.t tests/t/40-mock.t tests/t/41-replies.t tests/t/42-cancel-end.t tests/t/43-events.t tests/t/44-restart.t tests/t/45-sessions.t tests/t/46-worker-death.t tests/t/50-escape-files.t tests/t/51-escape-processes.t tests/t/52-escape-mounts.t tests/t/53-escape-devices.t tests/t/54-escape-sockets.t tests/t/55-escape-calls.t tests/t/56-escape-proc.t tests/t/57-escape-bombs.t tests/t/58-escape-terminal.t tests/t/60-crash.t tests/t/70-second-instance.t tests/t/71-signals.t tests/t/72-options.t tests/t/73-rootless.t tests/t/74-titles.t tests/t/80-ctl.t tests/t/81-run-diff-apply.t tests/t/82-terminal.t tests/t/lib/Sandboxd.pm tests/tap tests/unit/fixtures/claude-deaf.play tests/unit/fixtures/claude-dies.play tests/unit/fixtures/claude-errors.play tests/unit/fixtures/claude-garbage.play tests/unit/fixtures/claude-interrupt.play tests/unit/fixtures/claude-lost.play tests/unit/fixtures/claude-questions.play tests/unit/fixtures/claude-tools.play tests/unit/fixtures/claude-turn.play 
-noinst_HEADERS = tests/fuzz/fuzz.h tests/unit/sandbox_box.h tests/unit/session_play.h tests/unit/test_ctl.h tests/unit/test_init_box.h tests/unit/test_init_help.h tests/unit/test_init_peer.h tests/unit/test_relay_peer.h tests/unit/test_store_fixture.h tests/unit/test_supervisor.h 
+EXTRA_DIST += contrib tests/abuse tests/bench tests/e2e tests/fuzz tests/t tests/tap \
+	tests/unit/fixtures
+noinst_HEADERS = \
+	tests/unit/sandbox_box.h \
+	tests/unit/session_play.h \
+	tests/unit/test_ctl.h \
+	tests/unit/test_init_box.h \
+	tests/unit/test_init_help.h \
+	tests/unit/test_init_peer.h \
+	tests/unit/test_relay_peer.h \
+	tests/unit/test_store_fixture.h \
+	tests/unit/test_supervisor.h
 
 tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
 tests_unit_test_buf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit

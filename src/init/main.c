@@ -37,6 +37,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -65,12 +66,18 @@ init_fork(void)
 void
 init_signals_default(void)
 {
+	static const unsigned long plain[4]; /* the kernel's struct: all 0 */
 	struct sigaction sa = { .sa_handler = SIG_DFL };
 	sigset_t none;
 	int sig;
 
 	for (sig = 1; sig < NSIG; sig++)
 		(void)sigaction(sig, &sa, NULL); /* some cannot be set */
+	/* Two belong to libc, which will not touch them; but whoever started
+	 * the supervisor by posix_spawn may have left them ignored, and a
+	 * command is to start like a plain one. */
+	for (sig = 32; sig <= 33; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, plain, NULL, 8);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
