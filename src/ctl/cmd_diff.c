@@ -430,8 +430,10 @@ diff_json(struct diff *d, struct err *e)
 	jw_kstr(&w, "target", d->rv->target);
 	jw_key(&w, "changes");
 	jw_array(&w);
+	/* cppcheck-suppress autoVariables ; taken back below */
 	d->json = &w;
 	r = diff_all(d, e);
+	d->json = NULL;
 	jw_array_end(&w);
 	jw_kint(&w, "files", d->files);
 	jw_kint(&w, "added", d->added);

@@ -49,6 +49,7 @@ struct parser {
 	const char *key; /* waiting for its value */
 	struct json *root;
 	struct err *e;
+	struct err ignored; /* where a text goes that nobody wants */
 	struct level stack[DEPTH_HARD];
 };
 
@@ -496,14 +497,13 @@ yajl_explain(yajl_handle y, size_t at, struct err *e)
 static int
 run(struct parser *p, const char *text, size_t len)
 {
-	struct err none;
 	yajl_status st;
 	yajl_handle y;
 	size_t at;
 	int r = 0;
 
 	if (p->e == NULL)
-		p->e = &none;
+		p->e = &p->ignored;
 	y = yajl_alloc(&callbacks, &yajl_memory, p);
 	if (y == NULL)
 		return err_set(p->e, ERR_LIMIT, "no memory for a JSON text");

@@ -235,8 +235,9 @@ check_create(struct super *s, const struct json *args, const char *id,
 			return err_set(e, ERR_BAD_REQUEST,
 			    "env: '%.64s' is no name of a variable", it->key);
 	}
+	program = a->program != NULL ? agent_program(s, a) : NULL;
 	if (a->program != NULL && json_get(args, "command") == NULL &&
-	    (program = agent_program(s, a)) == NULL)
+	    program == NULL)
 		return err_set(e, ERR_AGENT_NOT_INSTALLED,
 		    "%s: no program '%s' on this host", name, a->program);
 	*agent_out = a;

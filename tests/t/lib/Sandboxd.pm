@@ -391,8 +391,10 @@ sub leftovers {
 	return @left;
 }
 
+# True when a daemon's log holds the report of a sanitizer.
 sub END_ALL {
-	return if $$ != $owner;
+	my $found = 0;
+	return 0 if $$ != $owner;
 	for my $d (@running) {
 		next unless $d->{pid};
 		my @below = descendants($d->{pid});
@@ -407,14 +409,20 @@ sub END_ALL {
 	1 while waitpid(-1, WNOHANG) > 0;
 	for my $d (@running) {
 		rmdir for reverse $d->groups;
+		# What a sanitizer has found is a failure, whatever the test says.
+		my $log = slurp($d->{log}) // '';
+		if ($log =~ /Sanitizer|runtime error:/) {
+			Test::More::diag($log);
+			$found = 1;
+		}
 	}
 	remove_tree($_, { safe => 0, error => \my $e }) for @scratch;
+	return $found;
 }
 
 END {
 	my $status = $?;
-	END_ALL();
-	$? = $status;
+	$? = END_ALL() && !$status ? 99 : $status;
 }
 
 # A directory that goes away with the test; not in the daemon's own.
