@@ -1,6 +1,7 @@
 /*
  * JSON: a strict parser into an immutable tree, checks by a table of fields,
- * and a streaming writer. The only user of yajl.
+ * and a streaming writer. The only user of yajl besides the store's scanner of
+ * appends, which needs no tree.
  *
  * The parser refuses: invalid UTF-8, depth over the limit, anything after the
  * value, duplicate keys in one object, and texts over the limit. Numbers keep

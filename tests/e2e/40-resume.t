@@ -47,8 +47,13 @@ kill('KILL', $pid);
 ok(wait_for(10, sub { !-e "/proc/$pid" }), 'claude is killed, and its worker knows');
 goes_on('claude was killed');
 
-kill('KILL', $d->children(qr/session/));
-wait_for(10, sub { $d->ok('session.get', { id => 'r' })->{state} eq 'idle' });
+my ($worker) = $d->children(qr/session/);
+kill('KILL', $worker);
+ok(wait_for(10, sub {
+	my ($now) = $d->children(qr/session/);
+	$now && $now != $worker
+	    && $d->ok('session.get', { id => 'r' })->{state} eq 'idle'
+}), 'a killed worker is replaced');
 goes_on('its worker was killed');
 
 $d->ok('sandbox.stop', { id => 'r' });

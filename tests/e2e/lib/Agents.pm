@@ -147,6 +147,7 @@ sub seen {
 
 sub DESTROY {
 	my ($self) = @_;
+	local ($?, $!);		# the test's own exit status stays
 	close($self->{stdin}) if $self->{stdin};
 	kill('TERM', $self->{pid}) if $self->{pid};
 	waitpid($self->{pid}, 0) if $self->{pid};

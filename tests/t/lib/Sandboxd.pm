@@ -242,6 +242,7 @@ sub launch {
 	my $opt = $self->{options};
 	my @command = $self->argv;
 
+	$self->{client} = undef;	# it spoke to the former one
 	pipe(my $r, my $w) or die "pipe: $!";
 	my $pid = fork // die "fork: $!";
 	if ($pid == 0) {

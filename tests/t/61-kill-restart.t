@@ -1,0 +1,36 @@
+# sandboxd killed and started again at once, while the processes of its former
+# life are still dying: what ran must run again by itself, each time.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sandboxd;
+use Test::More;
+
+need_root();
+my $d = Sandboxd->start;
+$d->ok('sandbox.create', { id => "k$_" }) for 1 .. 3;
+$d->ok('session.create', { id => 's', agent => 'mock', sandbox => 'k1' });
+
+for my $n (1 .. 15) {
+	# Something that takes its time to die.
+	$d->sh('k1', 'for i in $(seq 30); do setsid sleep 900 >/dev/null 2>&1 & done');
+	$d->note_groups;
+	kill('KILL', $d->{pid});
+	waitpid(delete $d->{pid}, 0);	# not a moment later
+	$d->launch;
+	my @states;
+	ok(wait_for(10, sub {
+		@states = map { $_->{state} } @{$d->ok('sandbox.list')->{sandboxes}};
+		"@states" eq 'running running running';
+	}), "$n: all three run again") or diag("@states"), last;
+	my @e = eval { $d->turn('s', "turn $n") };
+	is($e[-1] ? $e[-1]{type} : $@, 'turn.ended', "$n: and the session goes on");
+}
+is(Sandboxd::sequence_flaw(1, $d->events('s')), '', 'without a gap');
+is(scalar(grep { Sandboxd::title_of($_) =~ /^sleep 900/ } Sandboxd::descendants($$)),
+    0, 'and nothing of the former lives runs');
+ok($d->stop, 'an orderly stop');
+is(join("\n", $d->leftovers), '', 'leaves nothing');
+
+done_testing;
