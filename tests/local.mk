@@ -111,8 +111,8 @@ tests_unit_probe_init_SOURCES = tests/unit/probe_init.c
 tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
 tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
 
-EXTRA_DIST += contrib tests/abuse tests/bench tests/e2e tests/fuzz tests/t tests/tap \
-	tests/unit/fixtures
+EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/bench/bench_memory.pl \
+	tests/bench/run tests/e2e tests/fuzz tests/t tests/tap tests/unit/fixtures
 noinst_HEADERS = \
 	tests/unit/sandbox_box.h \
 	tests/unit/session_play.h \

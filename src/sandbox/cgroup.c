@@ -338,7 +338,13 @@ cgroup_create(struct cgroup_host *h, const char *id,
 			    "limit %s: no such control group", cgroup_names[k]);
 			goto fail;
 		}
-		if (mkdirat(h->dir_fds[k], id, 0755) == -1) {
+		/* An empty one is of a sandbox that has ended, in this life
+		 * of the supervisor or the one before; one that is not empty
+		 * cannot be removed, and is an error. */
+		if (mkdirat(h->dir_fds[k], id, 0755) == -1 &&
+		    (errno != EEXIST ||
+			unlinkat(h->dir_fds[k], id, AT_REMOVEDIR) == -1 ||
+			mkdirat(h->dir_fds[k], id, 0755) == -1)) {
 			(void)err_sys(e, "make control group %s", id);
 			goto fail;
 		}
@@ -560,7 +566,7 @@ group_end(const struct cgroup_host *h, enum hier k, const char *id)
 }
 
 int
-cgroup_host_sweep(struct cgroup_host *h)
+cgroup_host_sweep(struct cgroup_host *h, cgroup_live *live, void *ctx)
 {
 	const struct dirent *ent;
 	int left = 0, fd;
@@ -579,6 +585,7 @@ cgroup_host_sweep(struct cgroup_host *h)
 		}
 		while ((ent = readdir(d)) != NULL)
 			if (ent->d_type == DT_DIR && ent->d_name[0] != '.' &&
+			    (live == NULL || !live(ctx, ent->d_name)) &&
 			    !group_end(h, (enum hier)k, ent->d_name))
 				left++;
 		(void)closedir(d);

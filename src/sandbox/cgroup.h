@@ -21,9 +21,10 @@ struct cgroup_host *cgroup_host_open(const char *instance, struct err *e);
 void cgroup_host_free(struct cgroup_host *h);
 /* "v2", "v1", "hybrid" */
 const char *cgroup_host_kind(const struct cgroup_host *h);
-/* End and remove whatever an earlier life of this instance has left. Returns
- * the number of groups that could not be removed yet. */
-int cgroup_host_sweep(struct cgroup_host *h);
+/* End and remove every group of this instance but those that LIVE says are in
+ * use (NULL: none is). Returns how many could not be removed yet. */
+typedef bool cgroup_live(void *ctx, const char *id);
+int cgroup_host_sweep(struct cgroup_host *h, cgroup_live *live, void *ctx);
 
 /* Make the group and set its limits. E names the limit that was refused. */
 int cgroup_create(struct cgroup_host *h, const char *id,

@@ -9,13 +9,13 @@
  * tables (i386 and x32 on x86_64) give ENOSYS throughout.
  */
 #include "sandbox/seccomp.h"
-#include "lib/fdio.h"
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 /* Calls newer than the library's tables. From 403 on the numbers are the same
@@ -486,87 +486,38 @@ static const int refused[] = {
 	S(ustat),
 };
 
-/* Append what the library has made of CTX to PROG[0..*LEN). */
-static int
-list_export(
-    scmp_filter_ctx ctx, struct sock_filter *prog, size_t room, size_t *len)
-{
-	autofd int fd = memfd_create("filter", MFD_CLOEXEC);
-	size_t max = (room - *len) * sizeof(*prog);
-	ssize_t n;
-	int r;
-
-	if (fd == -1)
-		return -errno;
-	r = seccomp_export_bpf(ctx, fd);
-	if (r != 0)
-		return r;
-	n = pread(fd, prog + *len, max, 0);
-	if (n <= 0 || (size_t)n == max || (size_t)n % sizeof(*prog) != 0)
-		return -E2BIG;
-	*len += (size_t)n / sizeof(*prog);
-	return 0;
-}
-
-static int
-list_add(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t n)
+/* Append CALLS to OUT[0..*N). The library's numbers of calls that this
+ * architecture lacks are negative; these need no entry. */
+static void
+list_add(const int *calls, size_t ncalls, uint32_t action,
+    struct filter_call *out, size_t *n)
 {
 	size_t i;
-	int r;
 
-	for (i = 0; i < n; i++) {
-		r = seccomp_rule_add_array(ctx, action, calls[i], 0, NULL);
-		/* A call that this architecture lacks needs no rule. */
-		if (r != 0 && r != -EDOM)
-			return r;
+	for (i = 0; i < ncalls; i++) {
+		if (calls[i] < 0)
+			continue;
+		out[*n].nr = (uint32_t)calls[i];
+		out[(*n)++].action = action;
 	}
-	return 0;
-}
-
-static int
-list_build(scmp_filter_ctx ctx)
-{
-	int r;
-
-	r = seccomp_attr_set(
-	    ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
-	/* A binary tree: 9 comparisons instead of 300. */
-	if (r == 0)
-		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (r == 0)
-		r = list_add(ctx, SCMP_ACT_ALLOW, allowed, countof(allowed));
-	if (r == 0)
-		r = list_add(
-		    ctx, SCMP_ACT_ERRNO(EPERM), refused, countof(refused));
-	return r;
 }
 
 int
 filter_compile(bool strict, struct filter *f_out, struct err *e)
 {
 	autofree struct sock_filter *prog = NULL;
-	scmp_filter_ctx ctx;
-	size_t len;
-	int r;
+	struct filter_call calls[countof(allowed) + countof(refused)];
+	size_t len, n = 0;
 
 	memset(f_out, 0, sizeof(*f_out));
 	prog = calloc(BPF_MAXINSNS, sizeof(*prog));
 	if (prog == NULL)
 		return err_sys(e, "memory for the system call filter");
-	len = filter_args(strict, prog, BPF_MAXINSNS);
+	list_add(allowed, countof(allowed), SECCOMP_RET_ALLOW, calls, &n);
+	list_add(refused, countof(refused), FILTER_ERRNO(EPERM), calls, &n);
+	len = filter_write(strict, calls, n, prog, BPF_MAXINSNS);
 	if (len == 0)
-		return err_set(e, ERR_INTERNAL, "argument rules too long");
-	ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	if (ctx == NULL)
-		return err_set(e, ERR_SYSTEM, "seccomp_init failed");
-	r = list_build(ctx);
-	if (r == 0)
-		r = list_export(ctx, prog, BPF_MAXINSNS, &len);
-	seccomp_release(ctx);
-	if (r != 0) {
-		errno = -r;
-		return err_sys(e, "compile the system call filter");
-	}
+		return err_sys(e, "write the system call filter");
 	f_out->prog = reallocarray(prog, len, sizeof(*prog));
 	if (f_out->prog == NULL)
 		return err_sys(e, "memory for the system call filter");

@@ -1,6 +1,7 @@
 /*
  * The system call filter of a sandbox. Compiled once, in the supervisor, with
- * libseccomp; loaded raw in the child, where nothing is allocated.
+ * the names and numbers of libseccomp; loaded raw in the child, where nothing
+ * is allocated.
  */
 #ifndef SANDBOX_SECCOMP_H
 #define SANDBOX_SECCOMP_H
@@ -20,10 +21,21 @@ void filter_release(struct filter *f);
 /* Child: needs no_new_privs. 0, or -1 with errno. */
 int filter_enter(const void *prog, size_t len);
 
-/* The part of the program that looks at arguments (seccomp_args.c), to stand
- * before the list of calls: what it does not refuse falls off its end. At most
- * ROOM instructions; returns how many, 0 when that is too few. */
+/* What the lists (seccomp.c) say about a call: SECCOMP_RET_ALLOW, or an errno
+ * as SECCOMP_RET_ERRNO has it. */
+struct filter_call {
+	uint32_t nr;
+	uint32_t action;
+};
+
+#define FILTER_ERRNO(err) (SECCOMP_RET_ERRNO | ((uint32_t)(err)&0xffff))
+
+/* Write the program that does what CALLS say, less what the rules about
+ * arguments refuse (seccomp_args.c). Sorts CALLS. A call that is not among
+ * them gives ENOSYS, and so do foreign system call tables. Returns how many of
+ * ROOM instructions it took, or 0 with errno: E2BIG, ENOMEM. */
 struct sock_filter;
-size_t filter_args(bool strict, struct sock_filter *prog, size_t room);
+size_t filter_write(bool strict, struct filter_call *calls, size_t ncalls,
+    struct sock_filter *prog, size_t room);
 
 #endif

@@ -1,41 +1,34 @@
 /*
- * Rules about arguments of system calls, as a small program that runs before
- * the list of calls. Runs in the supervisor at start; see seccomp.h.
+ * The program that the kernel runs: rules about arguments of system calls, and
+ * a search for the call's number among ranges of equal fate. Runs in the
+ * supervisor at start; see seccomp.h. Trusts its caller, takes no input.
  *
- * Written out rather than given to libseccomp because the order matters here:
- * the first rule of a call that matches decides, and the library does not say
- * in which order it compares rules that overlap. Only the lower 32 bits of an
- * argument are looked at. That is what the kernel reads of every argument
- * named here, so bits above cannot get a value past a rule.
+ * Written out rather than given to libseccomp for two reasons. The order of
+ * rules matters: the first rule of a call that matches decides, and the library
+ * does not say in which order it compares rules that overlap. And the kernel
+ * translates the program anew for every sandbox: the library compares with
+ * every number on the lists, ranges make a quarter of that.
+ *
+ * Only the lower 32 bits of an argument are looked at. That is what the kernel
+ * reads of every argument named here, so bits above cannot get a value past a
+ * rule.
  */
 #include "sandbox/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-#if defined(__x86_64__)
-#	define NATIVE_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#	define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#elif defined(__riscv) && __riscv_xlen == 64
-#	define NATIVE_ARCH AUDIT_ARCH_RISCV64
-#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#	define NATIVE_ARCH AUDIT_ARCH_PPC64LE
-#elif defined(__s390x__)
-#	define NATIVE_ARCH AUDIT_ARCH_S390X
-#else
-#	error "name this machine's AUDIT_ARCH_* here"
-#endif
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #	define LOW_WORD 0
@@ -64,7 +57,7 @@ struct cond {
 	uint32_t value;
 };
 
-#define PASS 0 /* on to the list of calls */
+#define PASS 0 /* as the lists say */
 
 struct rule {
 	int nr;
@@ -112,7 +105,7 @@ struct rule {
 		}                      \
 	}
 
-/* Rules of one call stand together. A call that no rule refuses passes. */
+/* A call that no rule refuses passes. */
 static const struct rule rules[] = {
 	/* a new namespace brings capabilities, and kernel code to attack */
 	{ SYS_clone, EPERM, false, 1, { ANY(0, NEW_NAMESPACES) } },
@@ -149,115 +142,192 @@ static const struct rule rules[] = {
 	{ SYS_openat2, ENOSYS, true, 0, NONE },
 };
 
-#define ERRNO_IS(err) (SECCOMP_RET_ERRNO | ((unsigned)(err)&0xffff))
-
+/* Grows from the end of its room towards the start: whatever an instruction
+ * may jump to is already there when it is added. Places are indices. */
 struct code {
 	struct sock_filter *prog;
-	size_t len, room;
+	size_t at;  /* the first instruction so far */
+	size_t end; /* one past the last */
+	bool overflow;
 };
 
 static void
-emit(struct code *c, unsigned op, uint32_t k, size_t jt, size_t jf)
+push(struct code *c, unsigned op, uint32_t k, size_t jt, size_t jf)
 {
-	if (c->len < c->room)
-		c->prog[c->len] =
-		    (struct sock_filter)BPF_JUMP((unsigned short)op, k,
-			(unsigned char)jt, (unsigned char)jf);
-	c->len++;
+	if (c->at == 0) {
+		c->overflow = true;
+		return;
+	}
+	c->prog[--c->at] = (struct sock_filter)BPF_JUMP(
+	    (unsigned short)op, k, (unsigned char)jt, (unsigned char)jf);
 }
 
 static void
-emit_load(struct code *c, size_t offset)
+push_load(struct code *c, size_t offset)
 {
-	emit(c, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+	push(c, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-/* Instructions that follow a rule's condition I up to the rule's end, each
- * condition being a load, for EQUAL an AND, and a jump; then one to act. */
+/* PLACE, or a jump to it if the jumps that compare would not reach so far: on
+ * some architectures there are that many ranges. */
 static size_t
-after_cond(const struct rule *r, unsigned i)
+place_near(struct code *c, size_t place)
 {
-	size_t n = 1;
+	/* one less than they reach: another such jump may come between */
+	if (place - c->at < UINT8_MAX)
+		return place;
+	push(c, BPF_JMP | BPF_JA, (uint32_t)(place - c->at), 0, 0);
+	return c->at;
+}
 
-	for (i++; i < r->nconds; i++)
-		n += r->conds[i].how == EQUAL ? 3 : 2;
+/* Compare with K, then go to YES or to NO. */
+static void
+push_jump(struct code *c, unsigned how, uint32_t k, size_t yes, size_t no)
+{
+	yes = place_near(c, yes);
+	no = place_near(c, no);
+	push(c, BPF_JMP | how | BPF_K, k, yes - c->at, no - c->at);
+}
+
+/* The place of a return of ACTION, made only once. */
+static size_t
+place_return(struct code *c, uint32_t action)
+{
+	size_t i;
+
+	for (i = c->at; i < c->end; i++)
+		if (c->prog[i].code == (BPF_RET | BPF_K) &&
+		    c->prog[i].k == action)
+			return i;
+	push(c, BPF_RET | BPF_K, action, 0, 0);
+	return c->at;
+}
+
+/* The place of R's code. NEXT is where calls go that do not match it. */
+static size_t
+place_rule(struct code *c, const struct rule *r, size_t pass, size_t next)
+{
+	size_t yes =
+	    r->err == PASS ? pass : place_return(c, FILTER_ERRNO(r->err));
+	unsigned i;
+
+	for (i = r->nconds; i-- > 0;) {
+		const struct cond *d = &r->conds[i];
+
+		push_jump(c, d->how == EQUAL ? BPF_JEQ : BPF_JSET, d->value,
+		    yes, next);
+		if (d->how == EQUAL && d->mask != WHOLE)
+			push(c, BPF_ALU | BPF_AND | BPF_K, d->mask, 0, 0);
+		push_load(c, offsetof(struct seccomp_data, args) +
+				 d->arg * sizeof(uint64_t) + LOW_WORD);
+		yes = c->at;
+	}
+	return yes;
+}
+
+/* Where CALL is decided: the code of its rules if it has some. */
+static size_t
+place_call(struct code *c, bool strict, const struct filter_call *call)
+{
+	size_t pass = place_return(c, call->action);
+	size_t i, place = pass;
+
+	for (i = countof(rules); i-- > 0;)
+		if ((uint32_t)rules[i].nr == call->nr &&
+		    (strict || !rules[i].strict))
+			place = place_rule(c, &rules[i], pass, place);
+	return place;
+}
+
+/* Numbers from FROM up to the next range's. */
+struct range {
+	uint32_t from;
+	size_t place;
+};
+
+/* Append a range that begins at FROM and swallows what began there before. */
+static size_t
+range_add(struct range *ranges, size_t n, uint32_t from, size_t place)
+{
+	if (n > 0 && ranges[n - 1].from == from)
+		n--;
+	if (n > 0 && ranges[n - 1].place == place)
+		return n;
+	ranges[n] = (struct range){ .from = from, .place = place };
+	return n + 1;
+}
+
+/* By number; of two that contradict each other the refusal is first, as it has
+ * the lower value. */
+static int
+call_compare(const void *va, const void *vb)
+{
+	const struct filter_call *a = va, *b = vb;
+
+	if (a->nr != b->nr)
+		return a->nr < b->nr ? -1 : 1;
+	return (a->action > b->action) - (a->action < b->action);
+}
+
+/* Fills RANGES, which has room for two per call and one. The last one reaches
+ * to the end of all numbers, x32's among them, and goes to UNKNOWN. */
+static size_t
+place_calls(struct code *c, bool strict, struct filter_call *calls,
+    size_t ncalls, size_t unknown, struct range *ranges)
+{
+	size_t i, n;
+
+	qsort(calls, ncalls, sizeof(*calls), call_compare);
+	n = range_add(ranges, 0, 0, unknown);
+	for (i = 0; i < ncalls; i++) {
+		if (i > 0 && calls[i].nr == calls[i - 1].nr)
+			continue;
+		n = range_add(
+		    ranges, n, calls[i].nr, place_call(c, strict, &calls[i]));
+		n = range_add(ranges, n, calls[i].nr + 1, unknown);
+	}
 	return n;
 }
 
-/* Jumps to END, which the caller sets once it knows where that is. */
-static void
-emit_to_end(struct code *c)
-{
-	emit(c, BPF_JMP | BPF_JA, UINT32_MAX, 0, 0);
-}
-
-static void
-emit_rule(struct code *c, const struct rule *r)
-{
-	unsigned i;
-
-	for (i = 0; i < r->nconds; i++) {
-		const struct cond *d = &r->conds[i];
-
-		emit_load(c, offsetof(struct seccomp_data, args) +
-				 d->arg * sizeof(uint64_t) + LOW_WORD);
-		if (d->how == EQUAL)
-			emit(c, BPF_ALU | BPF_AND | BPF_K, d->mask, 0, 0);
-		emit(c,
-		    BPF_JMP | BPF_K | (d->how == EQUAL ? BPF_JEQ : BPF_JSET),
-		    d->value, 0, after_cond(r, i));
-	}
-	if (r->err == PASS)
-		emit_to_end(c);
-	else
-		emit(c, BPF_RET | BPF_K, ERRNO_IS(r->err), 0, 0);
-}
-
-/* One past the last rule of the call that rule I is about. */
+/* The place of a binary search among RANGES for the number just loaded. */
 static size_t
-group_end(size_t i)
+place_search(struct code *c, const struct range *ranges, size_t n)
 {
-	int nr = rules[i].nr;
+	size_t half = n / 2, yes, no;
 
-	while (i < countof(rules) && rules[i].nr == nr)
-		i++;
-	return i;
+	if (n == 1)
+		return ranges[0].place;
+	yes = place_search(c, ranges + half, n - half);
+	no = place_search(c, ranges, half);
+	push_jump(c, BPF_JGE, ranges[half].from, yes, no);
+	return c->at;
 }
 
-/* Loads and compares the number once for all groups: the kernel runs this part
- * a thousand times when a filter is loaded, to learn which calls it can answer
- * without running it. */
+/* Looks at the number before all else: the kernel runs this part for every
+ * number when a filter is loaded, to learn which calls it can answer without
+ * running it. */
 size_t
-filter_args(bool strict, struct sock_filter *prog, size_t room)
+filter_write(bool strict, struct filter_call *calls, size_t ncalls,
+    struct sock_filter *prog, size_t room)
 {
-	struct code c = { prog, 0, room };
-	size_t entry[countof(rules)], i, k;
+	struct code c = { prog, room, room, false };
+	autofree struct range *ranges = NULL;
+	size_t len, n, unknown;
 
-	emit_load(&c, offsetof(struct seccomp_data, arch));
-	emit(&c, BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
-	emit_to_end(&c); /* the list refuses foreign ones */
-	emit_load(&c, offsetof(struct seccomp_data, nr));
-	for (i = 0; i < countof(rules); i = group_end(i)) {
-		emit(
-		    &c, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rules[i].nr, 0, 1);
-		entry[i] = c.len;
-		emit(&c, BPF_JMP | BPF_JA, 0, 0, 0);
-	}
-	emit_to_end(&c);
-	for (i = 0; i < countof(rules); i = group_end(i)) {
-		if (c.len > room)
-			return 0;
-		prog[entry[i]].k = (uint32_t)(c.len - entry[i] - 1);
-		for (k = i; k < group_end(i); k++)
-			if (strict || !rules[k].strict)
-				emit_rule(&c, &rules[k]);
-		emit_to_end(&c);
-	}
-	if (c.len > room)
+	ranges = calloc(2 * ncalls + 1, sizeof(*ranges));
+	if (ranges == NULL)
 		return 0;
-	for (i = 0; i < c.len; i++)
-		if (prog[i].code == (BPF_JMP | BPF_JA) &&
-		    prog[i].k == UINT32_MAX)
-			prog[i].k = (uint32_t)(c.len - i - 1);
-	return c.len;
+	unknown = place_return(&c, FILTER_ERRNO(ENOSYS));
+	n = place_calls(&c, strict, calls, ncalls, unknown, ranges);
+	(void)place_search(&c, ranges, n);
+	push_load(&c, offsetof(struct seccomp_data, nr));
+	push_jump(&c, BPF_JEQ, seccomp_arch_native(), c.at, unknown);
+	push_load(&c, offsetof(struct seccomp_data, arch));
+	if (c.overflow) {
+		errno = E2BIG;
+		return 0;
+	}
+	len = room - c.at;
+	memmove(prog, prog + c.at, len * sizeof(*prog));
+	return len;
 }

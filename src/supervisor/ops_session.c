@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* A worker that says nothing for so long is stuck. */
-#define WORKER_MS 60000
+#define WORKER_MS 20000
 
 void
 op_session_create(struct request *r)
@@ -122,6 +122,17 @@ op_session_events(struct request *r)
 
 /* --- answered by the worker ---------------------------------------------- */
 
+/* A worker that is stuck (root inside can stop it) is ended; the next one
+ * closes what it left open. */
+static void
+session_unstick(struct request *r)
+{
+	struct session *ss = session_find(r->s, json_str(r->op.args, "id", ""));
+
+	if (ss != NULL && ss->proc.alive)
+		ss->proc.kind->kill(&ss->proc);
+}
+
 static void
 on_answer(void *ctx, const struct json *ok,
     const struct chan_frame *f ATTR_UNUSED, const struct err *e)
@@ -129,6 +140,8 @@ on_answer(void *ctx, const struct json *ok,
 	struct request *r = ctx;
 
 	if (ok == NULL) {
+		if (e->code == ERR_TIMEOUT)
+			session_unstick(r);
 		request_end_err(r, e);
 		return;
 	}

@@ -481,6 +481,17 @@ proc_start(struct proc *p, struct err *e)
 }
 
 void
+proc_start_soon(struct proc *p)
+{
+	if (p->state != PS_DOWN && p->state != PS_FAILED)
+		return;
+	p->young_deaths = 0;
+	p->stop_wanted = false;
+	set_state(p, PS_WAITING);
+	set_deadline(p, 1);
+}
+
+void
 proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd)
 {
 	p->generation++;

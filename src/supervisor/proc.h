@@ -118,6 +118,9 @@ void proc_free(struct proc *p);
 
 /* Start it unless it lives. From FAILED, WAITING and DOWN. */
 int proc_start(struct proc *p, struct err *e);
+/* The same from the loop, and again with the backoff if it fails: for those
+ * that are to run and that nobody waits for. */
+void proc_start_soon(struct proc *p);
 /* The kind's start calls this when it has spawned the process. CHAN_FD and
  * PIDFD now belong to P. PID -1: a grandchild. */
 void proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd);

@@ -137,6 +137,7 @@ sandbox_free(struct sandbox *sb)
 	}
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	sandbox_init_report_close(sb);
+	sessions_sandbox_free(sb);
 	exec_sandbox_free(sb);
 	proc_free(&sb->proc);
 	cgroup_free(sb->cgroup);
@@ -553,21 +554,15 @@ void
 sandboxes_all_loaded(struct super *s)
 {
 	struct sandbox *sb;
-	struct err e;
 
 	instance_sweep(s, is_known);
 	LIST_FOREACH (sb, &s->sandboxes, link) {
 		if (!sb->want || sb->state != SB_STOPPED)
 			continue;
+		/* With the backoff: what an earlier life has left may be on
+		 * its way out still. */
 		sb->state = SB_CREATING;
-		if (proc_start(&sb->proc, &e) == -1) {
-			sb->state = SB_ERROR;
-			(void)!str_format(
-			    sb->reason, sizeof(sb->reason), "%.250s", e.text);
-			log_warn("sandbox", "not started",
-			    LOG_STR("sandbox", sb->id),
-			    LOG_STR("detail", e.text));
-		}
+		proc_start_soon(&sb->proc);
 	}
 	super_ready(s);
 }

@@ -446,6 +446,17 @@ sessions_sandbox_down(struct sandbox *sb)
 }
 
 void
+sessions_sandbox_free(struct sandbox *sb)
+{
+	struct session *ss;
+
+	LIST_FOREACH (ss, &sb->s->sessions, link) {
+		if (ss->sb == sb)
+			ss->sb = NULL;
+	}
+}
+
+void
 sessions_write_ids(struct sandbox *sb, struct jw *w)
 {
 	struct session *ss;

@@ -54,6 +54,8 @@ void sessions_store_up(struct super *s);
 void sessions_sandbox_up(struct sandbox *sb);
 void sessions_sandbox_stopping(struct sandbox *sb);
 void sessions_sandbox_down(struct sandbox *sb);
+/* SB goes; its sessions have ended. */
+void sessions_sandbox_free(struct sandbox *sb);
 /* End all of SB's sessions, then call DONE (at once if there are none). */
 void sessions_end_all(struct sandbox *sb, void (*done)(void *ctx), void *ctx);
 /* From init: false if it is none of ours. */

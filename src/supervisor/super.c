@@ -105,19 +105,20 @@ watch_signals(struct super *s)
 
 /* --- opening ------------------------------------------------------------- */
 
+static bool
+has_group(void *ctx, const char *id)
+{
+	const struct sandbox *sb = sandbox_find(ctx, id);
+
+	return sb != NULL && sb->cgroup != NULL;
+}
+
 static void
 on_sweep(struct ev_loop *loop, ev_timer *t, int revents ATTR_UNUSED)
 {
 	struct super *s = t->data;
-	struct sandbox *sb;
 
-	/* Only while nothing is starting: a group that is being made looks
-	 * like one that was left. */
-	LIST_FOREACH (sb, &s->sandboxes, link) {
-		if (sb->state == SB_CREATING)
-			break;
-	}
-	if (sb == NULL && cgroup_host_sweep(s->cgroups) == 0)
+	if (cgroup_host_sweep(s->cgroups, has_group, s) == 0)
 		return;
 	ev_timer_set(t, 0.2, 0.);
 	ev_timer_start(loop, t);
@@ -154,7 +155,7 @@ open_isolation(struct super *s)
 		    sizeof(s->host.why_not[0]), "%.90s", s->cgroups_why.text);
 		log_warn("super", "no control groups",
 		    LOG_STR("detail", s->cgroups_why.text));
-	} else if (cgroup_host_sweep(s->cgroups) > 0) {
+	} else if (cgroup_host_sweep(s->cgroups, NULL, NULL) > 0) {
 		log_info("super", "ending what an earlier life has left");
 		ev_timer_set(&s->sweep_timer, 0.05, 0.);
 		ev_timer_start(s->loop, &s->sweep_timer);
@@ -278,7 +279,8 @@ super_run(struct super *s)
 	relay_free(s->relay);
 	storec_free(s->store);
 	if (s->cgroups != NULL)
-		(void)cgroup_host_sweep(s->cgroups); /* what is left is told */
+		(void)cgroup_host_sweep(
+		    s->cgroups, NULL, NULL); /* no more to do */
 	cgroup_host_free(s->cgroups);
 	hide_close(s->hide);
 	host_free(&s->host);

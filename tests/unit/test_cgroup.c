@@ -99,9 +99,19 @@ makes_and_removes(void **state)
 	struct cgroup *twice = NULL;
 	struct err e;
 	struct plan_limits none = { 0 };
+	bool made = false;
+	pid_t pid;
 
 	(void)state;
+	pid = child_in(cg, work_pause);
+	/* Not while somebody lives there. */
 	assert_int_equal(cgroup_create(host, "one", &none, &twice, &e), -1);
+	cgroup_kill(cg);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	/* What a dead one has left is no obstacle. */
+	cgroup_free(cg);
+	wait_for(
+	    made || (made = cgroup_create(host, "one", &none, &cg, &e) == 0));
 	unmake(cg);
 	cg = make("one", none);
 	unmake(cg);
@@ -205,9 +215,9 @@ sweeps_what_was_left(void **state)
 	cgroup_free(cg); /* as if we had been killed */
 	later = cgroup_host_open(instance, &e);
 	assert_non_null(later);
-	(void)cgroup_host_sweep(later);
+	(void)cgroup_host_sweep(later, NULL, NULL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	wait_for(cgroup_host_sweep(later) == 0);
+	wait_for(cgroup_host_sweep(later, NULL, NULL) == 0);
 	cg = make("left", (struct plan_limits){ .pids = 50 });
 	unmake(cg);
 	cgroup_host_free(host);
@@ -236,7 +246,7 @@ main(void)
 	}
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	r = cmocka_run_group_tests(tests, NULL, NULL);
-	(void)cgroup_host_sweep(host);
+	(void)cgroup_host_sweep(host, NULL, NULL);
 	cgroup_host_free(host);
 	return r;
 }

@@ -346,7 +346,7 @@ test_backpressure(void **state)
 		if (strncmp(line, "VmRSS:", 6) == 0)
 			kb = strtol(line + 6, NULL, 10);
 	(void)fclose(f);
-	assert_in_range(kb, 100, getenv("SESSION_ASAN") ? 200000 : 8000);
+	assert_in_range(kb, 100, getenv("SANDBOXD_SANITIZED") ? 200000 : 8000);
 	p.hold = false;
 	play_until(&p, play_count(&p, "item.delta") > 5000);
 	play_ok(&p, "cancel", "");
