@@ -7,7 +7,7 @@ AM_TESTS_ENVIRONMENT = SANDBOXD_BUILD_DIR='$(abs_builddir)'; \
 	export SANDBOX_PROBE SANDBOXD_BUILD_DIR SESSION_WORKER;
 
 if CMOCKA
-check_PROGRAMS += \
+unit_tests = \
 	tests/unit/test_buf \
 	tests/unit/test_cgroup \
 	tests/unit/test_chan \
@@ -49,47 +49,8 @@ check_PROGRAMS += \
 	tests/unit/test_strutil \
 	tests/unit/test_universal
 
-TESTS += \
-	tests/unit/test_buf \
-	tests/unit/test_cgroup \
-	tests/unit/test_chan \
-	tests/unit/test_changes \
-	tests/unit/test_claude \
-	tests/unit/test_conf \
-	tests/unit/test_ctl_apply \
-	tests/unit/test_ctl_changes \
-	tests/unit/test_ctl_client \
-	tests/unit/test_ctl_render \
-	tests/unit/test_ctl_text \
-	tests/unit/test_ctl_udiff \
-	tests/unit/test_err \
-	tests/unit/test_fdio \
-	tests/unit/test_frame \
-	tests/unit/test_hide \
-	tests/unit/test_init \
-	tests/unit/test_init_stop \
-	tests/unit/test_init_tree \
-	tests/unit/test_json \
-	tests/unit/test_launch \
-	tests/unit/test_log \
-	tests/unit/test_mock \
-	tests/unit/test_ops \
-	tests/unit/test_proc \
-	tests/unit/test_proto \
-	tests/unit/test_relay \
-	tests/unit/test_relay_load \
-	tests/unit/test_remove \
-	tests/unit/test_session \
-	tests/unit/test_spec \
-	tests/unit/test_store_append \
-	tests/unit/test_store_confine \
-	tests/unit/test_store_crash \
-	tests/unit/test_store_disk \
-	tests/unit/test_store_hostile \
-	tests/unit/test_store_records \
-	tests/unit/test_store_serve \
-	tests/unit/test_strutil \
-	tests/unit/test_universal
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
 endif
 # Benchmarks, run by tests/bench/run.
 check_PROGRAMS += tests/bench/bench_create tests/bench/bench_store

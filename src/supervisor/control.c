@@ -23,6 +23,8 @@
 #define READ_CHUNK 16384
 /* A stranger may ask who we are, in few words. */
 #define DENIED_LINE_MAX 1024
+/* And few at a time, none for long: the places are for those who may work. */
+#define STRANGERS_MAX 16
 /* A pipe (`echo status | nc -U …`) brings its first line at once, in words;
  * and nc, unlike socat, never says that its input has ended. Such a client is
  * hung up on when nothing has happened for a while. A program that speaks JSON
@@ -37,7 +39,7 @@ struct control {
 	ev_io io;
 	ev_timer pause;
 	LIST_HEAD(, client) clients;
-	size_t n;
+	size_t n, strangers;
 };
 
 /* --- a client's life ----------------------------------------------------- */
@@ -54,6 +56,7 @@ client_free(struct client *c)
 	}
 	LIST_REMOVE(c, link);
 	ct->n--;
+	ct->strangers -= !c->allowed;
 	ev_io_stop(c->s->loop, &c->rd);
 	ev_io_stop(c->s->loop, &c->wr);
 	ev_timer_stop(c->s->loop, &c->idle);
@@ -152,7 +155,7 @@ serve_line(struct client *c, const char *line, size_t len)
 	struct request *r = xcalloc(1, sizeof(*r));
 	struct err e;
 
-	if (++c->lines == 1)
+	if (++c->lines == 1 && c->allowed)
 		c->scripted =
 		    line[0] != '{' &&
 		    now_monotonic_ms() - c->accepted_ms < SCRIPT_FIRST_MS;
@@ -321,6 +324,7 @@ accept_one(struct control *ct, int fd)
 	c->uid = cr.uid;
 	c->allowed = peer_allowed(s, fd, &cr);
 	c->accepted_ms = now_monotonic_ms();
+	c->scripted = !c->allowed;
 	buf_init(&c->in, CONTROL_LINE_MAX + 4 * READ_CHUNK);
 	buf_init(&c->out, CLIENT_OUT_MAX);
 	ev_io_init(&c->rd, on_readable, fd, EV_READ);
@@ -329,7 +333,11 @@ accept_one(struct control *ct, int fd)
 	c->rd.data = c->wr.data = c->idle.data = c;
 	LIST_INSERT_HEAD(&ct->clients, c, link);
 	ct->n++;
+	ct->strangers += !c->allowed;
 	ev_io_start(s->loop, &c->rd);
+	client_touch(c);
+	if (ct->strangers > STRANGERS_MAX)
+		client_free(c);
 }
 
 static void

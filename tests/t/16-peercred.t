@@ -39,4 +39,31 @@ ok(as_uid(12345, 'status')->{ok}, 'anyone may ask for status');
 ok(as_uid(12345, 'help')->{ok}, 'anyone may ask for help');
 ok(as_uid(0, 'sandbox.list')->{ok}, 'root may list');
 
+# A crowd of strangers that only holds connections takes nobody's place.
+my $crowd = <<'PERL';
+use IO::Socket::UNIX;
+my @s = map { IO::Socket::UNIX->new(Peer => $ARGV[0]) } 1 .. 300;
+$| = 1;
+print "here\n";
+my $end = time + 20;
+my $open = 300;
+while (time < $end && $open) {
+	$open = 0;
+	for (grep { $_ } @s) {
+		my $r = '';
+		vec($r, fileno($_), 1) = 1;
+		# Readable is hung up on: nothing was asked.
+		$open++ unless select($r, undef, undef, 0);
+	}
+	select(undef, undef, undef, 0.05);
+}
+print "$open left\n";
+PERL
+my $pid = open(my $out, '-|', 'setpriv', '--reuid=12345', '--regid=12345',
+    '--clear-groups', 'perl', '-e', $crowd, $d->{socket}) or die "perl: $!";
+is(scalar(<$out>), "here\n", 'three hundred strangers connect');
+ok($d->ok('sandbox.list'), 'and an operator is served all the same');
+is(scalar(<$out>), "0 left\n", 'they are hung up on soon');
+close($out);
+
 done_testing;

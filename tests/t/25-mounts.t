@@ -22,7 +22,7 @@ chown(1000, 1000, "$host/rw", "$host/rw/f");
 $d->ok('sandbox.create', { id => 'm', mounts => [
     { source => "$host/ro", target => '/mnt/ro' },
     { source => "$host/rw", target => '/mnt/rw', mode => 'rw' },
-    { source => "$host/cow", target => '/work/deep/cow', mode => 'cow' },
+    { source => "$host/cow", target => '/data/deep/cow', mode => 'cow' },
     { source => "$host/single", target => '/etc/single' },
 ] });
 
@@ -51,9 +51,9 @@ $d->sh('m', 'cp /bin/true /mnt/rw/suid; chmod 4755 /mnt/rw/suid');
 is(((stat "$host/rw/suid")[4] // 1000), 1000,
     'rw: no set-uid file that belongs to the host\'s root');
 
-is($d->sh('m', 'cat /work/deep/cow/f; echo mine >/work/deep/cow/f; '
-    . 'rm /work/deep/cow/sub/g; mkdir /work/deep/cow/d; '
-    . 'echo h >/work/deep/cow/d/h; cat /work/deep/cow/f')->{stdout},
+is($d->sh('m', 'cat /data/deep/cow/f; echo mine >/data/deep/cow/f; '
+    . 'rm /data/deep/cow/sub/g; mkdir /data/deep/cow/d; '
+    . 'echo h >/data/deep/cow/d/h; cat /data/deep/cow/f')->{stdout},
     "cow\nmine\n", 'cow: read and written');
 is(slurp("$host/cow/f"), "cow\n", 'cow: the host has what it had');
 ok(-e "$host/cow/sub/g" && !-e "$host/cow/d", 'cow: in every way');
@@ -64,7 +64,7 @@ isnt($d->sh('m', 'echo x >/etc/single')->{exit_code}, 0, 'read-only as asked');
 # Files survive a stop, and the mounts are there again.
 $d->ok('sandbox.stop', { id => 'm' });
 $d->ok('sandbox.start', { id => 'm' });
-is($d->sh('m', 'cat /work/deep/cow/f /mnt/ro/f')->{stdout}, "mine\nro\n",
+is($d->sh('m', 'cat /data/deep/cow/f /mnt/ro/f')->{stdout}, "mine\nro\n",
     'after stop and start');
 
 # A target that the sandbox's own files turn into a trap.
