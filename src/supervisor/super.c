@@ -145,6 +145,8 @@ open_isolation(struct super *s)
 	ev_idle_init(&s->prepare, on_idle);
 	s->prepare.data = s;
 	ev_idle_start(s->loop, &s->prepare);
+	if (s->root && hide_open(extra, &s->hide, &e) == -1)
+		die("hide the host's private files", &e);
 	instance_name(s, name);
 	s->cgroups = cgroup_host_open(name, &s->cgroups_why);
 	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
@@ -160,8 +162,6 @@ open_isolation(struct super *s)
 		ev_timer_set(&s->sweep_timer, 0.05, 0.);
 		ev_timer_start(s->loop, &s->sweep_timer);
 	}
-	if (s->root && hide_open(extra, &s->hide, &e) == -1)
-		die("hide the host's private files", &e);
 }
 
 void
@@ -185,9 +185,10 @@ super_open_or_die(struct super *s, int ready_fd)
 	if (spawn_load_program(s, "sandboxd-init", &s->init_fd, &e) == -1 ||
 	    spawn_load_program(s, "sandboxd-session", &s->session_fd, &e) == -1)
 		die("load programs", &e);
-	open_isolation(s);
+	/* Before anything is made that a second instance would leave behind. */
 	if (control_open(s, &e) == -1)
 		die("open the control socket", &e);
+	open_isolation(s);
 	s->store = storec_new(s);
 	s->relay = relay_new(s);
 	if (storec_start(s->store, &e) == -1)

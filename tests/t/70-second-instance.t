@@ -6,6 +6,10 @@ use lib "$FindBin::Bin/lib";
 use Sandboxd;
 use Test::More;
 
+# Control groups of all instances, ours and others'.
+sub groups { return sort(glob('/sys/fs/cgroup/*/sandboxd-*')) }
+my $before = join("\n", groups());
+
 need_root();
 my $d = Sandboxd->start;
 
@@ -45,5 +49,6 @@ ok($d->stop, 'one ends');
 is($e->sh('same', 'echo on')->{stdout}, "on\n", 'the other goes on');
 ok($e->stop, 'and ends');
 is(join("\n", $d->leftovers, $e->leftovers), '', 'nothing is left of either');
+is(join("\n", groups()), $before, 'nor of those that were refused');
 
 done_testing;
