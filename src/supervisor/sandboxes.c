@@ -380,6 +380,13 @@ sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
 			done(ctx, NULL);
 		return;
 	}
+	if (!sb->born) {
+		err_set(&e, ERR_SANDBOX_STATE, "sandbox is being created: %s",
+		    sb->id);
+		if (done != NULL)
+			done(ctx, &e);
+		return;
+	}
 	wait_for(&sb->stop_waiters, done, ctx);
 	if (!sb->s->stopping)
 		sb->want = false; /* else it starts again with us */
@@ -393,6 +400,12 @@ sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
 	sb->proc.stop_ms = grace_ms + 2000; /* then the ladder goes on */
 	sb->grace_ms = grace_ms;
 	sessions_sandbox_stopping(sb);
+	if (sb->proc.state == PS_DOWN) {
+		/* Its last start failed: nothing is left that could end. */
+		sb->state = SB_STOPPED;
+		sandbox_record_put(sb, on_stop_stored);
+		return;
+	}
 	proc_stop(&sb->proc);
 }
 
@@ -484,6 +497,11 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 		return;
 	}
 	if (sb->proc.state == PS_DOWN && sb->state == SB_STOPPING) {
+		if (sb->s->stopping) {
+			err_set(&e, ERR_SHUTTING_DOWN,
+			    "the supervisor is stopping");
+			wake(&sb->start_waiters, &e);
+		}
 		if (!TAILQ_EMPTY(&sb->start_waiters)) {
 			/* A start came while it stopped. */
 			sb->state = SB_STOPPED;
@@ -588,7 +606,9 @@ sandboxes_stop_all(struct super *s)
 		if (sb->proc.state == PS_DOWN)
 			continue;
 		some = true;
-		if (sb->state != SB_STOPPING && sb->state != SB_DESTROYING)
+		if (!sb->born)
+			sandbox_destroy(sb, NULL, NULL);
+		else if (sb->state != SB_STOPPING && sb->state != SB_DESTROYING)
 			sandbox_stop(sb, s->conf.stop_grace_ms,
 			    "the supervisor stopped", NULL, NULL);
 	}

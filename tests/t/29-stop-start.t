@@ -61,4 +61,18 @@ ok(wait_for(20, sub {
 is($d->sh('s', 'cat /srv/data/f')->{stdout}, "kept\n", 'with its files');
 is(scalar(my @i = $d->children(qr/init/)), 1, 'once, not twice');
 
+# A start that fails is told; the sandbox can be stopped, mended, started.
+my $lent = $d->scratch_dir . '/lent';
+mkdir($lent);
+$d->ok('sandbox.create', { id => 'm', mounts => [ { source => $lent,
+    target => '/lent' } ] });
+$d->ok('sandbox.stop', { id => 'm' });
+rmdir($lent);
+ok($d->error('sandbox.start', { id => 'm' }), 'a start without its mount fails');
+is($d->ok('sandbox.get', { id => 'm' })->{state}, 'error', 'and shows');
+is($d->ok('sandbox.stop', { id => 'm' })->{state}, 'stopped', 'stop answers');
+is($d->ok('sandbox.get', { id => 'm' })->{state}, 'stopped', 'and it is');
+mkdir($lent);
+is($d->ok('sandbox.start', { id => 'm' })->{state}, 'running', 'mended, it runs');
+
 done_testing;

@@ -321,14 +321,14 @@ leaks_no_descriptor(void **state)
 	}
 	box_file(&box, "f", "x");
 	assert_int_equal(mkdir(box_path(&box, "src"), 0755), 0);
-	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/work");
+	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/data");
 	start();
 	for (i = 0; i < countof(stray); i++)
 		(void)close(stray[i]);
 	assert_does(0, "!fds");
 	assert_string_equal(box.out, "0\n1\n2\n3\n5\n");
 	assert_does(0, "!args");
-	assert_string_equal(box.out, "sandboxd-init\nbox\n5=/work\n");
+	assert_string_equal(box.out, "sandboxd-init\nbox\n5=/data\n");
 	assert_does(0, "tr -d '\\n' < /proc/1/environ 2>/dev/null; :");
 }
 
@@ -347,14 +347,14 @@ copies_on_write(void **state)
 	assert_int_equal(chown(box_path(&box, "src/a"), 12345, 12345), 0);
 	assert_int_equal(chown(box_path(&box, "src/b"), 12345, 12345), 0);
 	box.plan.uid = box.plan.gid = 1000;
-	box_mount(&box, MOUNT_COW, src, "/work");
+	box_mount(&box, MOUNT_COW, src, "/data");
 	start();
 	/* the lender's files are the sandbox's user's */
-	assert_does(0, "stat -c %%u:%%g /work /work/a");
+	assert_does(0, "stat -c %%u:%%g /data /data/a");
 	assert_string_equal(box.out, "1000:1000\n1000:1000\n");
 	assert_does(0, "setpriv --reuid 1000 --regid 1000 --clear-groups sh -c "
-		       "'echo mine >> /work/a; echo n > /work/n; rm /work/b'");
-	assert_does(0, "cat /work/a; ls /work");
+		       "'echo mine >> /data/a; echo n > /data/n; rm /data/b'");
+	assert_does(0, "cat /data/a; ls /data");
 	assert_string_equal(box.out, "host\nmine\na\nn\n");
 	/* init sees the layer, and cannot change it */
 	assert_does(0, "!ls 5");
@@ -373,7 +373,7 @@ copies_on_write(void **state)
 	/* and it is all there after a restart, with other ids */
 	box.plan.id_base += PLAN_IDS;
 	start();
-	assert_does(0, "cat /work/a; ls /work; stat -c %%u /work/n");
+	assert_does(0, "cat /data/a; ls /data; stat -c %%u /data/n");
 	assert_string_equal(box.out, "host\nmine\na\nn\n1000\n");
 }
 
@@ -650,7 +650,7 @@ leaves_nothing_when_killed(void **state)
 
 	(void)state;
 	assert_int_equal(mkdir(box_path(&box, "src"), 0755), 0);
-	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/work");
+	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/data");
 	count_all(before);
 	for (i = 0; i < 60; i++) {
 		if (sandbox_launch(&box_host, &box.plan, &box.run, &box.e) ==
@@ -663,7 +663,7 @@ leaves_nothing_when_killed(void **state)
 	assert_int_equal(before[0], after[0]);
 	assert_int_equal(before[1], after[1]);
 	start();
-	assert_does(0, "ls /work");
+	assert_does(0, "ls /data");
 }
 
 /* A lent directory changes while targets in it are looked up: from a directory
@@ -723,7 +723,7 @@ works_without_idmap(void **state)
 	box_host.have[MECH_IDMAP] = false;
 	assert_int_equal(mkdir(box_path(&box, "src"), 0755), 0);
 	box_file(&box, "src/a", "a\n");
-	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/work");
+	box_mount(&box, MOUNT_COW, box_path(&box, "src"), "/data");
 	if (box_start(&box) == -1) {
 		box_host.have[MECH_IDMAP] = true;
 		fail_msg("%s", box.e.text);
@@ -731,7 +731,7 @@ works_without_idmap(void **state)
 	box_host.have[MECH_IDMAP] = true;
 	assert_false(box.run.have[MECH_IDMAP]);
 	assert_does(0, "echo x > /root/x && echo x > /tmp/x && mkdir /new && "
-		       "cat /work/a && echo y > /work/y");
+		       "cat /data/a && echo y > /data/y");
 	assert_string_equal(box.out, "a\n");
 	assert_does(1, "test -e /etc/shadow");
 }
@@ -756,14 +756,14 @@ rootless_child(void)
 	if (mkdir(box_path(&b, "src"), 0755) == -1)
 		_exit(11);
 	box_file(&b, "src/a", "a\n");
-	box_mount(&b, MOUNT_COW, box_path(&b, "src"), "/work");
+	box_mount(&b, MOUNT_COW, box_path(&b, "src"), "/data");
 	box_mount(&b, MOUNT_RW, box_path(&b, "src"), "/rw");
 	if (box_start(&b) == -1) {
 		fprintf(stderr, "# rootless: %s\n", b.e.text);
 		box_free(&b);
 		_exit(12);
 	}
-	ok = box_do(&b, "id -u; cat /work/a; echo b > /work/b; echo c > /rw/c; "
+	ok = box_do(&b, "id -u; cat /data/a; echo b > /data/b; echo c > /rw/c; "
 			"touch /usr/x /home/mine 2>/dev/null; ls /home") == 0 &&
 	     strcmp(b.out, "0\na\nmine\n") == 0;
 	if (!ok)
