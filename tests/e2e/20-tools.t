@@ -87,9 +87,9 @@ like(answer_text(@$e), qr/The tool failed.*Not in this folder/,
 
 # A command.
 ($e, @asked) = turn_with('work',
-    'fake:bash cmd="touch made-by-command && hostname"', 'once');
+    'fake:bash cmd="touch made-by-command && pwd && hostname"', 'once');
 ($result) = tool_items('tool_result', @$e);
-like(item_text({ data => { item => $result } }), qr{/workspace}, 'a command runs inside');
+like(item_text({ data => { item => $result } }), qr{^/workspace\nwork$}m, 'a command runs inside');
 ok(!-e "$repo/made-by-command", 'on the copy');
 
 # Always: the next of its kind is not asked for.
