@@ -8,6 +8,7 @@ AM_TESTS_ENVIRONMENT = SANDBOXD_BUILD_DIR='$(abs_builddir)'; \
 
 if CMOCKA
 unit_tests = \
+	tests/unit/test_base64 \
 	tests/unit/test_buf \
 	tests/unit/test_cgroup \
 	tests/unit/test_chan \
@@ -17,27 +18,36 @@ unit_tests = \
 	tests/unit/test_ctl_apply \
 	tests/unit/test_ctl_changes \
 	tests/unit/test_ctl_client \
+	tests/unit/test_ctl_http \
 	tests/unit/test_ctl_render \
 	tests/unit/test_ctl_text \
 	tests/unit/test_ctl_udiff \
 	tests/unit/test_err \
 	tests/unit/test_fdio \
+	tests/unit/test_files \
 	tests/unit/test_frame \
 	tests/unit/test_hide \
 	tests/unit/test_init \
 	tests/unit/test_init_stop \
 	tests/unit/test_init_tree \
 	tests/unit/test_json \
+	tests/unit/test_link \
 	tests/unit/test_launch \
 	tests/unit/test_log \
 	tests/unit/test_mock \
 	tests/unit/test_ops \
+	tests/unit/test_osb \
 	tests/unit/test_proc \
+	tests/unit/test_proclog \
 	tests/unit/test_proto \
+	tests/unit/test_proxy \
 	tests/unit/test_relay \
 	tests/unit/test_relay_load \
 	tests/unit/test_remove \
+	tests/unit/test_route \
 	tests/unit/test_session \
+	tests/unit/test_session_gateway \
+	tests/unit/test_gateway_db \
 	tests/unit/test_spec \
 	tests/unit/test_store_append \
 	tests/unit/test_store_confine \
@@ -47,15 +57,19 @@ unit_tests = \
 	tests/unit/test_store_records \
 	tests/unit/test_store_serve \
 	tests/unit/test_strutil \
+	tests/unit/test_tar \
 	tests/unit/test_universal
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 # Benchmarks, run by tests/bench/run.
-check_PROGRAMS += tests/bench/bench_create tests/bench/bench_store
+check_PROGRAMS += tests/bench/bench_create tests/bench/bench_http \
+	tests/bench/bench_store
 tests_bench_bench_create_SOURCES = tests/bench/bench_create.c
 tests_bench_bench_create_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_bench_bench_http_SOURCES = tests/bench/bench_http.c
+tests_bench_bench_http_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_bench_bench_store_SOURCES = tests/bench/bench_store.c
 tests_bench_bench_store_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_bench_bench_store_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) \
@@ -73,6 +87,7 @@ tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
 tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
 
 EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/bench/bench_memory.pl \
+	tests/bench/bench_http.pl \
 	tests/bench/run tests/e2e tests/fuzz tests/t tests/tap tests/unit/fixtures
 noinst_HEADERS = \
 	tests/unit/sandbox_box.h \
@@ -85,6 +100,10 @@ noinst_HEADERS = \
 	tests/unit/test_store_fixture.h \
 	tests/unit/test_supervisor.h
 
+tests_unit_test_base64_SOURCES = tests/unit/test_base64.c
+tests_unit_test_base64_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_base64_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_base64_LDADD = libgateway.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
 tests_unit_test_buf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_buf_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -125,6 +144,10 @@ tests_unit_test_ctl_render_SOURCES = tests/unit/test_ctl_render.c
 tests_unit_test_ctl_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ctl_render_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_ctl_render_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ctl_http_SOURCES = tests/unit/test_ctl_http.c
+tests_unit_test_ctl_http_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_http_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_http_LDADD = libctlhttp.a libctl.a libbase.a $(CURL_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_ctl_text_SOURCES = tests/unit/test_ctl_text.c
 tests_unit_test_ctl_text_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ctl_text_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -169,6 +192,10 @@ tests_unit_test_launch_SOURCES = tests/unit/test_launch.c
 tests_unit_test_launch_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_launch_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_launch_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_link_SOURCES = tests/unit/test_link.c
+tests_unit_test_link_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_link_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_link_LDADD = libgateway.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_log_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -185,6 +212,10 @@ tests_unit_test_proc_SOURCES = tests/unit/test_proc.c
 tests_unit_test_proc_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_proc_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_proc_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_proclog_SOURCES = tests/unit/test_proclog.c
+tests_unit_test_proclog_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_proclog_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_proclog_LDADD = libinit.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_proto_SOURCES = tests/unit/test_proto.c
 tests_unit_test_proto_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_proto_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -201,10 +232,25 @@ tests_unit_test_remove_SOURCES = tests/unit/test_remove.c
 tests_unit_test_remove_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_remove_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_remove_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_route_SOURCES = tests/unit/test_route.c
+tests_unit_test_route_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_route_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_route_LDADD = libgateway.a libbase.a $(MICROHTTPD_LIBS) $(WSLAY_LIBS) $(LMDB_LIBS) $(MD_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/session_play.c
 tests_unit_test_session_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_session_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_session_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_session_gateway_SOURCES = tests/unit/test_session_gateway.c tests/unit/session_play.c
+tests_unit_test_session_gateway_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_session_gateway_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_session_gateway_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_gateway_db_SOURCES = tests/unit/test_gateway_db.c
+tests_unit_test_gateway_db_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_gateway_db_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_gateway_db_LDADD = libgateway.a libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
+tests_unit_test_osb_SOURCES = tests/unit/test_osb.c
+tests_unit_test_osb_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_osb_LDADD = libgateway.a libbase.a $(YAJL_LIBS) -lcmocka
 tests_unit_test_spec_SOURCES = tests/unit/test_spec.c
 tests_unit_test_spec_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_spec_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -245,3 +291,15 @@ tests_unit_test_universal_SOURCES = tests/unit/test_universal.c
 tests_unit_test_universal_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_universal_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_universal_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c
+tests_unit_test_proxy_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_proxy_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_proxy_LDADD = libgateway.a libinit.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_files_SOURCES = tests/unit/test_files.c
+tests_unit_test_files_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_files_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_files_LDADD = libgateway.a libinit.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_tar_SOURCES = tests/unit/test_tar.c
+tests_unit_test_tar_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_tar_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_tar_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka

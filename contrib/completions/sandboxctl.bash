@@ -4,12 +4,17 @@
 _sandboxctl_ids()
 {
 	case $1 in
-	get | exec | shell | stop | start | rm | diff | apply)
+	get | exec | shell | stop | start | rm | diff | apply | pause | resume | \
+		renew | update | history | expose | unexpose)
 		sandboxctl "${_sandboxctl_socket[@]}" ls --quiet 2>/dev/null
 		;;
 	prompt | events | reply | cancel | "session get" | "session set" | \
 		"session end")
 		sandboxctl "${_sandboxctl_socket[@]}" session ls --quiet \
+			2>/dev/null
+		;;
+	"token revoke")
+		sandboxctl "${_sandboxctl_socket[@]}" token list --quiet \
 			2>/dev/null
 		;;
 	run | "session new")
@@ -27,16 +32,16 @@ _sandboxctl()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		--socket)
-			_sandboxctl_socket=(--socket "${COMP_WORDS[i + 1]}")
+		--socket | --endpoint | --token | --token-file)
+			_sandboxctl_socket+=("$word" "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
 		-*) ;;
 		*)
 			if [ -z "$command" ]; then
 				command=$word
-			elif [ "$command" = session ]; then
-				command="session $word"
+			elif [ "$command" = session ] || [ "$command" = token ]; then
+				command="$command $word"
 			fi
 			;;
 		esac
@@ -51,9 +56,9 @@ _sandboxctl()
 		if [ -z "$command" ]; then
 			words=$(sandboxctl help --words | sed 's/ .*//' |
 				sort -u)
-		elif [ "$command" = session ]; then
+		elif [ "$command" = session ] || [ "$command" = token ]; then
 			words=$(sandboxctl help --words |
-				sed -n 's/^session //p')
+				sed -n "s/^$command //p")
 		else
 			words=$(_sandboxctl_ids "$command")
 		fi

@@ -41,6 +41,8 @@ open_socket(struct client *c, struct err *e)
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	autofd int fd = -1;
 
+	if (c->ctl->connect != NULL)
+		return c->ctl->connect(c->ctl, &c->fd, e);
 	if (str_copy(sa.sun_path, sizeof(sa.sun_path), c->ctl->socket) == -1)
 		return err_set(e, ERR_SYSTEM, "the socket's path is too long");
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -252,7 +254,8 @@ answer_error(struct ctl *ctl, const struct answer *a, struct err *e)
 	const char *detail = json_str(a->body, "detail", "");
 	enum err_code known = err_from_wire(code);
 
-	ctl->refused = true;
+	/* Over HTTP that is our own word for a server that does not answer. */
+	ctl->refused = ctl->connect == NULL || known != ERR_SYSTEM;
 	/* A newer supervisor may know codes that we do not. */
 	if (strcmp(err_wire(known), code) != 0)
 		return err_set(e, known, "%s: %s", code, detail);

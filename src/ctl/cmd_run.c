@@ -115,6 +115,12 @@ prepare(struct run *r, struct err *e)
 		    "--yes is once, always or reject, not '%s'", r->yes);
 	if (check_dir(r, e) == -1)
 		return -1;
+	/* The server may be elsewhere; and what an agent changed is taken over
+	 * by whoever can reach the files on both sides. */
+	if (r->ctl->connect != NULL && r->dir[0] != '\0')
+		return err_set(e, ERR_BAD_REQUEST,
+		    "over HTTP there is no workspace: say --no-dir, or use the "
+		    "control socket (leave out --endpoint)");
 	if (id == NULL) {
 		random_id(made, "run-");
 		made[strlen("run-") + RUN_ID_DIGITS] = '\0';

@@ -31,6 +31,23 @@ command_simple(
 
 /* --- create -------------------------------------------------------------- */
 
+/* When it is destroyed. */
+static int
+write_end(struct jw *w, const struct args *a, struct err *e)
+{
+	const char *expire = args_str(a, "expire", NULL);
+	int64_t ms;
+
+	if (args_has(a, "ephemeral"))
+		jw_kbool(w, "ephemeral", true);
+	if (expire == NULL)
+		return 0;
+	if (spec_ms(expire, &ms, e) == -1)
+		return err_prefix(e, "--expire");
+	jw_kint(w, "timeout", (ms + 999) / 1000);
+	return 0;
+}
+
 static int
 write_create(struct jw *w, const struct args *a, struct err *e)
 {
@@ -48,7 +65,7 @@ write_create(struct jw *w, const struct args *a, struct err *e)
 	spec_copy(w, a, "isolation", "isolation");
 	if (spec_map(w, a, "env", "env", spec_env, e) == -1 ||
 	    spec_map(w, a, "label", "labels", spec_pair, e) == -1 ||
-	    spec_limits(w, a, e) == -1)
+	    spec_limits(w, a, e) == -1 || write_end(w, a, e) == -1)
 		return -1;
 	if (!args_has(a, "mount"))
 		return 0;
@@ -116,6 +133,8 @@ static const struct opt_def create_opts[] = {
 	{ "dir", 'w', "DIR", "Working directory inside." },
 	{ "hostname", '\0', "NAME", "Host name inside." },
 	{ "isolation", '\0', "WHAT", "full: refuse unless all of it holds." },
+	{ "expire", '\0', "TIME", "Destroy it after this time." },
+	{ "ephemeral", '\0', NULL, "Destroy it when it stops." },
 	SPEC_LIMIT_OPTS,
 };
 

@@ -131,7 +131,7 @@ ctl_note(const struct ctl *ctl, const char *fmt, ...)
 /* JSON escapes C0 controls by its own rules, but not DEL and C1, which some
  * terminals obey. They occur inside strings only, where an escape is equal. */
 void
-ctl_print_json_buf(const struct buf *b)
+ctl_write_json(FILE *f, const struct buf *b)
 {
 	const char *s = b->data;
 	const char *end;
@@ -148,14 +148,20 @@ ctl_print_json_buf(const struct buf *b)
 
 		if (c != 0x7f && !c1)
 			continue;
-		(void)fwrite(from, 1, (size_t)(s - from), stdout);
+		(void)fwrite(from, 1, (size_t)(s - from), f);
 		if (c1)
 			s++;
-		(void)printf("\\u%04x", (unsigned char)*s);
+		(void)fprintf(f, "\\u%04x", (unsigned char)*s);
 		from = s + 1;
 	}
-	(void)fwrite(from, 1, (size_t)(end - from), stdout);
-	(void)putchar('\n');
+	(void)fwrite(from, 1, (size_t)(end - from), f);
+	(void)fputc('\n', f);
+}
+
+void
+ctl_print_json_buf(const struct buf *b)
+{
+	ctl_write_json(stdout, b);
 }
 
 void

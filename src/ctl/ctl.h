@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include <stdbool.h>
+#include <stdio.h>
 
 #define EXIT_FAILED 1 /* the operation or the turn failed */
 #define EXIT_CANCELLED 130
@@ -28,6 +29,10 @@ struct ctl {
 	bool utf8;	  /* the caller's locale shows more than ASCII */
 	bool tty;	  /* standard output is a terminal */
 	bool refused;	  /* the last error came from the supervisor */
+	/* Over HTTP: where, and what opens a connection that takes requests as
+	 * the control socket does. NULL: the control socket itself. */
+	const char *endpoint; /* borrowed */
+	int (*connect)(struct ctl *ctl, int *fd_out, struct err *e);
 };
 
 /* Fill in all but the socket. */
@@ -43,6 +48,7 @@ void ctl_note(const struct ctl *ctl, const char *fmt, ...) ATTR_PRINTF(2, 3);
 /* Write V, or the text in B, as one line of JSON that is safe on a terminal. */
 void ctl_print_json(const struct json *v);
 void ctl_print_json_buf(const struct buf *b);
+void ctl_write_json(FILE *f, const struct buf *b);
 /* Write S cleaned for a terminal, no newline added. */
 void ctl_put(const char *s);
 

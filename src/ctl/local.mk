@@ -6,6 +6,7 @@ libctl_a_SOURCES = \
 	src/ctl/apply.c \
 	src/ctl/apply.h \
 	src/ctl/ask.c \
+	src/ctl/backend.h \
 	src/ctl/beneath.c \
 	src/ctl/beneath.h \
 	src/ctl/changes.c \
@@ -15,10 +16,12 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_apply.c \
 	src/ctl/cmd_diff.c \
 	src/ctl/cmd_exec.c \
+	src/ctl/cmd_lifecycle.c \
 	src/ctl/cmd_run.c \
 	src/ctl/cmd_sandbox.c \
 	src/ctl/cmd_session.c \
 	src/ctl/cmd_talk.c \
+	src/ctl/cmd_token.c \
 	src/ctl/commands.h \
 	src/ctl/ctl.c \
 	src/ctl/ctl.h \

@@ -5,6 +5,7 @@
 #ifdef HAVE_CONFIG_H
 #	include "config.h"
 #endif
+#include "ctl/backend.h"
 #include "ctl/commands.h"
 #include "ctl/show.h"
 #include "lib/fdio.h"
@@ -49,6 +50,10 @@ static const struct {
 	{ "version", "--version", false },
 	{ "enter", "shell", false },
 	{ "new", "create", false },
+	{ "tokens", "token list", true },
+	{ "token ls", "token list", false },
+	{ "token new", "token create", false },
+	{ "token rm", "token revoke", false },
 };
 
 /* --- finding a command --------------------------------------------------- */
@@ -101,7 +106,8 @@ unknown_command(const struct ctl *ctl, int argc, char **argv)
 	struct err e;
 	size_t i;
 
-	if (argc > 1 && opt_distance(argv[0], "session", 2) <= 2)
+	if (argc > 1 && (opt_distance(argv[0], "session", 2) <= 2 ||
+			    strcmp(argv[0], "token") == 0))
 		(void)snprintf(
 		    said, sizeof(said), "%.16s %.40s", argv[0], argv[1]);
 	else
@@ -132,7 +138,8 @@ help_overview(FILE *f)
 	size_t i;
 
 	(void)fputs(
-	    "usage: sandboxctl [--socket PATH] [--json] COMMAND ...\n\n"
+	    "usage: sandboxctl [--socket PATH | --endpoint URL] [--json] "
+	    "COMMAND ...\n\n"
 	    "Runs coding agents and commands in isolated sandboxes.\n\n",
 	    f);
 	for (i = 0; i < countof(commands); i++)
@@ -198,8 +205,9 @@ run_help(struct ctl *ctl, const struct args *a)
 
 	if (a->noperands > 0) {
 		cmd = find_command((int)a->noperands, a->operands, &used);
-		if (cmd == NULL && strcmp(a->operands[0], "session") == 0 &&
-		    a->noperands == 1)
+		if (cmd == NULL && a->noperands == 1 &&
+		    (strcmp(a->operands[0], "session") == 0 ||
+			strcmp(a->operands[0], "token") == 0))
 			a = &(struct args){ 0 }; /* all of them, below */
 		else if (cmd == NULL)
 			return unknown_command(
@@ -326,6 +334,26 @@ const struct command cmd_raw = {
 	.run = run_raw,
 };
 
+/* --- api ----------------------------------------------------------------- */
+
+/* Only for help: main() hands the command over before its flags are read. */
+static int
+run_api(struct ctl *ctl, const struct args *a)
+{
+	(void)ctl;
+	(void)a;
+	return EXIT_BUG;
+}
+
+const struct command cmd_api = {
+	.name = "api",
+	.operands = "GROUP ACTION [...]",
+	.help = "The HTTP interface for scripts; `sandboxctl api --help` lists "
+		"it.",
+	.max = -1,
+	.run = run_api,
+};
+
 /* --- main ---------------------------------------------------------------- */
 
 /* A descriptor that is not open would be taken by the socket, and then be
@@ -342,9 +370,51 @@ open_standard_fds(void)
 		(void)close(fd);
 }
 
+/* Flags before the command and behind it; A may be NULL. */
+static void
+find_where(struct backend_where *where, const struct args *global,
+    const struct args *a)
+{
+	const char *env = getenv("SANDBOXCTL_ENDPOINT");
+	bool told;
+
+	where->endpoint = args_str(global, "endpoint", NULL);
+	where->token = args_str(global, "token", NULL);
+	where->token_file = args_str(global, "token-file", NULL);
+	told = args_has(global, "socket");
+	if (a != NULL) {
+		where->endpoint = args_str(a, "endpoint", where->endpoint);
+		where->token = args_str(a, "token", where->token);
+		where->token_file =
+		    args_str(a, "token-file", where->token_file);
+		told = told || args_has(a, "socket");
+	}
+	/* A flag is said for this run, a variable for many. */
+	if (where->endpoint == NULL && !told && env != NULL && *env != '\0')
+		where->endpoint = env;
+}
+
+/* Where CTL's requests go: over HTTP, or to the control socket. */
+static int
+find_supervisor(struct ctl *ctl, const struct args *global,
+    const struct args *a, char **whole, struct err *e)
+{
+	struct backend_where where;
+
+	find_where(&where, global, a);
+	if (where.endpoint != NULL)
+		return backend_http(ctl, &where, whole, e);
+	if (where.token != NULL || where.token_file != NULL)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "a token is for --endpoint; the control socket knows its "
+		    "callers by their uid");
+	return ctl_find_socket(
+	    ctl, args_str(a, "socket", args_str(global, "socket", NULL)), e);
+}
+
 static int
 run_command(struct ctl *ctl, const struct args *global,
-    const struct command *cmd, int argc, char **argv)
+    const struct command *cmd, int argc, char **argv, char **whole)
 {
 	struct args a;
 	struct err e;
@@ -367,9 +437,8 @@ run_command(struct ctl *ctl, const struct args *global,
 	} else if (args_has(&a, "help")) {
 		opt_usage(cmd, stdout);
 		code = EXIT_OK;
-	} else if (ctl_find_socket(ctl,
-		       args_str(&a, "socket", args_str(global, "socket", NULL)),
-		       &e) == -1) {
+	} else if (cmd != &cmd_help &&
+		   find_supervisor(ctl, global, &a, whole, &e) == -1) {
 		code = ctl_fail(ctl, &e);
 	} else {
 		code = cmd->run(ctl, &a);
@@ -396,10 +465,12 @@ finish(const struct ctl *ctl, int code)
 int
 main(int argc, char *argv[])
 {
+	struct backend_where where;
 	const struct command *cmd;
 	struct args global;
 	struct ctl ctl;
 	struct err e;
+	char **whole = argv;
 	int used;
 	int code;
 
@@ -424,9 +495,13 @@ main(int argc, char *argv[])
 			   : EXIT_USAGE;
 	} else if ((cmd = find_command(argc, argv, &used)) == NULL) {
 		code = unknown_command(&ctl, argc, argv);
+	} else if (cmd == &cmd_api) {
+		/* It has flags and codes of its own, which scripts know. */
+		find_where(&where, &global, NULL);
+		code = backend_api(&ctl, &where, argc - 1, argv + 1, whole);
 	} else {
-		code =
-		    run_command(&ctl, &global, cmd, argc - used, argv + used);
+		code = run_command(
+		    &ctl, &global, cmd, argc - used, argv + used, whole);
 	}
 	code = finish(&ctl, code);
 	args_free(&global);

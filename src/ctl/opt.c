@@ -9,6 +9,11 @@
 
 const struct opt_def opt_global[] = {
 	{ "socket", '\0', "PATH", "The supervisor's control socket." },
+	{ "endpoint", '\0', "URL",
+	    "Over HTTP: http://…, https://… or unix:PATH." },
+	{ "token", '\0', "TOKEN", "With --endpoint: the token." },
+	{ "token-file", '\0', "FILE",
+	    "With --endpoint: a file with the token." },
 	{ "json", '\0', NULL, "Answers, events and errors as JSON." },
 	{ "help", 'h', NULL, "Tell how the command is used." },
 	{ "version", 'V', NULL, "Print the version." },

@@ -21,12 +21,15 @@
 static void
 bounding_limit(uint64_t keep)
 {
-	int cap;
+	int cap, has;
 
 	for (cap = 0; cap < 64; cap++) {
 		if ((keep & CREDS_CAP(cap)) != 0)
 			continue;
-		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 1)
+		has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (has == -1) /* the kernel knows no more of them */
+			return;
+		if (has == 0)
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
 			return;

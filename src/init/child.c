@@ -9,6 +9,7 @@
  */
 #include "init/child.h"
 #include "init/become.h"
+#include "init/gate.h"
 #include "init/init.h"
 #include "init/user.h"
 #include "lib/fdio.h"
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -49,6 +51,19 @@ child_keep_fds(int *fds, size_t n, int *rest, size_t nrest)
 	return close_range((unsigned)(n + nrest), ~0U, 0);
 }
 
+/* Somebody else's pipe could not be opened by name, as in `>/dev/stderr`. One
+ * that is not of init's making stays as it is. */
+static void
+fds_own(const struct child_plan *p, const struct user *u)
+{
+	struct stat st;
+	int i;
+
+	for (i = 0; u->uid != 0 && i < CHILD_FDS; i++)
+		if (fstat(p->fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
+			(void)!fchown(p->fds[i], u->uid, (gid_t)-1);
+}
+
 /* The descriptors of the program: after this only they, the report and the
  * session's program are open. */
 static int
@@ -77,6 +92,8 @@ fds_arrange(struct child_plan *p, const struct user *u, struct err *e)
 		keep[0] = keep[1] = keep[2] = slave_fd;
 	} else {
 		memcpy(keep, p->fds, sizeof(p->fds));
+		if (p->own_fds)
+			fds_own(p, u);
 	}
 	if (child_keep_fds(keep, n, rest, p->session ? 2 : 1) == -1)
 		return err_sys(e, "descriptors");
@@ -126,16 +143,47 @@ env_default(struct env *env, const char *name, const char *value)
 	return env_get(env, name) != NULL ? 0 : env_add(env, name, value);
 }
 
-/* Exactly what the request says; for a command also PATH, HOME and TERM where
- * it does not say them. */
+static int
+env_defaults(const struct child_plan *p, const struct user *u, struct env *env)
+{
+	const struct gate_defaults *d = p->defaults;
+	const char *home = u->home[0] != '\0' ? u->home : "/";
+	char *eq;
+	size_t i;
+	int r;
+
+	for (i = 0; d != NULL && d->env[i] != NULL; i++) {
+		eq = strchr(d->env[i], '=');
+		if (eq == NULL)
+			continue;
+		*eq = '\0'; /* of our own copy */
+		r = env_default(env, d->env[i], eq + 1);
+		*eq = '=';
+		if (r == -1)
+			return -1;
+	}
+	if (d != NULL && d->home != NULL)
+		home = d->home;
+	if (env_default(env, "PATH", DEFAULT_PATH) == -1 ||
+	    env_default(env, "HOME", home) == -1)
+		return -1;
+	return p->term != NULL ? env_default(env, "TERM", p->term) : 0;
+}
+
+/* Exactly what the request says; for a command also the defaults, and PATH,
+ * HOME and TERM where nothing says them. */
 static int
 env_build(const struct child_plan *p, const struct user *u, struct env *env,
     struct err *e)
 {
 	const struct json *map = json_get(p->msg, "env");
+	size_t n = 0;
 
 	env->n = 0;
-	env->v = calloc(map->len + 4, sizeof(*env->v));
+	if (p->defaults != NULL)
+		while (p->defaults->env[n] != NULL)
+			n++;
+	env->v = calloc((map != NULL ? map->len : 0) + n + 4, sizeof(*env->v));
 	if (env->v == NULL)
 		return err_sys(e, "environment");
 	json_foreach (it, map) {
@@ -147,12 +195,7 @@ env_build(const struct child_plan *p, const struct user *u, struct env *env,
 	}
 	if (p->session)
 		return 0;
-	if (env_default(env, "PATH", DEFAULT_PATH) == -1 ||
-	    env_default(env, "HOME", u->home[0] != '\0' ? u->home : "/") ==
-		-1 ||
-	    (p->master_fd != -1 && env_default(env, "TERM", "xterm") == -1))
-		return err_sys(e, "environment");
-	return 0;
+	return env_defaults(p, u, env) == 0 ? 0 : err_sys(e, "environment");
 }
 
 /* Links of /proc lead past every root, so none may be part of the way. Opened
@@ -178,8 +221,18 @@ dir_enter(const char *path)
 static int
 cwd_enter(const struct child_plan *p, const struct user *u, struct err *e)
 {
+	const struct gate_defaults *d = p->defaults;
 	const char *cwd = json_str(p->msg, "cwd", NULL);
 
+	/* Where a gateway's commands start, and what their relative paths are
+	 * relative to. */
+	if (d != NULL && d->directory != NULL &&
+	    (cwd == NULL || cwd[0] != '/')) {
+		if (dir_enter(d->directory) == -1)
+			return err_sys(e, "directory: %s", d->directory);
+		if (cwd == NULL)
+			return 0;
+	}
 	if (cwd != NULL) {
 		if (dir_enter(cwd) == 0)
 			return 0;
@@ -215,6 +268,9 @@ exec_shell(const char *path, char **argv, size_t argc, char **envp)
 static void
 exec_path(const char *path, char **argv, size_t argc, char **envp)
 {
+	/* Looking is cheaper than trying. */
+	if (access(path, F_OK) == -1)
+		return;
 	(void)execve(path, argv, envp);
 	if (errno == ENOEXEC)
 		exec_shell(path, argv, argc, envp);
@@ -274,25 +330,31 @@ program_exec(const struct child_plan *p, const struct env *env, struct err *e)
 	else
 		exec_search(env_get(env, "PATH"), argv, argc, env->v);
 	saved = errno;
-	return err_set(e, ERR_EXEC_FAILED, "exec: %s: %s",
+	(void)err_set(e, ERR_EXEC_FAILED, "exec: %s: %s",
 	    p->session ? "sandboxd-session" : argv[0], strerror(saved));
+	e->sys = saved;
+	return -1;
 }
 
 static int
 child_become(struct child_plan *p, struct err *e)
 {
 	autofd int root_fd = -1;
+	const char *user = "0";
 	struct user u;
 	struct env env;
 
-	if (setsid() == -1)
+	if (setsid() == -1 ||
+	    (p->adopt && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1))
 		return err_sys(e, "session");
+	if (p->defaults != NULL && p->defaults->user != NULL)
+		user = p->defaults->user;
 	/* Before any descriptor is arranged: root_fd is closed with the rest.
 	 */
 	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd == -1)
 		return err_sys(e, "root directory");
-	if (user_find(root_fd, json_str(p->msg, "user", "0"), &u, e) == -1)
+	if (user_find(root_fd, json_str(p->msg, "user", user), &u, e) == -1)
 		return -1;
 	fd_close(&root_fd);
 	if (fds_arrange(p, &u, e) == -1 || become_user(&u, e) == -1 ||
@@ -310,7 +372,7 @@ child_run(struct child_plan *p)
 	/* PRIV: a copy of init. Becomes the command's user in become_user();
 	 * until then nothing of the sandbox but its passwd and group files is
 	 * read. */
-	init_signals_default();
+	init_signals_child();
 	err_clear(&e);
 	(void)child_become(p, &e); /* returns only when it failed */
 	if (e.code == ERR_SYSTEM)

@@ -13,9 +13,16 @@
 
 #define CHILD_FDS 3
 
+struct gate_defaults;
+
 struct child_plan {
 	const struct json *msg; /* the exec message, checked; borrowed */
-	bool session;		/* kind session, else command */
+	/* What MSG does not say; NULL: exactly what MSG says. */
+	const struct gate_defaults *defaults;
+	const char *term; /* TERM of a command that has none; NULL: none */
+	bool session;	  /* kind session, else command */
+	bool adopt;	  /* orphans below it are its own while it lives */
+	bool own_fds;	  /* the pipes are to belong to the command's user */
 	/* command: 0, 1, 2; session: program, its supervisor, its store; none
 	 * with a terminal. The child consumes them. */
 	int fds[CHILD_FDS];

@@ -20,6 +20,8 @@ struct upper {	      /* the upper directory of one copy-on-write mount */
 struct execs;
 struct diffs;
 struct stop;
+struct gates;
+struct procs;
 
 struct init {
 	struct ev_loop *loop; /* owned */
@@ -27,6 +29,8 @@ struct init {
 	struct execs *execs;  /* owned */
 	struct diffs *diffs;  /* owned */
 	struct stop *stop;    /* owned */
+	struct gates *gates;  /* owned; NULL until a gateway comes */
+	struct procs *procs;  /* owned; NULL until it is needed */
 	ev_signal chld;
 	ev_timer idle;
 	/* Opened before any other process ran here, so that nobody can have put
@@ -41,7 +45,12 @@ struct init {
 /* Fork with every signal blocked until the child has taken its own course: a
  * handler of the parent must never run in the child. */
 pid_t init_fork(void);
-/* Default actions, empty mask: first thing in every child. */
+/* Default actions, empty mask: of every signal, and of those that init uses,
+ * which is the first thing in every child. */
 void init_signals_default(void);
+void init_signals_child(void);
+
+/* Something happens here: no time to be small (main.c). */
+void init_awake(struct init *in);
 
 #endif

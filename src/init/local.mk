@@ -9,9 +9,48 @@ libinit_a_SOURCES = \
 	src/init/diff.h \
 	src/init/exec.c \
 	src/init/exec.h \
+	src/init/exec_kill.c \
+	src/init/exec_priv.h \
+	src/init/exec_request.c \
+	src/init/files.c \
+	src/init/files.h \
+	src/init/files_copy.c \
+	src/init/files_copy.h \
+	src/init/files_glob.c \
+	src/init/files_glob.h \
+	src/init/files_inotify.c \
+	src/init/files_job.c \
+	src/init/files_list.c \
+	src/init/files_path.c \
+	src/init/files_priv.h \
+	src/init/files_search.c \
+	src/init/files_tree.c \
+	src/init/files_unpack.c \
+	src/init/files_upload.c \
+	src/init/files_watch.c \
+	src/init/files_watch.h \
+	src/init/files_watch_poll.c \
+	src/init/gate.c \
+	src/init/gate.h \
 	src/init/init.h \
+	src/init/ports.c \
+	src/init/ports.h \
+	src/init/ports_scan.c \
+	src/init/ports_scan.h \
+	src/init/procs.c \
+	src/init/procs.h \
+	src/init/procs_create.c \
+	src/init/procs_follow.c \
+	src/init/procs_io.c \
+	src/init/procs_log.c \
+	src/init/procs_log.h \
+	src/init/procs_priv.h \
+	src/init/procs_run.c \
+	src/init/procs_signal.c \
 	src/init/pty.c \
 	src/init/pty.h \
+	src/init/shrink.c \
+	src/init/shrink.h \
 	src/init/stop.c \
 	src/init/stop.h \
 	src/init/sweep.c \

@@ -19,7 +19,9 @@
 #endif
 #include "init/diff.h"
 #include "init/exec.h"
+#include "init/gate.h"
 #include "init/init.h"
+#include "init/shrink.h"
 #include "init/stop.h"
 #include "lib/log.h"
 #include "lib/proctitle.h"
@@ -29,8 +31,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,6 +78,18 @@ init_signals_default(void)
 	 * command is to start like a plain one. */
 	for (sig = 32; sig <= 33; sig++)
 		(void)syscall(SYS_rt_sigaction, sig, plain, NULL, 8);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void
+init_signals_child(void)
+{
+	sigset_t none;
+
+	/* All that init has changed since it set everything to its default. */
+	(void)signal(SIGCHLD, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_DFL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -163,38 +175,12 @@ confine_self_or_die(struct init *in)
  * Being small
  */
 
-/* The mapping of the program's code and constants; SIZE and ARG are of no use
- * here. The first object told is the program; more there are none. */
-static int
-drop_text(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from, to;
-	const ElfW(Phdr) *ph = info->dlpi_phdr;
-	size_t i;
-
-	(void)size;
-	(void)arg;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		if (ph[i].p_type != PT_LOAD || (ph[i].p_flags & PF_W) != 0)
-			continue;
-		from = (info->dlpi_addr + ph[i].p_vaddr) & ~(page - 1);
-		to = info->dlpi_addr + ph[i].p_vaddr + ph[i].p_memsz;
-		(void)madvise((void *)from, to - from, MADV_DONTNEED);
-	}
-	return 1;
-}
-
-/* Let go of what an idle init does not need: free heap, and the mapping of its
- * text, which comes back as it is used from the file that every init on the
- * host shares. Start-up, above all, has touched most of it for the first and
- * last time. */
 static void
 on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	(void)revents;
 	ev_timer_stop(loop, w);
-	(void)malloc_trim(0);
-	(void)dl_iterate_phdr(drop_text, NULL);
+	init_shrink();
 }
 
 /*
@@ -256,6 +242,9 @@ on_message(struct init *in, const struct chan_frame *f)
 	case MSG_INIT_CHANGES:
 		diff_request(in, m.id, m.body, f);
 		break;
+	case MSG_INIT_GATEWAY:
+		gate_add(in, m.body, f);
+		break;
 	case MSG_INIT_STOP:
 		stop_request(in, m.id, m.body);
 		break;
@@ -263,6 +252,12 @@ on_message(struct init *in, const struct chan_frame *f)
 		log_warn("init", "message without a handler");
 		break;
 	}
+}
+
+void
+init_awake(struct init *in)
+{
+	ev_timer_again(in->loop, &in->idle);
 }
 
 static void
@@ -276,7 +271,7 @@ on_chan(struct chan *ch, enum chan_what what, const struct chan_frame *f,
 	if (what == CHAN_CLOSED)
 		stop_now();
 	on_message(in, f);
-	ev_timer_again(in->loop, &in->idle);
+	init_awake(in);
 }
 
 /* One SIGCHLD may stand for any number of children. */

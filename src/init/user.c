@@ -24,7 +24,7 @@ struct lines {
 	int fd;
 	size_t left; /* of USER_FILE_MAX */
 	size_t at, len;
-	char *buf; /* owned, USER_LINE_MAX bytes */
+	char *buf; /* borrowed: line_room */
 };
 
 static int
@@ -34,12 +34,16 @@ lines_open(struct lines *l, int root_fd, const char *path)
 		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
+	/* One file is open at a time. Memory that is asked for would have to
+	 * be made and given back by each command. */
+	static char line_room[USER_LINE_MAX];
 	struct stat st;
 
-	*l = (struct lines){ .fd = -1, .left = USER_FILE_MAX };
-	l->buf = malloc(USER_LINE_MAX);
-	if (l->buf == NULL)
-		return -1;
+	*l = (struct lines){
+		.fd = -1,
+		.left = USER_FILE_MAX,
+		.buf = line_room,
+	};
 	l->fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 	/* Some sandboxes have no openat2. There it is the root of this process
 	 * that links are resolved in, which is the same one. */
@@ -58,7 +62,6 @@ static void
 lines_close(struct lines *l)
 {
 	fd_close(&l->fd);
-	free(STEAL(l->buf));
 }
 
 /* More bytes behind those that wait. False at the end of the file, or when

@@ -302,11 +302,19 @@ received(struct chan *ch, const char *p, size_t n)
 		rx_deliver(ch);
 }
 
+static bool in_use; /* receive()'s buffer, by a channel further up the stack */
+
+void
+chan_forked(void)
+{
+	in_use = false;
+	chan_forget_builds(NULL);
+}
+
 static void
 receive(struct chan *ch)
 {
 	static char scratch[READ_MAX];
-	static bool in_use; /* by a channel further up the stack */
 	int fds[FDIO_MAX_FDS];
 	size_t nfds;
 	ssize_t n;

@@ -57,6 +57,10 @@ void chan_set_queue(struct chan *ch, size_t max_bytes);
 void chan_pause(struct chan *ch);
 void chan_resume(struct chan *ch);
 size_t chan_queued(const struct chan *ch);
+/* In a forked child that will have channels of its own: forget what the parent
+ * was doing, maybe in the midst of a callback. Its channels are not to be used
+ * here. */
+void chan_forked(void);
 /* Called whenever the send queue has become empty. */
 void chan_on_drain(struct chan *ch, void (*fn)(struct chan *, void *));
 

@@ -48,7 +48,8 @@ struct chan {
 /* chan.c: the function that counted itself in `busy` is leaving. */
 void chan_leave(struct chan *ch);
 
-/* chan_send.c: forget what waits to be sent, and frames in the making. */
+/* chan_send.c: forget what waits to be sent, and frames in the making (of all
+ * channels when CH is NULL). */
 void chan_tx_drop(struct chan *ch);
 void chan_forget_builds(const struct chan *ch);
 void chan_on_writable(struct ev_loop *loop, ev_io *w, int revents);

@@ -50,7 +50,7 @@ chan_forget_builds(const struct chan *ch)
 	size_t i;
 
 	for (i = 0; i < BUILD_N; i++) {
-		if (builds[i].ch == ch)
+		if (ch == NULL || builds[i].ch == ch)
 			builds[i].ch = NULL;
 	}
 }

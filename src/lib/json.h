@@ -79,8 +79,11 @@ enum json_kind {
 	JK_N
 };
 
+/* The name lies in the struct itself: a table of pointers would have to be
+ * relocated, and so cost memory in every process that is linked to it. */
+#define JSON_FIELD_NAME_MAX 28
 struct json_field {
-	const char *name;
+	char name[JSON_FIELD_NAME_MAX];
 	enum json_kind kind;
 	bool required;
 	int64_t min, max;

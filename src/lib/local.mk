@@ -26,6 +26,8 @@ libbase_a_SOURCES = \
 	src/lib/ops.def \
 	src/lib/ops.h \
 	src/lib/ops_parse.c \
+	src/lib/proclog.c \
+	src/lib/proclog.h \
 	src/lib/proctitle.c \
 	src/lib/proctitle.h \
 	src/lib/proto.c \
@@ -33,6 +35,10 @@ libbase_a_SOURCES = \
 	src/lib/proto.h \
 	src/lib/strutil.c \
 	src/lib/strutil.h \
+	src/lib/tar.c \
+	src/lib/tar.h \
+	src/lib/toolconf.c \
+	src/lib/toolconf.h \
 	src/lib/xalloc.c \
 	src/lib/xalloc.h
 libbase_a_CFLAGS = $(AM_CFLAGS)

@@ -17,7 +17,9 @@
 #define WHO_INIT BIT(ROLE_INIT)
 #define WHO_SESSION BIT(ROLE_SESSION)
 #define WHO_RELAY BIT(ROLE_RELAY)
-#define WHO_CHILD (WHO_STORE | WHO_INIT | WHO_SESSION | WHO_RELAY)
+#define WHO_GATEWAY BIT(ROLE_GATEWAY)
+#define WHO_CALLER (WHO_SUPER | WHO_GATEWAY) /* of a session worker */
+#define WHO_CHILD (WHO_STORE | WHO_INIT | WHO_SESSION | WHO_RELAY | WHO_GATEWAY)
 #define IS_REQUEST true
 #define IS_NOTICE false
 #define ANY (BIT(PS_N) - 1)
@@ -70,8 +72,8 @@ const struct proto_msg proto_table[MSG_N] = {
 #include "proto.def"
 };
 
-/* What a reply may be. Only `exec` with a terminal brings a descriptor. */
-#define REPLY_FDS_MAX 1
+/* What a reply may be. `proc.run` brings most descriptors. */
+#define REPLY_FDS_MAX 3
 static const struct json_field reply_ok[] = {
 	{ "id", JK_INT, true, 1, INT64_MAX },
 	{ "ok", JK_OBJECT, true, 0, 0 },
@@ -96,6 +98,7 @@ role_name(enum role r)
 		[ROLE_INIT] = "init",
 		[ROLE_SESSION] = "session",
 		[ROLE_RELAY] = "relay",
+		[ROLE_GATEWAY] = "gateway",
 	};
 
 	return (unsigned)r < ROLE_N ? names[r] : "unknown";

@@ -15,6 +15,7 @@ enum role {
 	ROLE_INIT,
 	ROLE_SESSION,
 	ROLE_RELAY,
+	ROLE_GATEWAY,
 	ROLE_N
 };
 

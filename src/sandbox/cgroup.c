@@ -17,7 +17,7 @@
 #include "sandbox/cgroup.h"
 #include "lib/fdio.h"
 #include "lib/strutil.h"
-#include "sandbox/cgroup_find.h"
+#include "sandbox/cgroup_priv.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,29 +28,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CPU_PERIOD_USEC 100000
 #define KILL_ROUNDS 16
-#define FILE_MAX 65536
-
-struct cgroup_host {
-	int dir_fds[HIER_N]; /* <our own group>/sandboxd-<instance>, or -1 */
-	int own_fds[HIER_N]; /* <our own group> */
-	char name[64];	     /* sandboxd-<instance> */
-	bool v2_limits;	     /* version 2 has memory, cpu and pids */
-	bool v2_kill, v2_freeze;
-};
-
-struct cgroup {
-	const struct cgroup_host *host; /* borrowed; outlives us */
-	char id[SANDBOX_ID_MAX + 1];
-	unsigned in; /* BIT(hierarchy) where a directory exists */
-	int v2_fd;
-};
 
 /* --- files --------------------------------------------------------------- */
 
-static int
-file_write(int dir_fd, const char *path, const char *text)
+int
+cgroup_write(int dir_fd, const char *path, const char *text)
 {
 	autofd int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC);
 
@@ -59,17 +42,17 @@ file_write(int dir_fd, const char *path, const char *text)
 	return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-static int
-file_write_int(int dir_fd, const char *path, int64_t v)
+int
+cgroup_write_int(int dir_fd, const char *path, int64_t v)
 {
 	char text[32];
 
 	(void)snprintf(text, sizeof(text), "%lld", (long long)v);
-	return file_write(dir_fd, path, text);
+	return cgroup_write(dir_fd, path, text);
 }
 
-static int
-file_read(int dir_fd, const char *path, char *buf, size_t size)
+int
+cgroup_read(int dir_fd, const char *path, char *buf, size_t size)
 {
 	autofd int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -83,29 +66,6 @@ file_read(int dir_fd, const char *path, char *buf, size_t size)
 	return 0;
 }
 
-/* A file that holds one number, or the number after KEY in one of lines. */
-static int64_t
-file_int(int dir_fd, const char *path, const char *key)
-{
-	char buf[4096], *p, *end;
-	long long v;
-
-	if (file_read(dir_fd, path, buf, sizeof(buf)) == -1)
-		return -1;
-	p = buf;
-	while (key != NULL && p != NULL &&
-	       (strncmp(p, key, strlen(key)) != 0 || p[strlen(key)] != ' ')) {
-		p = strchr(p, '\n');
-		if (p != NULL)
-			p++;
-	}
-	if (p == NULL)
-		return -1;
-	errno = 0;
-	v = strtoll(key ? p + strlen(key) : p, &end, 10);
-	return errno == 0 && end != p && v >= 0 ? v : -1;
-}
-
 /* --- version 2 controllers ----------------------------------------------- */
 
 /* A group may not hold processes and hand out controllers. If ours holds us
@@ -117,22 +77,28 @@ v2_enable(struct cgroup_host *h)
 	int own_fd = h->own_fds[HIER_V2];
 	char buf[256];
 
-	if (file_read(own_fd, "cgroup.controllers", buf, sizeof(buf)) == -1 ||
+	if (cgroup_read(own_fd, "cgroup.controllers", buf, sizeof(buf)) == -1 ||
 	    !cgroup_word_in(buf, "memory", ' ') ||
 	    !cgroup_word_in(buf, "cpu", ' ') ||
 	    !cgroup_word_in(buf, "pids", ' '))
 		return -1;
-	if (file_write(own_fd, "cgroup.subtree_control", want) == -1) {
+	if (cgroup_write(own_fd, "cgroup.subtree_control", want) == -1) {
 		if (errno != EBUSY)
 			return -1;
 		if (mkdirat(own_fd, "supervisor", 0755) == -1 &&
 		    errno != EEXIST)
 			return -1;
-		if (file_write(own_fd, "supervisor/cgroup.procs", "0") == -1 ||
-		    file_write(own_fd, "cgroup.subtree_control", want) == -1)
+		if (cgroup_write(own_fd, "supervisor/cgroup.procs", "0") ==
+			-1 ||
+		    cgroup_write(own_fd, "cgroup.subtree_control", want) == -1)
 			return -1;
 	}
-	return file_write(h->dir_fds[HIER_V2], "cgroup.subtree_control", want);
+	/* Figures only; a group above ours may not hand it out. */
+	if (cgroup_write(own_fd, "cgroup.subtree_control", "+io") == 0)
+		(void)cgroup_write(
+		    h->dir_fds[HIER_V2], "cgroup.subtree_control", "+io");
+	return cgroup_write(
+	    h->dir_fds[HIER_V2], "cgroup.subtree_control", want);
 }
 
 static void
@@ -219,25 +185,13 @@ cgroup_host_kind(const struct cgroup_host *h)
 
 /* --- one group ----------------------------------------------------------- */
 
-static int
-group_write(const struct cgroup *cg, enum hier k, const char *file, int64_t v)
+int
+cgroup_set(const struct cgroup *cg, enum hier k, const char *file, int64_t v)
 {
 	char path[SANDBOX_ID_MAX + 64];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", cg->id, file);
-	return file_write_int(cg->host->dir_fds[k], path, v);
-}
-
-static int64_t
-group_int(
-    const struct cgroup *cg, enum hier k, const char *file, const char *key)
-{
-	char path[SANDBOX_ID_MAX + 64];
-
-	if (!(cg->in & BIT(k)))
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/%s", cg->id, file);
-	return file_int(cg->host->dir_fds[k], path, key);
+	return cgroup_write_int(cg->host->dir_fds[k], path, v);
 }
 
 /* Hierarchies that a sandbox with limits L needs a group in. */
@@ -262,57 +216,6 @@ hierarchies_wanted(const struct cgroup_host *h, const struct plan_limits *l)
 	if (want == 0 && h->dir_fds[HIER_PIDS] != -1)
 		want |= BIT(HIER_PIDS);
 	return want;
-}
-
-static int
-limits_set_v2(
-    const struct cgroup *cg, const struct plan_limits *l, struct err *e)
-{
-	char path[SANDBOX_ID_MAX + 64], text[64];
-
-	if (l->memory_bytes > 0) {
-		if (group_write(cg, HIER_V2, "memory.max", l->memory_bytes) ==
-		    -1)
-			return err_sys(e, "limit memory");
-		/* else the limit would only start to swap; no swap, no file */
-		(void)group_write(cg, HIER_V2, "memory.swap.max", 0);
-	}
-	if (l->pids > 0 && group_write(cg, HIER_V2, "pids.max", l->pids) == -1)
-		return err_sys(e, "limit pids");
-	if (l->cpu_millis <= 0)
-		return 0;
-	(void)snprintf(path, sizeof(path), "%s/cpu.max", cg->id);
-	(void)snprintf(text, sizeof(text), "%lld %d",
-	    (long long)l->cpu_millis * (CPU_PERIOD_USEC / 1000),
-	    CPU_PERIOD_USEC);
-	if (file_write(cg->host->dir_fds[HIER_V2], path, text) == -1)
-		return err_sys(e, "limit cpu");
-	return 0;
-}
-
-static int
-limits_set(const struct cgroup *cg, const struct plan_limits *l, struct err *e)
-{
-	if (cg->host->v2_limits)
-		return limits_set_v2(cg, l, e);
-	if (l->memory_bytes > 0) {
-		if (group_write(cg, HIER_MEMORY, "memory.limit_in_bytes",
-			l->memory_bytes) == -1)
-			return err_sys(e, "limit memory");
-		/* only where swap is accounted */
-		(void)group_write(cg, HIER_MEMORY,
-		    "memory.memsw.limit_in_bytes", l->memory_bytes);
-	}
-	if (l->pids > 0 &&
-	    group_write(cg, HIER_PIDS, "pids.max", l->pids) == -1)
-		return err_sys(e, "limit pids");
-	if (l->cpu_millis > 0 &&
-	    (group_write(cg, HIER_CPU, "cpu.cfs_period_us", CPU_PERIOD_USEC) ==
-		    -1 ||
-		group_write(cg, HIER_CPU, "cpu.cfs_quota_us",
-		    l->cpu_millis * (CPU_PERIOD_USEC / 1000)) == -1))
-		return err_sys(e, "limit cpu");
-	return 0;
 }
 
 int
@@ -350,7 +253,7 @@ cgroup_create(struct cgroup_host *h, const char *id,
 		}
 		cg->in |= BIT(k);
 	}
-	if (limits_set(cg, l, e) == -1)
+	if (cgroup_limits_set(cg, l, e) == -1)
 		goto fail;
 	if (cg->in & BIT(HIER_V2)) {
 		cg->v2_fd = openat(h->dir_fds[HIER_V2], id,
@@ -409,7 +312,7 @@ cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2, struct err *e)
 
 	for (k = with_v2 ? HIER_V2 : HIER_V2 + 1; k < HIER_N; k++)
 		if ((cg->in & BIT(k)) &&
-		    group_write(cg, (enum hier)k, "cgroup.procs", pid) == -1)
+		    cgroup_set(cg, (enum hier)k, "cgroup.procs", pid) == -1)
 			return err_sys(e, "join control group %s", cg->id);
 	return 0;
 }
@@ -421,10 +324,10 @@ cgroup_freeze(const struct cgroup *cg, bool on, struct err *e)
 	int r;
 
 	if ((cg->in & BIT(HIER_V2)) && cg->host->v2_freeze)
-		r = group_write(cg, HIER_V2, "cgroup.freeze", on ? 1 : 0);
+		r = cgroup_set(cg, HIER_V2, "cgroup.freeze", on ? 1 : 0);
 	else if (cg->in & BIT(HIER_FREEZER)) {
 		(void)snprintf(path, sizeof(path), "%s/freezer.state", cg->id);
-		r = file_write(cg->host->dir_fds[HIER_FREEZER], path,
+		r = cgroup_write(cg->host->dir_fds[HIER_FREEZER], path,
 		    on ? "FROZEN" : "THAWED");
 	} else {
 		return err_set(
@@ -433,18 +336,32 @@ cgroup_freeze(const struct cgroup *cg, bool on, struct err *e)
 	return r == 0 ? 0 : err_sys(e, "freeze %s", cg->id);
 }
 
+bool
+cgroup_frozen(const struct cgroup *cg)
+{
+	char path[SANDBOX_ID_MAX + 32], text[32];
+
+	if ((cg->in & BIT(HIER_V2)) && cg->host->v2_freeze)
+		return cgroup_get(cg, HIER_V2, "cgroup.events", "frozen") == 1;
+	(void)snprintf(path, sizeof(path), "%s/freezer.state", cg->id);
+	return (cg->in & BIT(HIER_FREEZER)) != 0 &&
+	       cgroup_read(cg->host->dir_fds[HIER_FREEZER], path, text,
+		   sizeof(text)) == 0 &&
+	       str_starts(text, "FROZEN");
+}
+
 /* SIGKILL whatever hierarchy K lists now. Returns how many. */
 static size_t
 kill_listed(const struct cgroup *cg, enum hier k)
 {
-	autofree char *buf = malloc(FILE_MAX);
+	autofree char *buf = malloc(CGROUP_FILE_MAX);
 	char path[SANDBOX_ID_MAX + 32], *p, *end;
 	size_t n = 0;
 	long pid;
 
 	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", cg->id);
 	if (buf == NULL ||
-	    file_read(cg->host->dir_fds[k], path, buf, FILE_MAX) == -1)
+	    cgroup_read(cg->host->dir_fds[k], path, buf, CGROUP_FILE_MAX) == -1)
 		return 0;
 	for (p = buf; *p != '\0'; p = end + (*end == '\n')) {
 		pid = strtol(p, &end, 10);
@@ -464,7 +381,7 @@ cgroup_kill(const struct cgroup *cg)
 	int round;
 
 	if ((cg->in & BIT(HIER_V2)) && cg->host->v2_kill &&
-	    group_write(cg, HIER_V2, "cgroup.kill", 1) == 0)
+	    cgroup_set(cg, HIER_V2, "cgroup.kill", 1) == 0)
 		return;
 	while (k < HIER_N && !(cg->in & BIT(k)))
 		k++;
@@ -477,51 +394,6 @@ cgroup_kill(const struct cgroup *cg)
 		if (kill_listed(cg, k) == 0)
 			break;
 	(void)cgroup_freeze(cg, false, NULL);
-}
-
-static int64_t
-pids_count(const struct cgroup *cg)
-{
-	autofree char *buf = NULL;
-	char path[SANDBOX_ID_MAX + 32], *p;
-	int64_t n = 0;
-
-	if (!(cg->in & BIT(HIER_V2)))
-		return -1;
-	buf = malloc(FILE_MAX);
-	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", cg->id);
-	if (buf == NULL ||
-	    file_read(cg->host->dir_fds[HIER_V2], path, buf, FILE_MAX) == -1)
-		return -1;
-	for (p = buf; (p = strchr(p, '\n')) != NULL; p++)
-		n++;
-	return n;
-}
-
-void
-cgroup_stats(const struct cgroup *cg, struct cgroup_stats *st)
-{
-	*st = (struct cgroup_stats){ -1, -1, -1, -1, -1 };
-	if (cg->host->v2_limits) {
-		st->memory_bytes =
-		    group_int(cg, HIER_V2, "memory.current", NULL);
-		st->memory_peak_bytes =
-		    group_int(cg, HIER_V2, "memory.peak", NULL);
-		st->oom_kills =
-		    group_int(cg, HIER_V2, "memory.events", "oom_kill");
-		st->pids = group_int(cg, HIER_V2, "pids.current", NULL);
-	} else {
-		st->memory_bytes =
-		    group_int(cg, HIER_MEMORY, "memory.usage_in_bytes", NULL);
-		st->memory_peak_bytes = group_int(
-		    cg, HIER_MEMORY, "memory.max_usage_in_bytes", NULL);
-		st->oom_kills = group_int(
-		    cg, HIER_MEMORY, "memory.oom_control", "oom_kill");
-		st->pids = group_int(cg, HIER_PIDS, "pids.current", NULL);
-		if (st->pids == -1)
-			st->pids = pids_count(cg);
-	}
-	st->cpu_usec = group_int(cg, HIER_V2, "cpu.stat", "usage_usec");
 }
 
 int

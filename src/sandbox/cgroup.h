@@ -41,9 +41,18 @@ int
 cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2, struct err *e);
 /* SIGKILL everything inside. */
 void cgroup_kill(const struct cgroup *cg);
+/* Begin to freeze, or thaw, everything inside; freezing takes a moment. */
 int cgroup_freeze(const struct cgroup *cg, bool on, struct err *e);
+/* Has everything inside come to rest? */
+bool cgroup_frozen(const struct cgroup *cg);
+/* Change memory, cpu and pids from OLD to NEW while it runs; a limit that had
+ * no group until now is ERR_SANDBOX_STATE. What was set is set back when a
+ * later one is refused. */
+int cgroup_limits_change(const struct cgroup *cg, const struct plan_limits *old,
+    const struct plan_limits *new, struct err *e);
 struct cgroup_stats {
 	int64_t memory_bytes, memory_peak_bytes, oom_kills, cpu_usec, pids;
+	int64_t io_read_bytes, io_written_bytes;
 }; /* -1: unknown */
 void cgroup_stats(const struct cgroup *cg, struct cgroup_stats *st_out);
 /* Remove the directories. 0, or -1 when something still lives inside: call

@@ -5,6 +5,8 @@ libsandbox_a_SOURCES = \
 	src/sandbox/cgroup.h \
 	src/sandbox/cgroup_find.c \
 	src/sandbox/cgroup_find.h \
+	src/sandbox/cgroup_limits.c \
+	src/sandbox/cgroup_priv.h \
 	src/sandbox/changes.c \
 	src/sandbox/changes.h \
 	src/sandbox/creds.c \

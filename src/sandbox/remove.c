@@ -34,11 +34,18 @@ static int
 dir_open(int dir_fd, const char *name)
 {
 	struct open_how how;
+	int fd;
 
 	memset(&how, 0, sizeof(how));
 	how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
-	return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+	fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+	/* Inside some sandboxes there is no such call. NAME is one part, so
+	 * only a mount could still lead elsewhere, and who could make one there
+	 * need not: rmdir() has refused it before this. */
+	if (fd == -1 && errno == ENOSYS)
+		fd = openat(dir_fd, name, (int)how.flags);
+	return fd;
 }
 
 /* Without root's rights a directory of mode 0 (overlayfs leaves one) must be

@@ -31,6 +31,7 @@ struct agent_conf {
 	char *model;	       /* or NULL */
 	char *permission_mode; /* default, acceptEdits, plan, bypass */
 	char *agent_mode;      /* build, plan */
+	char *mcp, *skills;    /* see tools.h; JSON text, or NULL */
 };
 
 enum agent_reply {

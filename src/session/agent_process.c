@@ -25,7 +25,6 @@
 #define READ_BYTES (32u << 10)
 #define KEEP_BYTES 4096 /* of a line that is too long */
 #define GRACE_S 1.0	/* for pipes that somebody else keeps open */
-#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 enum start_stage {
 	START_SESSION,
@@ -60,37 +59,6 @@ struct process {
 	bool dead;
 };
 
-int
-process_find(
-    const char *program, char *const *env, char **path_out, struct err *e)
-{
-	const char *path = DEFAULT_PATH, *end;
-	autofree char *full = NULL;
-
-	for (; strchr(program, '/') == NULL && *env != NULL; env++)
-		if (str_starts(*env, "PATH="))
-			path = *env + 5;
-	if (strchr(program, '/') != NULL) {
-		if (faccessat(AT_FDCWD, program, X_OK, AT_EACCESS) == -1)
-			return err_set(e, ERR_AGENT_NOT_INSTALLED, "%s: %s",
-			    program, strerror(errno));
-		*path_out = xstrdup(program);
-		return 0;
-	}
-	for (; path != NULL; path = *end == ':' ? end + 1 : NULL) {
-		end = path + strcspn(path, ":");
-		free(full);
-		full = xasprintf("%.*s/%s", (int)(end - path),
-		    end > path ? path : ".", program);
-		if (faccessat(AT_FDCWD, full, X_OK, AT_EACCESS) == 0) {
-			*path_out = STEAL(full);
-			return 0;
-		}
-	}
-	return err_set(e, ERR_AGENT_NOT_INSTALLED,
-	    "%s was not found in the PATH of the session", program);
-}
-
 /* --- the child ----------------------------------------------------------- */
 
 static void
@@ -101,6 +69,20 @@ start_failed(int fd, enum start_stage stage)
 	/* Nobody is left to tell if this fails. */
 	(void)!write(fd, &r, sizeof(r));
 	_exit(127);
+}
+
+/* FD becomes the one descriptor besides the usual ones that the program has. */
+static bool
+pass(int fd, int *report_fd)
+{
+	if (*report_fd == PROCESS_PASSED_FD)
+		*report_fd =
+		    fcntl(*report_fd, F_DUPFD_CLOEXEC, PROCESS_PASSED_FD + 1);
+	if (*report_fd == -1)
+		return false;
+	if (fd == PROCESS_PASSED_FD)
+		return fcntl(fd, F_SETFD, 0) == 0;
+	return dup2(fd, PROCESS_PASSED_FD) != -1;
 }
 
 /* PRIV: the sandbox's user before and after, without any capability. Only
@@ -127,6 +109,8 @@ run_child(const char *path, const struct process_spec *spec, pid_t parent,
 		if (dup2(fds[i], i) == -1)
 			start_failed(report_fd, START_SESSION);
 	(void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* they are already */
+	if (spec->pass_fd != NULL && !pass(*spec->pass_fd, &report_fd))
+		start_failed(report_fd, START_SESSION);
 	if (chdir(spec->directory) == -1)
 		start_failed(report_fd, START_DIRECTORY);
 	(void)execve(path, spec->argv, spec->env);

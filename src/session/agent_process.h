@@ -21,6 +21,8 @@
 #define STDIN_BYTES_MAX (8u << 20)
 #define STDERR_HEAD_BYTES 2048
 #define STDERR_TAIL_BYTES 4096
+#define PROCESS_PASSED_FD 3
+#define PROCESS_PASSED "/dev/fd/3"
 
 struct process;
 
@@ -38,8 +40,9 @@ struct process_spec {
 	char *const *argv; /* argv[0] is the program: a path or a name */
 	char *const *env;
 	const char *directory;
-	bool merge; /* stderr goes to stdout */
-	bool quiet; /* stdin is empty */
+	bool merge;	    /* stderr goes to stdout */
+	bool quiet;	    /* stdin is empty */
+	const int *pass_fd; /* it finds a copy at PROCESS_PASSED; or NULL */
 };
 
 /* Look PROGRAM up in the PATH of ENV. The path is the caller's. */

@@ -43,19 +43,19 @@ permission_status(enum agent_reply r)
 }
 
 void
-session_permission(struct session *s, int64_t request_id, const char *id,
+session_permission(struct session *s, struct asker who, const char *id,
     enum agent_reply reply, const char *message)
 {
 	struct request *r = pending_find(&s->pending, id);
 	struct err e;
 
 	if (r == NULL || r->question) {
-		session_reply_err(s, request_id, ERR_PERMISSION_NOT_FOUND,
+		session_reply_err(s, who, ERR_PERMISSION_NOT_FOUND,
 		    "no open permission request has this id");
 		return;
 	}
 	if (s->agent->ops->permission(s->agent, id, reply, message, &e) == -1) {
-		(void)chan_reply_err(s->super, request_id, &e);
+		session_reply_failed(s, who, &e);
 		return;
 	}
 	pending_log_resolved(
@@ -63,7 +63,7 @@ session_permission(struct session *s, int64_t request_id, const char *id,
 	if (reply == REPLY_ALWAYS)
 		pending_allow(&s->pending, r);
 	pending_drop(&s->pending, r);
-	session_reply_stored(s, request_id);
+	session_reply_stored(s, who);
 	unpark(s);
 }
 
@@ -90,7 +90,7 @@ agent_answer_text(const struct json *list, bool all)
 }
 
 void
-session_question(struct session *s, int64_t request_id, const char *id,
+session_question(struct session *s, struct asker who, const char *id,
     const struct json *answers)
 {
 	struct request *r = pending_find(&s->pending, id);
@@ -98,12 +98,12 @@ session_question(struct session *s, int64_t request_id, const char *id,
 	struct err e;
 
 	if (r == NULL || !r->question) {
-		session_reply_err(s, request_id, ERR_QUESTION_NOT_FOUND,
+		session_reply_err(s, who, ERR_QUESTION_NOT_FOUND,
 		    "no open question has this id");
 		return;
 	}
 	if (s->agent->ops->question(s->agent, id, answers, &e) == -1) {
-		(void)chan_reply_err(s->super, request_id, &e);
+		session_reply_failed(s, who, &e);
 		return;
 	}
 	text = agent_answer_text(
@@ -111,7 +111,7 @@ session_question(struct session *s, int64_t request_id, const char *id,
 	pending_log_resolved(&s->uni, FROM_DAEMON, r,
 	    answers != NULL ? "answered" : "rejected", text);
 	pending_drop(&s->pending, r);
-	session_reply_stored(s, request_id);
+	session_reply_stored(s, who);
 	unpark(s);
 }
 

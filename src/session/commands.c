@@ -23,6 +23,23 @@ dup_or_null(const char *s)
 	return s != NULL ? xstrdup(s) : NULL;
 }
 
+/* A value as JSON text, the caller's; NULL for NULL. */
+static char *
+text_or_null(const struct json *v)
+{
+	struct buf b;
+	struct jw w;
+
+	if (v == NULL)
+		return NULL;
+	buf_init(&b, MESSAGE_BYTES_MAX);
+	jw_init(&w, &b);
+	jw_value(&w, v);
+	if (b.failed)
+		buf_free(&b);
+	return b.data != NULL ? buf_steal(&b) : NULL;
+}
+
 /* {"NAME":"value"} as NAME=value strings. */
 static char **
 env_vector(const struct json *map)
@@ -36,15 +53,15 @@ env_vector(const struct json *map)
 }
 
 static void
-on_start(struct session *s, int64_t id, const struct json *m,
+on_start(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
 	(void)f;
 	if (s->start_id != 0) {
-		session_reply_err(s, id, ERR_BAD_REQUEST, "started already");
+		session_reply_err(s, who, ERR_BAD_REQUEST, "started already");
 		return;
 	}
-	s->start_id = id;
+	s->start_id = who.id;
 	s->conf.session = xstrdup(json_str(m, "session", ""));
 	s->conf.agent = xstrdup(json_str(m, "agent", ""));
 	if (json_get(m, "command") != NULL)
@@ -58,20 +75,34 @@ on_start(struct session *s, int64_t id, const struct json *m,
 	s->conf.model = dup_or_null(json_str(m, "model", NULL));
 	s->conf.permission_mode = xstrdup(json_str(m, "permission_mode", ""));
 	s->conf.agent_mode = xstrdup(json_str(m, "agent_mode", ""));
+	s->conf.mcp = text_or_null(json_get(m, "mcp"));
+	s->conf.skills = text_or_null(json_get(m, "skills"));
 	if (s->next != 0)
 		session_go(s);
 }
 
 static void
-on_store(struct session *s, int64_t id, const struct json *m,
+on_store(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
-	(void)id;
+	(void)who;
 	(void)m;
 	if (f->nfds == 1)
 		outbox_connect(&s->out, fd_steal(&f->fds[0]));
 	else
 		log_warn("session", "store channel without a descriptor");
+}
+
+static void
+on_gateway(struct session *s, struct asker who, const struct json *m,
+    const struct chan_frame *f)
+{
+	(void)who;
+	(void)m;
+	if (f->nfds == 1)
+		caller_add(s, fd_steal(&f->fds[0]));
+	else
+		log_warn("session", "gateway channel without a descriptor");
 }
 
 /* The message, with its attachments as lines below it. */
@@ -102,31 +133,36 @@ message_text(const struct json *m, size_t *len_out)
 }
 
 static void
-on_prompt(struct session *s, int64_t id, const struct json *m,
+on_prompt(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
+	const char *name = json_str(m, "key", NULL);
+	struct key key = { 0 };
 	size_t len = 0;
 	char *text = message_text(m, &len);
 
 	(void)f;
+	if (name != NULL)
+		key = key_of(
+		    name, json_get(m, "text"), json_get(m, "attachments"));
 	if (text == NULL)
-		session_reply_err(s, id, ERR_TOO_LARGE,
+		session_reply_err(s, who, ERR_TOO_LARGE,
 		    "message and attachments are too long");
 	else
-		session_prompt(s, id, text, len);
+		session_prompt(s, who, text, len, name != NULL ? &key : NULL);
 }
 
 static void
-on_cancel(struct session *s, int64_t id, const struct json *m,
+on_cancel(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
 	(void)m;
 	(void)f;
-	session_cancel(s, id);
+	session_cancel(s, who);
 }
 
 static void
-on_permission(struct session *s, int64_t id, const struct json *m,
+on_permission(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
 	static const char *const words[REPLY_N] = {
@@ -142,24 +178,24 @@ on_permission(struct session *s, int64_t id, const struct json *m,
 		if (strcmp(words[r], word) == 0)
 			break;
 	if (r == REPLY_N)
-		session_reply_err(s, id, ERR_BAD_REQUEST,
+		session_reply_err(s, who, ERR_BAD_REQUEST,
 		    "reply must be once, always or reject");
 	else
-		session_permission(s, id, json_str(m, "permission_id", ""),
+		session_permission(s, who, json_str(m, "permission_id", ""),
 		    (enum agent_reply)r, json_str(m, "message", NULL));
 }
 
 static void
-on_question(struct session *s, int64_t id, const struct json *m,
+on_question(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
 	(void)f;
 	session_question(
-	    s, id, json_str(m, "question_id", ""), json_get(m, "answers"));
+	    s, who, json_str(m, "question_id", ""), json_get(m, "answers"));
 }
 
 static void
-on_configure(struct session *s, int64_t id, const struct json *m,
+on_configure(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
 	const char *model = json_str(m, "model", NULL);
@@ -168,7 +204,7 @@ on_configure(struct session *s, int64_t id, const struct json *m,
 
 	(void)f;
 	if (s->agent->ops->configure(s->agent, model, mode, &e) == -1) {
-		(void)chan_reply_err(s->super, id, &e);
+		session_reply_failed(s, who, &e);
 		return;
 	}
 	if (model != NULL) {
@@ -182,24 +218,25 @@ on_configure(struct session *s, int64_t id, const struct json *m,
 		s->dirty |= SET_MODE;
 	}
 	outbox_touch(&s->out);
-	session_reply_stored(s, id);
+	session_reply_stored(s, who);
 }
 
 static void
-on_end(struct session *s, int64_t id, const struct json *m,
+on_end(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
 	(void)m;
 	(void)f;
-	session_end(s, id);
+	session_end(s, who.id);
 }
 
-typedef void command(struct session *s, int64_t id, const struct json *m,
+typedef void command(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f);
 
 static command *const commands[MSG_N] = {
 	[MSG_SESSION_START] = on_start,
 	[MSG_SESSION_STORE] = on_store,
+	[MSG_SESSION_GATEWAY] = on_gateway,
 	[MSG_SESSION_PROMPT] = on_prompt,
 	[MSG_SESSION_CANCEL] = on_cancel,
 	[MSG_SESSION_PERMISSION] = on_permission,
@@ -208,32 +245,33 @@ static command *const commands[MSG_N] = {
 	[MSG_SESSION_END] = on_end,
 };
 
-static void
-dispatch(
-    struct session *s, const struct proto_in *in, const struct chan_frame *f)
+void
+session_command(struct session *s, struct asker who, const struct proto_in *in,
+    const struct chan_frame *f)
 {
 	command *fn = commands[in->type];
 
-	if (fn == on_start || fn == on_store || s->stage == STAGE_READY) {
-		fn(s, in->id, in->body, f);
+	if (fn == on_start || fn == on_store || fn == on_gateway ||
+	    s->stage == STAGE_READY) {
+		fn(s, who, in->body, f);
 		return;
 	}
 	switch (s->stage) {
 	case STAGE_WAITING:
 	case STAGE_REFUSED:
-		session_reply_err(s, in->id, ERR_SESSION_FAILED,
-		    "the session has not started");
+		session_reply_err(
+		    s, who, ERR_SESSION_FAILED, "the session has not started");
 		break;
 	case STAGE_ENDING:
 		if (fn == on_end && s->end_id == 0)
 			s->end_id =
 			    in->id; /* the first was answered: refused */
 		else
-			session_reply_err(s, in->id, ERR_SESSION_ENDED,
-			    "the session is ending");
+			session_reply_err(
+			    s, who, ERR_SESSION_ENDED, "the session is ending");
 		break;
 	default:
-		session_reply_err(s, in->id, ERR_SHUTTING_DOWN,
+		session_reply_err(s, who, ERR_SHUTTING_DOWN,
 		    "the session's worker is stopping");
 		break;
 	}
@@ -263,5 +301,5 @@ session_frame(struct chan *ch, enum chan_what what, const struct chan_frame *f,
 		ev_break(s->loop, EVBREAK_ALL);
 		return;
 	}
-	dispatch(s, &in, f);
+	session_command(s, (struct asker){ 0, in.id }, &in, f);
 }

@@ -19,10 +19,8 @@
 #define LEAVE_S 1.0 /* longest time between TERM and our exit */
 
 struct reply {
-	int64_t id;
-	int64_t after; /* of a prompt; -1 for others */
-	uint64_t number;
-	bool queued;
+	struct asker who;
+	struct prompt_answer prompt;
 };
 
 void
@@ -35,13 +33,50 @@ turn_id(char dst[TURN_ID_MAX], uint64_t number)
 /* --- answers ------------------------------------------------------------- */
 
 void
+session_reply_failed(struct session *s, struct asker who, const struct err *e)
+{
+	struct chan *ch = asker_chan(s, who);
+
+	if (ch != NULL && who.id != 0 && chan_reply_err(ch, who.id, e) == -1)
+		asker_lost(s, who);
+}
+
+void
 session_reply_err(
-    struct session *s, int64_t request_id, enum err_code code, const char *text)
+    struct session *s, struct asker who, enum err_code code, const char *text)
 {
 	struct err e;
 
 	(void)err_set(&e, code, "%s", text);
-	(void)chan_reply_err(s->super, request_id, &e);
+	session_reply_failed(s, who, &e);
+}
+
+void
+session_reply_ok(struct session *s, struct asker who)
+{
+	struct chan *ch = asker_chan(s, who);
+
+	if (ch != NULL && who.id != 0 && chan_reply_ok(ch, who.id) == -1)
+		asker_lost(s, who);
+}
+
+static int
+prompt_reply(struct chan *ch, const struct reply *r)
+{
+	char id[TURN_ID_MAX];
+	struct jw *w = chan_begin(ch);
+
+	turn_id(id, r->prompt.turn);
+	jw_kint(w, "id", r->who.id);
+	jw_key(w, "ok");
+	jw_object(w);
+	jw_kstr(w, "turn_id", id);
+	jw_kint(w, "after", r->prompt.after);
+	jw_kbool(w, "queued", r->prompt.queued);
+	if (r->prompt.repeated)
+		jw_kbool(w, "repeated", true);
+	jw_object_end(w);
+	return chan_end(ch, NULL, 0);
 }
 
 static void
@@ -49,52 +84,32 @@ on_stored(void *ctx, void *arg, const struct err *e)
 {
 	struct session *s = ctx;
 	struct reply *r = arg;
-	char id[TURN_ID_MAX];
-	struct jw *w;
+	struct chan *ch = asker_chan(s, r->who);
 
-	if (e != NULL) {
-		(void)chan_reply_err(s->super, r->id, e);
-	} else if (r->after == -1) {
-		(void)chan_reply_ok(s->super, r->id);
-	} else {
-		turn_id(id, r->number);
-		w = chan_begin(s->super);
-		jw_kint(w, "id", r->id);
-		jw_key(w, "ok");
-		jw_object(w);
-		jw_kstr(w, "turn_id", id);
-		jw_kint(w, "after", r->after);
-		jw_kbool(w, "queued", r->queued);
-		jw_object_end(w);
-		(void)chan_end(s->super, NULL, 0); /* loss shows as CLOSED */
-	}
+	if (e != NULL)
+		session_reply_failed(s, r->who, e);
+	else if (r->prompt.turn == 0)
+		session_reply_ok(s, r->who);
+	else if (ch != NULL && prompt_reply(ch, r) == -1)
+		asker_lost(s, r->who);
 	free(r);
 }
 
-static void
-reply_when_stored(
-    struct session *s, int64_t id, int64_t after, uint64_t number, bool queued)
+void
+session_reply_prompt(
+    struct session *s, struct asker who, struct prompt_answer answer)
 {
 	struct reply *r = xcalloc(1, sizeof(*r));
 
-	r->id = id;
-	r->after = after;
-	r->number = number;
-	r->queued = queued;
+	r->who = who;
+	r->prompt = answer;
 	outbox_when_stored(&s->out, on_stored, r);
 }
 
 void
-session_reply_stored(struct session *s, int64_t request_id)
+session_reply_stored(struct session *s, struct asker who)
 {
-	reply_when_stored(s, request_id, -1, 0, false);
-}
-
-void
-session_reply_prompt(struct session *s, int64_t request_id, uint64_t number,
-    int64_t after, bool queued)
-{
-	reply_when_stored(s, request_id, after, number, queued);
+	session_reply_prompt(s, who, (struct prompt_answer){ 0 });
 }
 
 /* --- what the outbox asks ------------------------------------------------ */
@@ -134,6 +149,10 @@ on_set(void *ctx, struct jw *w)
 		jw_kstr(w, "model", s->conf.model);
 	if (s->dirty & SET_MODE)
 		jw_kstr(w, "permission_mode", s->conf.permission_mode);
+	if (s->dirty & SET_KEYS) {
+		jw_key(w, "keys");
+		keys_write(&s->keys, w);
+	}
 	s->dirty = 0;
 	buf_init(&b, 256u << 10);
 	checkpoint_write(s, &b);
@@ -247,6 +266,7 @@ adopt_record(struct session *s)
 		s->conf.permission_mode = xstrdup(v);
 	}
 	checkpoint_read(s, json_get(s->record, "checkpoint"));
+	keys_read(&s->keys, json_get(s->record, "keys"));
 }
 
 void
@@ -258,8 +278,10 @@ session_go(struct session *s)
 
 	if (ops == NULL) {
 		s->stage = STAGE_REFUSED;
-		session_reply_err(s, s->start_id, ERR_AGENT_UNKNOWN,
+		session_reply_err(s, (struct asker){ 0, s->start_id },
+		    ERR_AGENT_UNKNOWN,
 		    "the worker knows no agent of this name");
+		callers_resume(s);
 		return;
 	}
 	s->agent = xcalloc(1, ops->size);
@@ -273,13 +295,14 @@ session_go(struct session *s)
 	if (ops->open(s->agent, fresh, &e) == -1) {
 		s->stage = STAGE_REFUSED;
 		(void)chan_reply_err(s->super, s->start_id, &e);
+		callers_resume(s);
 		return;
 	}
 	s->stage = STAGE_READY;
 	if (fresh) {
 		log_started(s);
 		session_state(s, "idle");
-		session_reply_stored(s, s->start_id);
+		session_reply_stored(s, (struct asker){ 0, s->start_id });
 	} else {
 		close_left_open(s);
 		/* It may have been stopped, or given up, in the meantime. */
@@ -289,6 +312,7 @@ session_go(struct session *s)
 	}
 	json_free(STEAL(s->record));
 	session_pump(s);
+	callers_resume(s);
 }
 
 static void
@@ -371,6 +395,7 @@ session_init(struct session *s, struct ev_loop *loop)
 	s->loop = loop;
 	s->state = "starting";
 	TAILQ_INIT(&s->queue);
+	LIST_INIT(&s->callers);
 	outbox_init(&s->out, loop, &session_hooks, s);
 	uni_init(&s->uni, &s->out);
 	pending_init(&s->pending);
@@ -388,7 +413,9 @@ session_free(struct session *s)
 	pending_free(&s->pending);
 	uni_free(&s->uni);
 	outbox_free(&s->out);
+	callers_free(s);
 	chan_free(s->super);
+	keys_free(&s->keys);
 	json_free(s->record);
 	free(s->checkpoint);
 	free(s->conf.session);
@@ -399,4 +426,6 @@ session_free(struct session *s)
 	free(s->conf.model);
 	free(s->conf.permission_mode);
 	free(s->conf.agent_mode);
+	free(s->conf.mcp);
+	free(s->conf.skills);
 }

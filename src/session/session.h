@@ -6,7 +6,10 @@
 #define SESSION_SESSION_H
 
 #include "lib/chan.h"
+#include "lib/proto.h"
 #include "session/agent.h"
+#include "session/callers.h"
+#include "session/keys.h"
 #include "session/outbox.h"
 #include "session/pending.h"
 #include "session/universal.h"
@@ -28,12 +31,14 @@ enum session_stage {
 #define SET_NATIVE BIT(1)
 #define SET_MODEL BIT(2)
 #define SET_MODE BIT(3)
+#define SET_KEYS BIT(4)
 
 #define QUEUE_MAX 64
 #define QUEUE_BYTES_MAX (8u << 20)
 #define QUEUE_SAVED_BYTES 6144 /* of waiting text, in the checkpoint */
 #define CHECKPOINT_BYTES_MAX (16u << 10)
 #define TURN_ID_MAX 32
+#define PROMPT_ASKERS 4
 
 /* A user's message that waits for its turn. */
 struct prompt {
@@ -41,14 +46,21 @@ struct prompt {
 	uint64_t number; /* of its turn */
 	char *text;	 /* owned */
 	size_t len;
-	int64_t request_id; /* still to be answered, or 0 */
-	bool saved;	    /* in the checkpoint: was acknowledged */
-	bool cancelled;	    /* logged but not given to the agent */
+	/* Still to be answered; more than one when it was said again. */
+	struct asker askers[PROMPT_ASKERS];
+	unsigned naskers;
+	struct key key; /* with `keyed` */
+	bool keyed;
+	bool saved;	/* in the checkpoint: was acknowledged */
+	bool cancelled; /* logged but not given to the agent */
 };
 
 struct session {
 	struct ev_loop *loop;
-	struct chan *super; /* owned */
+	struct chan *super;	/* owned */
+	struct callers callers; /* owned */
+	unsigned ncallers, caller_numbers;
+	struct keys keys;
 	struct outbox out;
 	struct universal uni;
 	struct pending pending;
@@ -79,20 +91,23 @@ struct session {
 
 void session_init(struct session *s, struct ev_loop *loop);
 void session_free(struct session *s);
-/* Frames of the supervisor's channel; see requests.c. */
+/* Frames of the supervisor's channel; see commands.c. */
 chan_cb session_frame;
+/* A checked request or notice of WHO. */
+void session_command(struct session *s, struct asker who,
+    const struct proto_in *in, const struct chan_frame *f);
 extern const struct outbox_hooks session_hooks;
 
 /* Both `start` and `attached` are here: begin or go on. */
 void session_go(struct session *s);
 void session_state(struct session *s, const char *state);
-/* Take a message: TEXT is the session's afterwards. */
-void
-session_prompt(struct session *s, int64_t request_id, char *text, size_t len);
-void session_cancel(struct session *s, int64_t request_id);
-void session_permission(struct session *s, int64_t request_id, const char *id,
+/* Take a message: TEXT is the session's afterwards. KEY may be NULL. */
+void session_prompt(struct session *s, struct asker who, char *text, size_t len,
+    const struct key *key);
+void session_cancel(struct session *s, struct asker who);
+void session_permission(struct session *s, struct asker who, const char *id,
     enum agent_reply reply, const char *message);
-void session_question(struct session *s, int64_t request_id, const char *id,
+void session_question(struct session *s, struct asker who, const char *id,
     const struct json *answers);
 /* Settle open requests as declined: those of the turn, or all. */
 void session_decline(struct session *s, bool all);
@@ -104,11 +119,20 @@ void session_end(struct session *s, int64_t request_id);
 void session_leave(struct session *s);
 
 /* Answer a request when all that was logged up to now is stored. */
-void session_reply_stored(struct session *s, int64_t request_id);
-void session_reply_prompt(struct session *s, int64_t request_id,
-    uint64_t number, int64_t after, bool queued);
-void session_reply_err(struct session *s, int64_t request_id,
-    enum err_code code, const char *text);
+void session_reply_stored(struct session *s, struct asker who);
+struct prompt_answer {
+	uint64_t turn; /* 0: of no prompt */
+	int64_t after;
+	bool queued, repeated;
+};
+void session_reply_prompt(
+    struct session *s, struct asker who, struct prompt_answer answer);
+/* At once. */
+void session_reply_ok(struct session *s, struct asker who);
+void session_reply_err(
+    struct session *s, struct asker who, enum err_code code, const char *text);
+void
+session_reply_failed(struct session *s, struct asker who, const struct err *e);
 void turn_id(char dst[TURN_ID_MAX], uint64_t number);
 
 /* checkpoint.c: the worker's memory as JSON, at most CHECKPOINT_BYTES_MAX. */

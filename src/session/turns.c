@@ -58,11 +58,28 @@ log_user_message(struct session *s, const struct prompt *p)
 	uni_item_completed(&s->uni, &it, ITEM_COMPLETED);
 }
 
+/* The message is on its way to the store: who sends its key again is told
+ * what became of it. */
+static void
+key_note(struct session *s, const struct prompt *p, int64_t after)
+{
+	struct key k = p->key;
+
+	if (!p->keyed)
+		return;
+	k.turn = p->number;
+	k.after = after;
+	keys_add(&s->keys, &k);
+	s->dirty |= SET_KEYS;
+}
+
 static void
 turn_start(struct session *s, struct prompt *p)
 {
+	struct prompt_answer answer;
 	int64_t after;
 	struct err e;
+	unsigned i;
 
 	if (s->turn_open)
 		agent_turn_ended(s->agent, "end_turn", NULL);
@@ -71,9 +88,14 @@ turn_start(struct session *s, struct prompt *p)
 	turn_begin(s, p->number, NULL);
 	if (!s->agent->ops->echoes_user || p->cancelled)
 		log_user_message(s, p);
-	if (p->request_id != 0)
-		session_reply_prompt(
-		    s, p->request_id, p->number, after, p->saved);
+	/* Behind the message, so that no batch holds the key without it. */
+	if (!p->saved)
+		key_note(s, p, after);
+	answer = (struct prompt_answer){ p->number, after, p->saved, false };
+	for (i = 0; i < p->naskers; i++) {
+		session_reply_prompt(s, p->askers[i], answer);
+		answer.repeated = true;
+	}
 	if (p->cancelled) {
 		agent_turn_ended(s->agent, "cancelled", NULL);
 	} else if (s->agent->ops->prompt(s->agent, p->number, p->text, &e) ==
@@ -101,28 +123,69 @@ session_pump(struct session *s)
 	s->pumping = false;
 }
 
+/* Was KEY here before? Then WHO is answered as the first was. */
+static bool
+key_known(struct session *s, struct asker who, const struct key *key)
+{
+	const struct key *k = keys_find(&s->keys, key);
+	struct prompt *p = NULL;
+
+	if (k == NULL) {
+		TAILQ_FOREACH (p, &s->queue, link) {
+			if (p->keyed && !p->saved && key_same(&p->key, key))
+				break;
+		}
+		if (p == NULL)
+			return false;
+	}
+	if ((k != NULL ? k : &p->key)->content != key->content)
+		session_reply_err(s, who, ERR_KEY_REUSED,
+		    "this key came with another message");
+	else if (k != NULL)
+		session_reply_prompt(s, who,
+		    (struct prompt_answer){ k->turn, k->after, false, true });
+	else if (p->naskers == PROMPT_ASKERS)
+		session_reply_err(
+		    s, who, ERR_LIMIT, "the message waits for its turn");
+	else
+		p->askers[p->naskers++] = who;
+	return true;
+}
+
+static bool
+no_room(struct session *s, struct asker who, size_t len)
+{
+	if (s->out.refused)
+		session_reply_err(s, who, ERR_DISK_FULL,
+		    "the store accepts no events at present");
+	else if (s->nqueue >= QUEUE_MAX ||
+		 s->queue_bytes + len > QUEUE_BYTES_MAX)
+		session_reply_err(s, who, ERR_LIMIT,
+		    "too many messages wait for the running turn");
+	else
+		return false;
+	return true;
+}
+
 void
-session_prompt(struct session *s, int64_t request_id, char *text, size_t len)
+session_prompt(struct session *s, struct asker who, char *text, size_t len,
+    const struct key *key)
 {
 	struct prompt *p;
 	bool now = (!s->turn_open || s->parked) && TAILQ_EMPTY(&s->queue);
 
-	if (s->out.refused || s->nqueue >= QUEUE_MAX ||
-	    s->queue_bytes + len > QUEUE_BYTES_MAX) {
+	if ((key != NULL && key_known(s, who, key)) || no_room(s, who, len)) {
 		free(text);
-		if (s->out.refused)
-			session_reply_err(s, request_id, ERR_DISK_FULL,
-			    "the store accepts no events at present");
-		else
-			session_reply_err(s, request_id, ERR_LIMIT,
-			    "too many messages wait for the running turn");
 		return;
 	}
 	p = xcalloc(1, sizeof(*p));
 	p->number = ++s->turns;
 	p->text = text;
 	p->len = len;
-	p->request_id = request_id;
+	p->askers[p->naskers++] = who;
+	p->keyed = key != NULL;
+	if (key != NULL)
+		p->key = *key;
 	TAILQ_INSERT_TAIL(&s->queue, p, link);
 	s->nqueue++;
 	s->queue_bytes += len;
@@ -131,23 +194,25 @@ session_prompt(struct session *s, int64_t request_id, char *text, size_t len)
 	if (!now && s->saved_bytes + len <= QUEUE_SAVED_BYTES) {
 		p->saved = true;
 		s->saved_bytes += len;
-		p->request_id = 0;
+		p->naskers = 0;
+		key_note(s, p, outbox_last(&s->out));
 		outbox_touch(&s->out);
-		session_reply_prompt(
-		    s, request_id, p->number, outbox_last(&s->out), true);
+		session_reply_prompt(s, who,
+		    (struct prompt_answer){
+			p->number, outbox_last(&s->out), true, false });
 	}
 	session_pump(s);
 }
 
 void
-session_cancel(struct session *s, int64_t request_id)
+session_cancel(struct session *s, struct asker who)
 {
 	struct prompt *p;
 	struct err e;
 
 	if (!s->turn_open && s->pending.n == 0) {
 		session_reply_err(
-		    s, request_id, ERR_TURN_NOT_RUNNING, "no turn is running");
+		    s, who, ERR_TURN_NOT_RUNNING, "no turn is running");
 		return;
 	}
 	TAILQ_FOREACH (p, &s->queue, link)
@@ -159,11 +224,11 @@ session_cancel(struct session *s, int64_t request_id)
 	} else if (!s->cancelling) {
 		s->cancelling = true;
 		if (s->agent->ops->cancel(s->agent, &e) == -1) {
-			(void)chan_reply_err(s->super, request_id, &e);
+			session_reply_failed(s, who, &e);
 			return;
 		}
 	}
-	(void)chan_reply_ok(s->super, request_id);
+	session_reply_ok(s, who);
 }
 
 void

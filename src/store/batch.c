@@ -11,15 +11,18 @@
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "store/feed.h"
 #include "store/purge.h"
 #include "store/stored.h"
 #include "store/worker.h"
 
 #include <string.h>
+#include <time.h>
 
 /* One append more than BATCH_BYTES, with its events blown up by long ids. */
 #define TEXT_CAP (BATCH_BYTES + (24u << 20))
 #define TEXT_KEEP (512u << 10) /* held between batches */
+#define READERS_EVERY 8192     /* commits */
 #define GROW_TRIES 40	       /* doublings: more than any address space */
 
 struct batch *
@@ -326,20 +329,50 @@ commit_growing(struct store *st, struct err *e)
 	return rc == 0 ? 0 : db_err(e, rc, "commit");
 }
 
+const uint64_t commit_bounds_us[COMMIT_BUCKETS] = { 100, 250, 500, 1000, 2500,
+	5000, 10000, 25000, 50000, 100000, 250000, 1000000, UINT64_MAX };
+
+static uint64_t
+monotonic_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void
+commit_counted(struct store *st, uint64_t us)
+{
+	unsigned i = 0;
+
+	while (us > commit_bounds_us[i])
+		i++;
+	st->commit_hist[i]++;
+	st->commit_us += us;
+	/* A reader that died while it read keeps pages from being reused:
+	 * that matters as commits are made. */
+	if (++st->commits % READERS_EVERY == 0)
+		db_readers_clear(&st->db);
+}
+
 void
 batch_commit(struct store *st)
 {
 	struct batch *b = st->batch;
+	uint64_t begin_us;
 	struct err e;
 	size_t i;
 	int rc;
 
 	if (b->n == 0)
 		return;
+	begin_us = monotonic_us();
 	rc = commit_growing(st, &e);
 	if (rc == 0) {
-		st->commits++;
+		commit_counted(st, monotonic_us() - begin_us);
 		st->appended += b->events;
+		feeds_tell(st, b);
 		for (i = 0; i < b->n; i++)
 			job_succeeded(st, &b->jobs[i]);
 	} else {

@@ -8,6 +8,8 @@ libstore_a_SOURCES = \
 	src/store/commit.c \
 	src/store/confine.c \
 	src/store/confine.h \
+	src/store/feed.c \
+	src/store/feed.h \
 	src/store/names.c \
 	src/store/names.h \
 	src/store/purge.c \

@@ -1,8 +1,8 @@
 /*
  * Merging and showing records. Runs in the store. Patches of the supervisor
  * are trusted in content and bounded in size; those of a worker (`set`) are
- * hostile: five members, each checked, and the supervisor never gets to see
- * the one that is not a short string.
+ * hostile: six members, each checked, and the supervisor never gets to see
+ * those that are no short strings.
  */
 #include "store/record.h"
 
@@ -12,7 +12,9 @@
 
 static const char *const kept_by_store[] = { "log", "event_count",
 	"last_sequence", "updated_at" };
-static const char *const hidden_from_clients[] = { "log", "checkpoint", "env" };
+static const char *const hidden_from_clients[] = { "log", "checkpoint", "env",
+	"keys", "idempotency_key", "request_hash" };
+static const char *const written_by_workers[] = { "checkpoint", "keys" };
 
 static bool
 listed(const char *const *list, size_t n, const char *key)
@@ -78,7 +80,8 @@ record_write(struct jw *w, const struct json *rec, enum record_view view,
 			it->key))
 			continue;
 		if (view == VIEW_SUPERVISOR &&
-		    strcmp(it->key, "checkpoint") == 0)
+		    listed(written_by_workers, countof(written_by_workers),
+			it->key))
 			continue;
 		jw_kvalue(w, it->key, it);
 	}
@@ -131,6 +134,8 @@ record_set_check(const struct json *set, struct err *e)
 			rc = set_text_check(it, 256, e);
 		else if (strcmp(it->key, "permission_mode") == 0)
 			rc = set_text_check(it, 32, e);
+		else if (strcmp(it->key, "keys") == 0)
+			rc = set_text_check(it, KEYS_BYTES_MAX, e);
 		else if (strcmp(it->key, "checkpoint") == 0 &&
 			 (it->type == JSON_OBJECT || it->type == JSON_NULL))
 			rc = 0;

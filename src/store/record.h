@@ -24,8 +24,8 @@ struct record_facts {
 };
 
 /* Who reads: the supervisor, which must not be made to parse what a sandbox
- * wrote (no `checkpoint`); the session's worker, which gets all; control
- * clients. */
+ * wrote (no `checkpoint`, no `keys`); the session's worker, which gets all;
+ * control clients. */
 enum record_view {
 	VIEW_SUPERVISOR,
 	VIEW_WORKER,

@@ -13,6 +13,7 @@
 #include "lib/proto.h"
 #include "lib/strutil.h"
 #include "store/batch.h"
+#include "store/feed.h"
 #include "store/serve.h"
 #include "store/sessions.h"
 #include "store/stream.h"
@@ -235,6 +236,37 @@ do_serve(struct store *st, int64_t id, const struct json *msg,
 }
 
 static int
+do_feed(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
+    struct chan_frame *f, struct err *e)
+{
+	if (f->nfds != 1)
+		return err_set(e, ERR_BAD_REQUEST, "feed: one descriptor");
+	feed_add(st, fd_steal(&f->fds[0]));
+	(void)chan_reply_ok(st->super, id); /* lost only with the parent */
+	return 0;
+}
+
+static void
+commit_times(const struct store *st, struct jw *w)
+{
+	unsigned i;
+
+	jw_kint(w, "commit_us", (int64_t)st->commit_us);
+	jw_key(w, "commit_buckets");
+	jw_array(w);
+	for (i = 0; i < COMMIT_BUCKETS; i++) {
+		jw_array(w);
+		if (commit_bounds_us[i] == UINT64_MAX)
+			jw_null(w);
+		else
+			jw_int(w, (int64_t)commit_bounds_us[i]);
+		jw_int(w, (int64_t)st->commit_hist[i]);
+		jw_array_end(w);
+	}
+	jw_array_end(w);
+}
+
+static int
 do_stats(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
     struct chan_frame *f ATTR_UNUSED, struct err *e)
 {
@@ -254,6 +286,7 @@ do_stats(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
 	jw_kint(w, "followers", (int64_t)st->streams->n);
 	jw_kint(w, "map_bytes", (int64_t)st->db.map_bytes);
 	jw_kint(w, "used_bytes", (int64_t)fig.used_bytes);
+	commit_times(st, w);
 	jw_object_end(w);
 	(void)chan_end(st->super, NULL, 0); /* lost only with the parent */
 	return 0;
@@ -266,6 +299,7 @@ static request_fn *const requests[MSG_N] = {
 	[MSG_STORE_ATTACH] = do_attach,
 	[MSG_STORE_SERVE] = do_serve,
 	[MSG_STORE_STATS] = do_stats,
+	[MSG_STORE_FEED] = do_feed,
 };
 
 void

@@ -216,6 +216,19 @@ tables_open(struct db *db, struct err *e)
 	return 0;
 }
 
+void
+db_readers_clear(struct db *db)
+{
+	int dead = 0, rc = mdb_reader_check(db->env, &dead);
+
+	if (rc != 0)
+		log_error("store", "cannot check readers",
+		    LOG_STR("cause", mdb_strerror(rc)));
+	else if (dead > 0)
+		log_info(
+		    "store", "stale readers cleared", LOG_INT("count", dead));
+}
+
 static int
 env_open(struct db *db, struct err *e)
 {
@@ -225,7 +238,7 @@ env_open(struct db *db, struct err *e)
 		[DURABILITY_NONE] = MDB_NOSYNC,
 	};
 	MDB_envinfo info;
-	int dead = 0, rc;
+	int rc;
 
 	rc = mdb_env_create(&db->env);
 	if (rc != 0)
@@ -240,13 +253,7 @@ env_open(struct db *db, struct err *e)
 		    flags[db->opt.durability] | MDB_NOTLS, DATA_MODE);
 	if (rc != 0)
 		return db_err(e, rc, "open database");
-	/* Slots of readers that were killed would keep old pages for ever. */
-	rc = mdb_reader_check(db->env, &dead);
-	if (rc != 0)
-		return db_err(e, rc, "check readers");
-	if (dead > 0)
-		log_info(
-		    "store", "stale readers cleared", LOG_INT("count", dead));
+	db_readers_clear(db);
 	rc = mdb_env_info(db->env, &info);
 	if (rc != 0)
 		return db_err(e, rc, "read map size");
@@ -343,6 +350,10 @@ db_read(struct db *db, MDB_txn **txn_out, struct err *e)
 		rc = mdb_txn_renew(db->read);
 	else
 		rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->read);
+	if (rc == MDB_READERS_FULL) {
+		db_readers_clear(db);
+		rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->read);
+	}
 	if (rc != 0)
 		return db_err(e, rc, "begin read");
 	db->reading = true;

@@ -70,6 +70,9 @@ int db_grow(struct db *db, struct err *e) ATTR_WARN_UNUSED;
 int db_read(struct db *db, MDB_txn **txn_out, struct err *e) ATTR_WARN_UNUSED;
 void db_read_done(struct db *db);
 
+/* Free the slots of readers that have died: each would keep old pages. */
+void db_readers_clear(struct db *db);
+
 /* LMDB's codes as errors: out of space in any form is ERR_DISK_FULL. */
 int db_err(struct err *e, int rc, const char *what);
 

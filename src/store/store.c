@@ -15,6 +15,7 @@
 #include "lib/xalloc.h"
 #include "store/append.h"
 #include "store/batch.h"
+#include "store/feed.h"
 #include "store/purge.h"
 #include "store/requests.h"
 #include "store/sessions.h"
@@ -93,6 +94,15 @@ on_retry(struct ev_loop *loop ATTR_UNUSED, ev_timer *w, int revents ATTR_UNUSED)
 }
 
 static void
+on_readers(
+    struct ev_loop *loop ATTR_UNUSED, ev_timer *w, int revents ATTR_UNUSED)
+{
+	struct store *st = w->data;
+
+	db_readers_clear(&st->db);
+}
+
+static void
 on_term(struct ev_loop *loop ATTR_UNUSED, ev_signal *w, int revents ATTR_UNUSED)
 {
 	store_stop(w->data, EXIT_OK);
@@ -107,6 +117,8 @@ watchers_start(struct store *st)
 	ev_idle_init(&st->busy, on_busy);
 	ev_timer_init(&st->retry, on_retry, 0., 0.);
 	st->retry.data = st;
+	ev_timer_init(&st->readers, on_readers, 0., 0.);
+	st->readers.data = st;
 	ev_signal_init(&st->on_term, on_term, SIGTERM);
 	st->on_term.data = st;
 	ev_signal_start(st->loop, &st->on_term);
@@ -135,6 +147,7 @@ store_close(struct store *st)
 
 	while ((w = LIST_FIRST(&st->workers)) != NULL)
 		worker_free(w);
+	feeds_close(st);
 	streams_close(st);
 	batch_free(STEAL(st->batch));
 	append_scanner_free(STEAL(st->scanner));
@@ -165,6 +178,7 @@ store_run(const struct store_options *opt)
 
 	st->exit_code = EXIT_OK;
 	LIST_INIT(&st->workers);
+	LIST_INIT(&st->feeds);
 	st->loop = ev_loop_new(EVFLAG_AUTO);
 	if (st->loop == NULL)
 		fatal("store", "no event loop");

@@ -15,12 +15,14 @@
 
 struct append_scanner;
 struct batch;
+struct feed;
 struct session;
 struct worker;
 struct stream;
 struct streams;
 
 #define SESSION_BUCKETS 1024 /* a power of two */
+#define COMMIT_BUCKETS 13    /* of how long commits take */
 
 struct store {
 	struct ev_loop *loop;
@@ -31,9 +33,11 @@ struct store {
 	struct streams *streams;	/* owned */
 	LIST_HEAD(, session) sessions[SESSION_BUCKETS];
 	LIST_HEAD(, worker) workers;
+	LIST_HEAD(, feed) feeds; /* gateways */
 	ev_prepare before_wait;
-	ev_idle busy;	/* active while something need not be waited for */
-	ev_timer retry; /* a removal that failed is tried again */
+	ev_idle busy;	  /* active while something need not be waited for */
+	ev_timer retry;	  /* a removal that failed is tried again */
+	ev_timer readers; /* slots of dead readers are looked for */
 	ev_signal on_term;
 	uint64_t *purge; /* owned: logs whose events are to be removed */
 	size_t npurge;
@@ -42,7 +46,12 @@ struct store {
 	/* since start */
 	uint64_t appended; /* events */
 	uint64_t commits;
+	uint64_t commit_us; /* spent in them, all together */
+	uint64_t commit_hist[COMMIT_BUCKETS];
 };
+
+/* Upper bounds of commit_hist in us; the last bucket has none. */
+extern const uint64_t commit_bounds_us[COMMIT_BUCKETS];
 
 struct store_options {
 	struct db_options db;

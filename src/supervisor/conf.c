@@ -70,12 +70,55 @@ const struct conf_option conf_table[] = {
 	    "Time between TERM and KILL when a sandbox is stopped."),
 	OPTION("sandbox.start_time", CONF_MS, start_ms, 100, 600000, "15s",
 	    "Time a sandbox has to start."),
+	OPTION("sandbox.images", CONF_STR, images, 0, 4000, "",
+	    "Names of root images: NAME=host or NAME=DIRECTORY, separated by "
+	    "blanks. Clients that ask for NAME get that."),
 	OPTION("session.max", CONF_INT, max_sessions, 1, 1000000, "10000",
 	    "Sessions that have not ended, at one time."),
 	OPTION("session.start_time", CONF_MS, start_session_ms, 100, 600000,
 	    "15s", "Time a session's worker has to start."),
 	OPTION("agent.claude", CONF_STR, claude, 0, 4000, "",
 	    "Path of the claude program. Empty: looked for in PATH."),
+	OPTION("gateway.listen", CONF_STR, listen, 0, 4000, "127.0.0.1:2468",
+	    "Where HTTP is served: ADDRESS:PORT or unix:PATH, separated by "
+	    "blanks. Empty: nowhere."),
+	OPTION("gateway.processes", CONF_INT, processes, 0, 16, NULL,
+	    "Processes that serve HTTP; one per processor, at most 4. 0: no "
+	    "HTTP."),
+	OPTION("gateway.unix_mode", CONF_STR, unix_mode, 1, 4, "0660",
+	    "Permissions of unix sockets, in octal."),
+	OPTION("gateway.unix_group", CONF_STR, unix_group, 0, 64, "",
+	    "Group of unix sockets."),
+	OPTION("gateway.token_file", CONF_STR, token_file, 0, 4000, "",
+	    "A file of ours whose first line is the token that clients need."),
+	OPTION("gateway.tls_cert", CONF_STR, tls_cert, 0, 4000, "",
+	    "Certificates (PEM): TCP sockets speak TLS then."),
+	OPTION("gateway.tls_key", CONF_STR, tls_key, 0, 4000, "",
+	    "The certificate's key (PEM), which only its owner may read."),
+	OPTION("gateway.max_connections", CONF_INT, max_connections, 8, 1000000,
+	    "8192", "Connections at one time in each process."),
+	OPTION("gateway.max_per_address", CONF_INT, max_per_address, 0, 1000000,
+	    "4096", "Of those, from one address; 0: no limit."),
+	OPTION("gateway.max_header_bytes", CONF_BYTES, max_header_bytes, 2048,
+	    1 << 20, "32K", "Length of a request's line and headers."),
+	OPTION("gateway.idle_time", CONF_MS, idle_ms, 100, 86400000, "60s",
+	    "A connection without a request, or without any progress, ends."),
+	OPTION("gateway.header_time", CONF_MS, header_ms, 100, 3600000, "10s",
+	    "Time that a client has to send its headers."),
+	OPTION("gateway.stream_bytes", CONF_BYTES, stream_bytes, 4096, 1 << 30,
+	    "1M", "What may wait for one slow client."),
+	OPTION("gateway.proxy_time", CONF_MS, proxy_ms, 100, 86400000, "120s",
+	    "Time that the server behind a port of a sandbox has to answer."),
+	OPTION("gateway.tunnel_time", CONF_MS, tunnel_ms, 0, 2592000000, "1h",
+	    "A WebSocket, or a connection to an exposed port, ends after this "
+	    "time without a byte; 0: never."),
+	OPTION("gateway.expose_addresses", CONF_STR, expose_addresses, 0, 1000,
+	    "",
+	    "Addresses of ours besides loopback that ports of sandboxes "
+	    "may be exposed on, separated by blanks; 0.0.0.0 and :: stand "
+	    "for all of their kind."),
+	OPTION("gateway.access_log", CONF_STR, access_log, 0, 3, "no",
+	    "yes: a line for each request."),
 };
 const size_t conf_table_n = countof(conf_table);
 
@@ -127,6 +170,26 @@ set_option(struct conf *c, const struct conf_option *o, const char *value,
 	return 0;
 }
 
+/* NAME=host or NAME=/PATH each. */
+static int
+images_check(const char *value, struct err *e)
+{
+	while (*(value += strspn(value, " \t")) != '\0') {
+		size_t n = strcspn(value, " \t"), name = strcspn(value, "=");
+
+		if (name == 0 || name >= n || *value == '/' ||
+		    (value[name + 1] != '/' &&
+			!(n - name == 5 &&
+			    strncmp(value + name + 1, "host", 4) == 0)))
+			return err_set(e, ERR_BAD_REQUEST,
+			    "sandbox.images: '%.*s' is neither NAME=host nor "
+			    "NAME=DIRECTORY",
+			    (int)MIN(n, 200), value);
+		value += n;
+	}
+	return 0;
+}
+
 /* Values that have a meaning beyond their kind. */
 static int
 check_word(const char *name, const char *value, struct err *e)
@@ -135,7 +198,8 @@ check_word(const char *name, const char *value, struct err *e)
 		const char *name, *words;
 	} tab[] = { { "daemon.log_level", "error warn info debug" },
 		{ "daemon.log_format", "text json" },
-		{ "store.durability", "full relaxed none" } };
+		{ "store.durability", "full relaxed none" },
+		{ "gateway.access_log", "yes no" } };
 	size_t n = strlen(value);
 
 	for (size_t i = 0; i < countof(tab); i++) {
@@ -153,6 +217,8 @@ check_word(const char *name, const char *value, struct err *e)
 		return err_set(e, ERR_BAD_REQUEST, "%s: '%s' is none of: %s",
 		    name, value, tab[i].words);
 	}
+	if (strcmp(name, "sandbox.images") == 0)
+		return images_check(value, e);
 	if ((strcmp(name, "daemon.state_dir") == 0 ||
 		strcmp(name, "daemon.run_dir") == 0 ||
 		strcmp(name, "daemon.libexec_dir") == 0) &&
@@ -192,9 +258,11 @@ user_dir(const char *var, const char *below_home, const char *fallback)
 void
 conf_defaults(struct conf *c, bool root)
 {
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct err e;
 
 	memset(c, 0, sizeof(*c));
+	c->processes = cores < 1 ? 1 : MIN(cores, 4);
 	for (size_t i = 0; i < conf_table_n; i++) {
 		/* The table's own defaults are right by the unit test. */
 		if (conf_table[i].def != NULL)

@@ -27,10 +27,20 @@ struct conf {
 	/* [sandbox] */
 	int64_t max_sandboxes, ids_base, default_pids, default_memory;
 	int64_t stop_grace_ms, start_ms;
+	char *images; /* NAME=host or NAME=PATH, separated by blanks */
 	/* [session] */
 	int64_t max_sessions, start_session_ms;
 	/* [agent] */
 	char *claude;
+	/* [gateway] */
+	char *listen; /* addresses, separated by blanks */
+	char *unix_mode, *unix_group;
+	char *token_file, *tls_cert, *tls_key;
+	char *access_log; /* yes or no */
+	int64_t processes, max_connections, max_per_address, max_header_bytes;
+	int64_t idle_ms, header_ms, stream_bytes;
+	int64_t proxy_ms, tunnel_ms;
+	char *expose_addresses;
 };
 
 enum conf_kind {

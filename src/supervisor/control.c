@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "supervisor/listen.h"
 #include "supervisor/ops.h"
 #include "supervisor/peer.h"
 
@@ -40,6 +41,7 @@ struct control {
 	ev_timer pause;
 	LIST_HEAD(, client) clients;
 	size_t n, strangers;
+	bool lent; /* systemd's: its path stays */
 };
 
 /* --- a client's life ----------------------------------------------------- */
@@ -399,13 +401,31 @@ clear_path(const struct sockaddr_un *sa, struct err *e)
 	return 0;
 }
 
+static void
+control_new(struct super *s, int fd, bool lent)
+{
+	struct control *ct = xcalloc(1, sizeof(*ct));
+
+	ct->s = s;
+	ct->fd = fd;
+	ct->lent = lent;
+	LIST_INIT(&ct->clients);
+	ev_io_init(&ct->io, on_accept, ct->fd, EV_READ);
+	ev_timer_init(&ct->pause, on_pause_over, 0., 0.);
+	ct->io.data = ct->pause.data = ct;
+	s->control = ct;
+}
+
 int
 control_open(struct super *s, struct err *e)
 {
-	struct control *ct;
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	autofd int fd = -1;
+	autofd int fd = fd_steal(&s->listeners->control_fd);
 
+	if (fd != -1) {
+		control_new(s, fd_steal(&fd), true);
+		return 0;
+	}
 	if (str_format(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock",
 		s->conf.run_dir) == -1)
 		return err_set(
@@ -420,14 +440,7 @@ control_open(struct super *s, struct err *e)
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1 ||
 	    chmod(sa.sun_path, 0666) == -1 || listen(fd, 128) == -1)
 		return err_sys(e, "listen on %s", sa.sun_path);
-	ct = xcalloc(1, sizeof(*ct));
-	ct->s = s;
-	ct->fd = fd_steal(&fd);
-	LIST_INIT(&ct->clients);
-	ev_io_init(&ct->io, on_accept, ct->fd, EV_READ);
-	ev_timer_init(&ct->pause, on_pause_over, 0., 0.);
-	ct->io.data = ct->pause.data = ct;
-	s->control = ct;
+	control_new(s, fd_steal(&fd), false);
 	return 0;
 }
 
@@ -461,8 +474,8 @@ control_close(struct super *s)
 	}
 	ev_io_stop(s->loop, &ct->io); /* freeing a client starts it again */
 	fd_close(&ct->fd);
-	if (str_format(
-		path, sizeof(path), "%s/control.sock", s->conf.run_dir) == 0)
+	if (!ct->lent && str_format(path, sizeof(path), "%s/control.sock",
+			     s->conf.run_dir) == 0)
 		(void)unlink(path); /* the next start does it otherwise */
 	free(ct);
 	s->control = NULL;

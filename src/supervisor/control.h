@@ -12,11 +12,20 @@
 #include "lib/ops.h"
 #include "supervisor/super.h"
 
+/* Where the answer to a request goes that no control client has made. */
+struct answer {
+	struct buf out; /* the value of "ok" */
+	struct jw jw;
+	/* OUT holds the value, or E says why there is none. The last call. */
+	void (*done)(struct answer *a, const struct err *e);
+};
+
 /* A request being served. It outlives its client: then `client` is NULL and
  * answers go nowhere. Ends with exactly one of the request_end_* calls. */
 struct request {
 	struct super *s;
 	struct client *client; /* borrowed; NULL when it has gone */
+	struct answer *answer; /* borrowed; in place of a client, or NULL */
 	struct op_request op;
 	int fds[FDIO_MAX_FDS]; /* that came with it; owned */
 	size_t nfds;

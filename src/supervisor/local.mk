@@ -10,8 +10,19 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/control.h \
 	src/supervisor/exec.c \
 	src/supervisor/exec.h \
+	src/supervisor/expose.c \
+	src/supervisor/expose.h \
+	src/supervisor/gateway.c \
+	src/supervisor/gateway.h \
+	src/supervisor/gateway_all.c \
+	src/supervisor/gateway_ask.c \
+	src/supervisor/gateway_priv.h \
 	src/supervisor/instance.c \
 	src/supervisor/instance.h \
+	src/supervisor/listen.c \
+	src/supervisor/listen.h \
+	src/supervisor/memory.c \
+	src/supervisor/memory.h \
 	src/supervisor/ops.c \
 	src/supervisor/ops.h \
 	src/supervisor/ops_sandbox.c \
@@ -25,22 +36,37 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/relay.c \
 	src/supervisor/relay.h \
 	src/supervisor/request.c \
+	src/supervisor/sandbox_create.c \
+	src/supervisor/sandbox_entry.c \
+	src/supervisor/sandbox_expire.c \
+	src/supervisor/sandbox_history.c \
 	src/supervisor/sandbox_init.c \
 	src/supervisor/sandbox_init.h \
+	src/supervisor/sandbox_load.c \
+	src/supervisor/sandbox_pause.c \
+	src/supervisor/sandbox_priv.h \
 	src/supervisor/sandbox_record.c \
+	src/supervisor/sandbox_update.c \
+	src/supervisor/sandbox_wait.c \
 	src/supervisor/sandboxes.c \
 	src/supervisor/sandboxes.h \
+	src/supervisor/session_create.c \
 	src/supervisor/session_end.c \
 	src/supervisor/session_priv.h \
 	src/supervisor/session_worker.c \
 	src/supervisor/sessions.c \
 	src/supervisor/sessions.h \
+	src/supervisor/settings.c \
+	src/supervisor/settings.h \
 	src/supervisor/spawn.c \
 	src/supervisor/spawn.h \
 	src/supervisor/spec.c \
 	src/supervisor/spec.h \
+	src/supervisor/spec_write.c \
 	src/supervisor/storec.c \
 	src/supervisor/storec.h \
 	src/supervisor/super.c \
-	src/supervisor/super.h
+	src/supervisor/super.h \
+	src/supervisor/tokens.c \
+	src/supervisor/tokens.h
 libsupervisor_a_CFLAGS = $(AM_CFLAGS)

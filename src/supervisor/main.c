@@ -13,6 +13,7 @@
 #include "lib/proctitle.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "supervisor/listen.h"
 #include "supervisor/super.h"
 
 #include <fcntl.h>
@@ -24,16 +25,21 @@
 
 struct options {
 	const char *conf_path;
-	const char *set[8][2]; /* option names and values, over the file's */
+	const char *set[SUPER_SET_MAX]
+		       [2]; /* option names and values, over the file's */
 	size_t nset;
 	int ready_fd;
 	bool check, print;
+	struct http_settings http;
 };
 
 static const char usage_text[] =
     "usage: sandboxd [-c FILE] [--state-dir DIR] [--run-dir DIR]\n"
     "                [--log-level LEVEL] [--log-format text|json]\n"
-    "                [--ready-fd N] [-n | -C]\n"
+    "                [--listen ADDRESS:PORT|unix:PATH]... [--no-http]\n"
+    "                [--token TOKEN | --token-file FILE | --no-token]\n"
+    "                [--tls-cert FILE --tls-key FILE] [-O ORIGIN]...\n"
+    "                [-M METHOD]... [-A HEADER]... [--ready-fd N] [-n | -C]\n"
     "       sandboxd --version | --help\n"
     "\n"
     "  -c, --config FILE   configuration; default %s\n"
@@ -43,6 +49,17 @@ static const char usage_text[] =
     "  --log-format FORM   text or json\n"
     "  --libexec-dir DIR   where the helper programs are\n"
     "  --ready-fd N        write a newline to descriptor N when ready\n"
+    "  --listen WHERE      serve HTTP there; may be repeated\n"
+    "  --no-http           serve no HTTP\n"
+    "  --token TOKEN       what HTTP clients must know; may be repeated\n"
+    "  --token-file FILE   the same, from the file's first line\n"
+    "  --no-token          let in whoever can connect\n"
+    "  --tls-cert FILE     speak TLS on TCP, with this certificate\n"
+    "  --tls-key FILE      and its key\n"
+    "  -O, --cors-allow-origin ORIGIN   let pages of ORIGIN in (CORS)\n"
+    "  -M, --cors-allow-method METHOD   with these methods only\n"
+    "  -A, --cors-allow-header HEADER   with these headers only\n"
+    "  --cors-allow-credentials         and with cookies\n"
     "  -n, --check         check the configuration and exit\n"
     "  -C, --print         print the configuration in force and exit\n";
 
@@ -80,6 +97,61 @@ ready_fd(const char *text)
 }
 
 static void
+use_or_die(int rc, const struct err *e)
+{
+	if (rc == 0)
+		return;
+	(void)fprintf(stderr, "sandboxd: %s\n", e->text);
+	exit(EXIT_USAGE);
+}
+
+/* Options about HTTP. False: C is none of them. */
+static bool
+http_option(struct options *o, int c, char *arg)
+{
+	struct http_settings *h = &o->http;
+	struct err e;
+
+	switch (c) {
+	case 'l':
+		use_or_die(words_add(&h->listen, arg, &e), &e);
+		return true;
+	case 'N':
+		h->off = true;
+		return true;
+	case 't':
+		use_or_die(settings_token(h, arg, &e), &e);
+		return true;
+	case 'T':
+		set(o, "gateway.token_file", arg);
+		return true;
+	case 'U':
+		h->no_token = true;
+		return true;
+	case 'E':
+		set(o, "gateway.tls_cert", arg);
+		return true;
+	case 'K':
+		set(o, "gateway.tls_key", arg);
+		return true;
+	case 'O':
+		use_or_die(words_add(&h->origins, arg, &e), &e);
+		return true;
+	case 'M':
+		use_or_die(words_add(&h->methods, arg, &e), &e);
+		return true;
+	case 'A':
+		use_or_die(words_add(&h->headers, arg, &e), &e);
+		return true;
+	case 'D':
+		h->credentials = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
 options_parse(struct options *o, int argc, char *argv[])
 {
 	static const struct option longs[] = {
@@ -90,6 +162,17 @@ options_parse(struct options *o, int argc, char *argv[])
 		{ "log-format", required_argument, NULL, 'F' },
 		{ "libexec-dir", required_argument, NULL, 'X' },
 		{ "ready-fd", required_argument, NULL, 'r' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "no-http", no_argument, NULL, 'N' },
+		{ "token", required_argument, NULL, 't' },
+		{ "token-file", required_argument, NULL, 'T' },
+		{ "no-token", no_argument, NULL, 'U' },
+		{ "tls-cert", required_argument, NULL, 'E' },
+		{ "tls-key", required_argument, NULL, 'K' },
+		{ "cors-allow-origin", required_argument, NULL, 'O' },
+		{ "cors-allow-method", required_argument, NULL, 'M' },
+		{ "cors-allow-header", required_argument, NULL, 'A' },
+		{ "cors-allow-credentials", no_argument, NULL, 'D' },
 		{ "check", no_argument, NULL, 'n' },
 		{ "print", no_argument, NULL, 'C' },
 		{ "version", no_argument, NULL, 'V' },
@@ -100,7 +183,8 @@ options_parse(struct options *o, int argc, char *argv[])
 
 	memset(o, 0, sizeof(*o));
 	o->ready_fd = -1;
-	while ((c = getopt_long(argc, argv, "c:nCh", longs, NULL)) != -1) {
+	while (
+	    (c = getopt_long(argc, argv, "c:nChO:M:A:", longs, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o->conf_path = optarg;
@@ -136,6 +220,8 @@ options_parse(struct options *o, int argc, char *argv[])
 			usage(stdout);
 			exit(EXIT_OK);
 		default:
+			if (http_option(o, c, optarg))
+				break;
 			usage(stderr);
 			exit(EXIT_USAGE);
 		}
@@ -178,13 +264,19 @@ conf_load_or_die(struct super *s, const struct options *o)
 		exit(EXIT_USAGE);
 	}
 	for (size_t i = 0; i < o->nset; i++) {
-		autofree char *v = absolute(o->set[i][0], o->set[i][1]);
+		char *v = absolute(o->set[i][0], o->set[i][1]);
 
+		s->set[s->nset].name = o->set[i][0];
+		s->set[s->nset++].value = v;
 		if (conf_set(&s->conf, o->set[i][0], v, &e) == -1) {
 			(void)fprintf(stderr, "sandboxd: %s\n", e.text);
 			exit(EXIT_USAGE);
 		}
 	}
+	s->http = o->http;
+	s->http.off = s->http.off || s->conf.processes == 0;
+	use_or_die(settings_load(&s->http, &s->conf, &e), &e);
+	use_or_die(listen_check(s, &e), &e);
 }
 
 static void

@@ -11,6 +11,9 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "sandbox/cgroup.h"
+#include "supervisor/gateway.h"
+#include "supervisor/memory.h"
+#include "supervisor/relay.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
 #include "supervisor/storec.h"
@@ -27,6 +30,14 @@ static op_handler *const handlers[OP_N] = {
 	[OP_SANDBOX_STOP] = op_sandbox_stop,
 	[OP_SANDBOX_START] = op_sandbox_start,
 	[OP_SANDBOX_DESTROY] = op_sandbox_destroy,
+	[OP_SANDBOX_PAUSE] = op_sandbox_pause,
+	[OP_SANDBOX_RESUME] = op_sandbox_resume,
+	[OP_SANDBOX_RENEW] = op_sandbox_renew,
+	[OP_SANDBOX_TOUCH] = op_sandbox_touch,
+	[OP_SANDBOX_UPDATE] = op_sandbox_update,
+	[OP_SANDBOX_EVENTS] = op_sandbox_events,
+	[OP_SANDBOX_EXPOSE] = op_sandbox_expose,
+	[OP_SANDBOX_UNEXPOSE] = op_sandbox_unexpose,
 	[OP_SANDBOX_CHANGES] = op_sandbox_changes,
 	[OP_SESSION_CREATE] = op_session_create,
 	[OP_SESSION_LIST] = op_session_list,
@@ -39,6 +50,9 @@ static op_handler *const handlers[OP_N] = {
 	[OP_SESSION_QUESTION_REJECT] = op_session_question_reject,
 	[OP_SESSION_CONFIGURE] = op_session_configure,
 	[OP_SESSION_END] = op_session_end,
+	[OP_TOKEN_CREATE] = op_token_create,
+	[OP_TOKEN_LIST] = op_token_list,
+	[OP_TOKEN_REVOKE] = op_token_revoke,
 };
 
 void
@@ -137,6 +151,42 @@ write_isolation(struct super *s, struct jw *w)
 	jw_kint(w, "landlock_abi", s->host.landlock_abi);
 }
 
+/* How often each helper was started again; of inits and workers in all. */
+static void
+write_helpers(struct super *s, struct jw *w)
+{
+	int64_t inits = 0, workers = 0;
+	struct sandbox *sb;
+	struct session *ss;
+
+	LIST_FOREACH (sb, &s->sandboxes, link) {
+		inits += sb->proc.restarts;
+	}
+	LIST_FOREACH (ss, &s->sessions, link) {
+		workers += ss->proc.restarts;
+	}
+	jw_key(w, "restarts");
+	jw_object(w);
+	jw_kint(w, "store", storec_proc(s->store)->restarts);
+	jw_kint(w, "relay", relay_proc(s->relay)->restarts);
+	jw_kint(w, "gateway", gateways_restarts(s->gateways));
+	jw_kint(w, "init", inits);
+	jw_kint(w, "session", workers);
+	jw_object_end(w);
+}
+
+static void
+write_memory(struct super *s, struct jw *w)
+{
+	jw_key(w, "memory");
+	jw_object(w);
+	jw_kint(w, "supervisor", memory_of(getpid()));
+	jw_kint(w, "store", memory_of(storec_proc(s->store)->pid));
+	jw_kint(w, "relay", memory_of(relay_proc(s->relay)->pid));
+	jw_kint(w, "gateway", gateways_memory(s->gateways));
+	jw_object_end(w);
+}
+
 static void
 on_stats(void *ctx, const struct json *ok,
     const struct chan_frame *f ATTR_UNUSED, const struct err *e ATTR_UNUSED)
@@ -147,7 +197,10 @@ on_stats(void *ctx, const struct json *ok,
 
 	jw_object(w);
 	jw_kstr(w, "version", PACKAGE_VERSION);
-	jw_kstr(w, "state", s->stopping ? "stopping" : "running");
+	jw_kstr(w, "state",
+	    s->stopping ? "stopping"
+	    : s->ready	? "running"
+			: "starting");
 	jw_kint(w, "pid", getpid());
 	jw_kint(w, "uid", (int64_t)geteuid());
 	jw_kint(w, "uptime_ms", now_monotonic_ms() - s->started_ms);
@@ -155,6 +208,9 @@ on_stats(void *ctx, const struct json *ok,
 	jw_kstr(w, "run_dir", s->conf.run_dir);
 	write_counts(s, w);
 	jw_kvalue(w, "store", ok); /* null: it is restarting */
+	write_helpers(s, w);
+	write_memory(s, w);
+	gateways_write(s->gateways, w);
 	write_isolation(s, w);
 	jw_object_end(w);
 	request_end_ok(r);

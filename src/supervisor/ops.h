@@ -13,10 +13,18 @@ typedef void op_handler(struct request *r);
 /* ops_sandbox.c, ops_session.c, exec.c */
 op_handler op_sandbox_create, op_sandbox_list, op_sandbox_get, op_sandbox_exec,
     op_sandbox_stop, op_sandbox_start, op_sandbox_destroy, op_sandbox_changes;
+/* expose.c */
+op_handler op_sandbox_expose, op_sandbox_unexpose;
+/* sandbox_update.c */
+op_handler op_sandbox_pause, op_sandbox_resume, op_sandbox_renew,
+    op_sandbox_touch, op_sandbox_update, op_sandbox_events;
 op_handler op_session_create, op_session_list, op_session_get,
     op_session_prompt, op_session_events, op_session_cancel,
     op_session_permission_reply, op_session_question_reply,
     op_session_question_reject, op_session_configure, op_session_end;
+
+/* tokens.c */
+op_handler op_token_create, op_token_list, op_token_revoke;
 
 /* The sandbox or session that the request names, or NULL and R has ended. */
 struct sandbox *op_sandbox(struct request *r);

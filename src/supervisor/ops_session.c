@@ -129,7 +129,9 @@ session_unstick(struct request *r)
 {
 	struct session *ss = session_find(r->s, json_str(r->op.args, "id", ""));
 
-	if (ss != NULL && ss->proc.alive)
+	/* One that is frozen is not stuck. */
+	if (ss != NULL && ss->proc.alive &&
+	    (ss->sb == NULL || ss->sb->state != SB_PAUSED))
 		ss->proc.kind->kill(&ss->proc);
 }
 

@@ -79,7 +79,29 @@ begin_line(struct request *r, const char *member)
 struct jw *
 request_ok(struct request *r)
 {
-	return begin_line(r, "ok");
+	struct answer *a = r->answer;
+
+	if (a == NULL)
+		return begin_line(r, "ok");
+	jw_init(&a->jw, &a->out);
+	return &a->jw;
+}
+
+/* The answer of a request that has no client. */
+static void
+answer_done(struct request *r, const struct err *e)
+{
+	struct answer *a = STEAL(r->answer);
+	struct err too_long;
+
+	if (a == NULL)
+		return;
+	if (e == NULL && a->out.failed) {
+		err_set(&too_long, ERR_TOO_LARGE,
+		    "the answer is longer than a frame");
+		e = &too_long;
+	}
+	a->done(a, e);
 }
 
 void
@@ -89,6 +111,7 @@ request_end_ok(struct request *r)
 		jw_object_end(&r->client->jw);
 		(void)buf_addc(&r->client->out, '\n'); /* see out.failed */
 	}
+	answer_done(r, NULL);
 	request_free(r);
 }
 
@@ -97,6 +120,7 @@ request_end_err(struct request *r, const struct err *e)
 {
 	if (r->client != NULL)
 		client_add_error(r->client, r->op.id, e);
+	answer_done(r, e);
 	request_free(r);
 }
 

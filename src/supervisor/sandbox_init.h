@@ -18,6 +18,8 @@ int sandbox_isolation_check(
  * called with SB. */
 void sandbox_record_put(
     struct sandbox *sb, void (*done)(void *ctx, const struct err *e));
+/* The same with a context of the caller's. */
+void sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx);
 
 /* In sandboxes.c: */
 void sandbox_is_up(struct sandbox *sb);

@@ -2,6 +2,7 @@
  * What is said of a sandbox: the record that the store keeps, and the one that
  * clients see. Runs in the supervisor.
  */
+#include "supervisor/expose.h"
 #include "supervisor/sandbox_init.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spec.h"
@@ -15,6 +16,7 @@ sandbox_state_name(enum sandbox_state st)
 	static const char *const names[SB_N] = {
 		[SB_CREATING] = "creating",
 		[SB_RUNNING] = "running",
+		[SB_PAUSED] = "paused",
 		[SB_STOPPING] = "running", /* until it has stopped */
 		[SB_STOPPED] = "stopped",
 		[SB_ERROR] = "error",
@@ -24,8 +26,27 @@ sandbox_state_name(enum sandbox_state st)
 	return names[st];
 }
 
+/* When it will end, and whether it is one that was paused. */
+static void
+life_write(const struct sandbox *sb, struct jw *w)
+{
+	jw_kint(w, "created_at", sb->created_at_ms);
+	if (sb->changed_at_ms != 0)
+		jw_kint(w, "changed_at", sb->changed_at_ms);
+	if (sb->expires_at_ms != 0)
+		jw_kint(w, "expires_at", sb->expires_at_ms);
+	if (sb->was_paused)
+		jw_kbool(w, "was_paused", true);
+}
+
 void
 sandbox_record_put(struct sandbox *sb, storec_done *done)
+{
+	sandbox_record_store(sb, done, sb);
+}
+
+void
+sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx)
 {
 	struct buf b;
 	struct jw w;
@@ -37,12 +58,24 @@ sandbox_record_put(struct sandbox *sb, storec_done *done)
 	jw_kstr(&w, "state", sandbox_state_name(sb->state));
 	jw_kbool(&w, "want", sb->want);
 	jw_kint(&w, "slot", sb->slot);
-	jw_kint(&w, "created_at", sb->created_at_ms);
 	jw_kstr(&w, "reason", sb->reason);
+	jw_kstr(&w, "owner", sb->owner);
+	/* A record is merged into the one before: what is over must be said. */
+	if (sb->expires_at_ms == 0)
+		jw_knull(&w, "expires_at");
+	if (!sb->was_paused)
+		jw_knull(&w, "was_paused");
+	life_write(sb, &w);
 	spec_write(&sb->spec, &w);
+	spec_write_key(&sb->spec, &w);
+	jw_key(&w, "ports");
+	exposed_write(sb, &w);
+	jw_key(&w, "events");
+	sandbox_write_history(sb, &w);
 	jw_object_end(&w);
 	sb->put = true;
-	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, sb);
+	ev_timer_stop(sb->s->loop, &sb->history_timer);
+	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, ctx);
 	buf_free(&b);
 }
 
@@ -66,6 +99,10 @@ usage_write(struct sandbox *sb, struct jw *w)
 		jw_kint(w, "cpu_usec", st.cpu_usec);
 	if (st.pids >= 0)
 		jw_kint(w, "pids", st.pids);
+	if (st.io_read_bytes >= 0)
+		jw_kint(w, "io_read", st.io_read_bytes);
+	if (st.io_written_bytes >= 0)
+		jw_kint(w, "io_written", st.io_written_bytes);
 	jw_object_end(w);
 }
 
@@ -73,20 +110,25 @@ void
 sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 {
 	struct super *s = sb->s;
-	bool up = sb->state == SB_RUNNING || sb->state == SB_STOPPING;
+	bool up = sb->state == SB_RUNNING || sb->state == SB_PAUSED ||
+		  sb->state == SB_STOPPING;
 
 	jw_object(w);
 	jw_kstr(w, "id", sb->id);
 	jw_kstr(w, "state", sandbox_state_name(sb->state));
 	if (sb->reason[0] != '\0')
 		jw_kstr(w, "reason", sb->reason);
-	jw_kint(w, "created_at", sb->created_at_ms);
+	life_write(sb, w);
 	if (up) {
 		jw_kint(w, "started_at", sb->started_at_ms);
 		jw_kint(w, "pid", sb->proc.pid);
 	}
 	jw_kint(w, "restarts", sb->proc.restarts);
 	spec_write(&sb->spec, w);
+	if (!LIST_EMPTY(&sb->exposed)) {
+		jw_key(w, "ports");
+		exposed_write(sb, w);
+	}
 	if (up) {
 		jw_key(w, "isolation");
 		jw_object(w);
@@ -109,5 +151,18 @@ sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 			usage_write(sb, w);
 	}
 	sessions_write_ids(sb, w);
+	jw_object_end(w);
+}
+
+void
+sandbox_write_brief(struct sandbox *sb, struct jw *w)
+{
+	jw_object(w);
+	jw_kstr(w, "id", sb->id);
+	jw_kstr(w, "state", sandbox_state_name(sb->state));
+	if (sb->reason[0] != '\0')
+		jw_kstr(w, "reason", sb->reason);
+	life_write(sb, w);
+	spec_write_brief(&sb->spec, w);
 	jw_object_end(w);
 }

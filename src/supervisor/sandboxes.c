@@ -6,14 +6,15 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
-#include "sandbox/remove.h"
 #include "supervisor/control.h"
 #include "supervisor/exec.h"
+#include "supervisor/expose.h"
 #include "supervisor/instance.h"
-#include "supervisor/sandbox_init.h"
+#include "supervisor/sandbox_priv.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spec.h"
 #include "supervisor/storec.h"
+#include "supervisor/tokens.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,54 +29,6 @@ sandbox_find(struct super *s, const char *id)
 			return sb;
 	}
 	return NULL;
-}
-
-/* --- waiters ------------------------------------------------------------- */
-
-static void
-wait_for(struct sandbox_waiters *q, sandbox_done *done, void *ctx)
-{
-	struct sandbox_waiter *w;
-
-	if (done == NULL)
-		return;
-	w = xcalloc(1, sizeof(*w));
-	w->done = done;
-	w->ctx = ctx;
-	TAILQ_INSERT_TAIL(q, w, link);
-}
-
-static void
-wake(struct sandbox_waiters *q, const struct err *e)
-{
-	struct sandbox_waiters all = TAILQ_HEAD_INITIALIZER(all);
-	struct sandbox_waiter *w;
-
-	/* A callback may wait again: for the next time. */
-	TAILQ_CONCAT(&all, q, link);
-	while ((w = TAILQ_FIRST(&all)) != NULL) {
-		TAILQ_REMOVE(&all, w, link);
-		w->done(w->ctx, e);
-		free(w);
-	}
-}
-
-void
-sandbox_forget(struct sandbox *sb, void *ctx)
-{
-	struct sandbox_waiters *const qs[] = { &sb->start_waiters,
-		&sb->stop_waiters };
-	struct sandbox_waiter *w, *next;
-
-	for (size_t i = 0; i < countof(qs); i++) {
-		for (w = TAILQ_FIRST(qs[i]); w != NULL; w = next) {
-			next = TAILQ_NEXT(w, link);
-			if (w->ctx != ctx)
-				continue;
-			TAILQ_REMOVE(qs[i], w, link);
-			free(w);
-		}
-	}
 }
 
 /* --- making and freeing -------------------------------------------------- */
@@ -106,7 +59,7 @@ on_time_limit(
 	    NULL, NULL);
 }
 
-static struct sandbox *
+struct sandbox *
 sandbox_new(struct super *s, const char *id, unsigned slot)
 {
 	struct sandbox *sb = xcalloc(1, sizeof(*sb));
@@ -119,8 +72,12 @@ sandbox_new(struct super *s, const char *id, unsigned slot)
 	TAILQ_INIT(&sb->start_waiters);
 	TAILQ_INIT(&sb->stop_waiters);
 	LIST_INIT(&sb->execs);
+	LIST_INIT(&sb->exposed);
 	ev_timer_init(&sb->time_limit, on_time_limit, 0., 0.);
 	sb->time_limit.data = sb;
+	sandbox_pause_init(sb);
+	sandbox_expiry_init(sb);
+	sandbox_history_init(sb);
 	sandbox_init_proc(sb);
 	LIST_INSERT_HEAD(&s->sandboxes, sb, link);
 	s->nsandboxes++;
@@ -128,7 +85,7 @@ sandbox_new(struct super *s, const char *id, unsigned slot)
 	return sb;
 }
 
-static void
+void
 sandbox_free(struct sandbox *sb)
 {
 	if (sb->listed) {
@@ -136,13 +93,18 @@ sandbox_free(struct sandbox *sb)
 		sb->s->nsandboxes--;
 	}
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
+	sandbox_pause_free(sb);
+	sandbox_expiry_set(sb, 0);
+	sandbox_history_free(sb);
 	sandbox_init_report_close(sb);
 	sessions_sandbox_free(sb);
 	exec_sandbox_free(sb);
+	exposed_free(sb);
 	proc_free(&sb->proc);
 	cgroup_free(sb->cgroup);
 	spec_free(&sb->spec);
 	free(sb->plan_mounts);
+	free(sb->owner);
 	free(sb);
 }
 
@@ -159,8 +121,9 @@ on_free_timer(
 	LIST_REMOVE(sb, link);
 	s->nsandboxes--;
 	sb->listed = false;
-	wake(&sb->start_waiters, &sb->why);
-	wake(&sb->stop_waiters, sb->left.code != ERR_NONE ? &sb->left : NULL);
+	sandbox_wake(&sb->start_waiters, &sb->why);
+	sandbox_wake(
+	    &sb->stop_waiters, sb->left.code != ERR_NONE ? &sb->left : NULL);
 	sandbox_free(sb);
 	super_stop_step(s);
 }
@@ -185,8 +148,9 @@ start_step(struct sandbox *sb)
 	if (sb->state != SB_RUNNING || sb->puts > 0 || !proc_up(&sb->proc))
 		return;
 	sb->born = true;
-	sb->proc.once = false; /* from now on it is kept running */
-	wake(&sb->start_waiters, NULL);
+	/* From now on it is kept running, unless its end is to be its end. */
+	sb->proc.once = sb->spec.ephemeral;
+	sandbox_wake(&sb->start_waiters, NULL);
 }
 
 static void
@@ -206,8 +170,8 @@ on_record_stored(void *ctx, const struct err *e)
 }
 
 /* Launch, and store that it should run. */
-static int
-start(struct sandbox *sb, struct err *e)
+int
+sandbox_launch_and_store(struct sandbox *sb, struct err *e)
 {
 	sb->state = SB_CREATING;
 	sb->want = true;
@@ -216,73 +180,6 @@ start(struct sandbox *sb, struct err *e)
 	sb->puts++;
 	sandbox_record_put(sb, on_record_stored);
 	return 0;
-}
-
-int
-sandbox_create(struct super *s, const struct json *args,
-    struct sandbox **sb_out, struct err *e)
-{
-	char made[RANDOM_ID_MAX];
-	const char *id = json_str(args, "id", NULL);
-	struct sandbox_spec sp;
-	struct sandbox *sb;
-	int fd = -1;
-
-	if (id == NULL) {
-		random_id(made, "sb-");
-		id = made;
-	}
-	if (!sandbox_id_valid(id))
-		return err_set(e, ERR_BAD_REQUEST,
-		    "id: letters, digits, '-', '.' and '_', at most 63, "
-		    "beginning with a letter or digit");
-	if (sandbox_find(s, id) != NULL)
-		return err_set(e, ERR_SANDBOX_EXISTS, "sandbox exists: %s", id);
-	if (s->nsandboxes >= (size_t)s->conf.max_sandboxes)
-		return err_set(e, ERR_LIMIT, "there are %zu sandboxes already",
-		    s->nsandboxes);
-	if (spec_parse(s, args, id, false, &sp, e) == -1)
-		return -1;
-	if (strcmp(sp.isolation, "full") == 0 &&
-	    sandbox_isolation_check(&sp, s->host.have, e) == -1) {
-		spec_free(&sp);
-		return -1;
-	}
-	if (instance_make_dir(s, id, &fd, e) == -1) {
-		spec_free(&sp);
-		return err_prefix(e, "create sandbox %s", id);
-	}
-	fd_close(&fd);
-	sb = sandbox_new(s, id, 1);
-	sb->spec = sp;
-	sb->proc.once = true; /* a create that fails is not tried again */
-	if (start(sb, e) == -1) {
-		int64_t budget = INT64_MAX;
-
-		(void)err_prefix(e, "create sandbox %s", id);
-		(void)tree_remove(s->sandboxes_fd, id, &budget, NULL);
-		sandbox_free(sb);
-		return -1;
-	}
-	*sb_out = sb;
-	return 0;
-}
-
-int
-sandbox_default(struct super *s, struct sandbox **sb_out, struct err *e)
-{
-	static const char args[] = "{\"id\":\"default\"}";
-	struct json *j;
-	int rc;
-
-	*sb_out = sandbox_find(s, "default");
-	if (*sb_out != NULL && (*sb_out)->state != SB_DESTROYING)
-		return 0;
-	if (json_parse(args, sizeof(args) - 1, 4, &j, e) == -1)
-		return -1;
-	rc = sandbox_create(s, j, sb_out, e);
-	json_free(j);
-	return rc;
 }
 
 /* Its init said hello. */
@@ -297,7 +194,7 @@ sandbox_is_up(struct sandbox *sb)
 	if (strcmp(sb->spec.isolation, "full") == 0 &&
 	    sandbox_isolation_check(&sb->spec, sb->have, &e) == -1) {
 		if (sb->born) {
-			wake(&sb->start_waiters, &e);
+			sandbox_wake(&sb->start_waiters, &e);
 			sandbox_stop(sb, 0, e.text, NULL, NULL);
 		} else {
 			sb->why = e;
@@ -308,6 +205,8 @@ sandbox_is_up(struct sandbox *sb)
 	sb->state = SB_RUNNING;
 	sb->started_at_ms = now_realtime_ms();
 	sb->reason[0] = '\0';
+	sb->was_paused = false;
+	sandbox_event(sb, SH_STARTED, NULL);
 	if (sb->spec.time_ms > 0) {
 		ev_timer_stop(sb->s->loop, &sb->time_limit);
 		ev_timer_set(
@@ -315,6 +214,7 @@ sandbox_is_up(struct sandbox *sb)
 		ev_timer_start(sb->s->loop, &sb->time_limit);
 	}
 	start_step(sb);
+	sandbox_entry_start(sb);
 	sessions_sandbox_up(sb);
 }
 
@@ -337,17 +237,24 @@ sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
 			done(ctx, &e);
 		return;
 	}
-	wait_for(&sb->start_waiters, done, ctx);
+	if (sb->state == SB_PAUSED) {
+		err_set(&e, ERR_SANDBOX_STATE, "sandbox is paused: %s", sb->id);
+		if (done != NULL)
+			done(ctx, &e);
+		return;
+	}
+	sandbox_wait_for(&sb->start_waiters, done, ctx);
 	if (sb->state == SB_CREATING || sb->state == SB_RUNNING)
 		return; /* on its way */
 	if (sb->state == SB_STOPPING)
 		return; /* goes on when it has stopped */
-	if (start(sb, &e) == -1) {
+	if (sandbox_launch_and_store(sb, &e) == -1) {
 		sb->state = SB_ERROR;
 		(void)err_prefix(&e, "start sandbox %s", sb->id);
 		(void)!str_format(
 		    sb->reason, sizeof(sb->reason), "%.250s", e.text);
-		wake(&sb->start_waiters, &e);
+		sandbox_event(sb, SH_ERROR, sb->reason);
+		sandbox_wake(&sb->start_waiters, &e);
 	}
 }
 
@@ -358,8 +265,22 @@ on_stop_stored(void *ctx, const struct err *e)
 {
 	struct sandbox *sb = ctx;
 
-	wake(&sb->stop_waiters, e);
+	if (sb->state == SB_DESTROYING)
+		return; /* told when that is done */
+	sandbox_wake(&sb->stop_waiters, e);
 	super_stop_step(sb->s);
+}
+
+/* It has stopped, as it was asked to: its record says so, or it goes. */
+static void
+stopped(struct sandbox *sb)
+{
+	sb->state = SB_STOPPED;
+	sandbox_event(sb, SH_STOPPED, sb->reason);
+	if (sb->spec.ephemeral && !sb->s->stopping)
+		sandbox_destroy(sb, NULL, NULL);
+	else
+		sandbox_record_put(sb, on_stop_stored);
 }
 
 void
@@ -387,9 +308,14 @@ sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
 			done(ctx, &e);
 		return;
 	}
-	wait_for(&sb->stop_waiters, done, ctx);
+	sandbox_wait_for(&sb->stop_waiters, done, ctx);
 	if (!sb->s->stopping)
 		sb->want = false; /* else it starts again with us */
+	if (sb->state == SB_PAUSED) {
+		sb->was_paused = sb->s->stopping;
+		sb->want = false;
+		sandbox_thaw(sb);
+	}
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	(void)!str_format(sb->reason, sizeof(sb->reason), "%s", reason);
 	if (sb->state == SB_STOPPING) {
@@ -402,8 +328,7 @@ sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
 	sessions_sandbox_stopping(sb);
 	if (sb->proc.state == PS_DOWN) {
 		/* Its last start failed: nothing is left that could end. */
-		sb->state = SB_STOPPED;
-		sandbox_record_put(sb, on_stop_stored);
+		stopped(sb);
 		return;
 	}
 	proc_stop(&sb->proc);
@@ -449,6 +374,7 @@ destroy_begin(struct sandbox *sb)
 		return;
 	sb->destroy_waits++;
 	storec_delete(sb->s->store, "sandboxes", sb->id, on_destroy_part, sb);
+	tokens_sandbox_gone(sb->s->tokens, sb->id);
 }
 
 static void
@@ -468,16 +394,41 @@ on_sessions_ended(void *ctx)
 void
 sandbox_destroy(struct sandbox *sb, sandbox_done *done, void *ctx)
 {
-	wait_for(&sb->stop_waiters, done, ctx);
+	sandbox_wait_for(&sb->stop_waiters, done, ctx);
 	if (sb->state == SB_DESTROYING)
 		return;
+	if (sb->state == SB_PAUSED)
+		sandbox_thaw(sb);
 	sb->state = SB_DESTROYING;
 	sb->want = false;
+	sandbox_event(sb, SH_DESTROYED, NULL);
+	exposed_free(sb);
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	sessions_end_all(sb, on_sessions_ended, sb);
 }
 
 /* --- its init has ended -------------------------------------------------- */
+
+static void
+no_restart(struct sandbox *sb)
+{
+	if (sb->proc.state != PS_WAITING)
+		return;
+	sb->quiet = true;
+	proc_stop(&sb->proc);
+	sb->quiet = false;
+}
+
+/* Killed from outside while it was frozen: it must not run unasked. */
+static void
+down_paused(struct sandbox *sb)
+{
+	sandbox_thaw(sb);
+	no_restart(sb);
+	sb->want = false;
+	sb->was_paused = true;
+	stopped(sb);
+}
 
 void
 sandbox_is_down(struct sandbox *sb, const char *cause)
@@ -500,17 +451,16 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 		if (sb->s->stopping) {
 			err_set(&e, ERR_SHUTTING_DOWN,
 			    "the supervisor is stopping");
-			wake(&sb->start_waiters, &e);
+			sandbox_wake(&sb->start_waiters, &e);
 		}
 		if (!TAILQ_EMPTY(&sb->start_waiters)) {
 			/* A start came while it stopped. */
 			sb->state = SB_STOPPED;
-			wake(&sb->stop_waiters, NULL);
+			sandbox_wake(&sb->stop_waiters, NULL);
 			sandbox_ensure(sb, NULL, NULL);
 			return;
 		}
-		sb->state = SB_STOPPED;
-		sandbox_record_put(sb, on_stop_stored);
+		stopped(sb);
 		return;
 	}
 	if (first) {
@@ -521,69 +471,25 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 		destroy_files(sb);
 		return;
 	}
-	sb->state = SB_ERROR;
 	(void)!str_format(sb->reason, sizeof(sb->reason), "%.240s", cause);
+	if (sb->state == SB_PAUSED) {
+		down_paused(sb);
+		return;
+	}
+	sb->state = SB_ERROR;
+	sandbox_event(sb, SH_ERROR, sb->reason);
+	if (sb->spec.ephemeral && !sb->s->stopping) {
+		sandbox_destroy(sb, NULL, NULL);
+		return;
+	}
 	if (TAILQ_EMPTY(&sb->start_waiters))
 		return;
 	/* Somebody asked for this start and is told; no retries. */
-	if (sb->proc.state == PS_WAITING) {
-		sb->quiet = true;
-		proc_stop(&sb->proc);
-		sb->quiet = false;
-	}
-	wake(&sb->start_waiters, &e);
+	no_restart(sb);
+	sandbox_wake(&sb->start_waiters, &e);
 }
 
-/* --- at start and at the end --------------------------------------------- */
-
-void
-sandboxes_loaded(struct super *s, const struct json *rec)
-{
-	const char *id = json_str(rec, "id", "");
-	struct sandbox_spec sp;
-	struct sandbox *sb;
-	struct err e;
-	int64_t slot = json_int(rec, "slot", 0);
-
-	if (!sandbox_id_valid(id) || sandbox_find(s, id) != NULL)
-		return;
-	if (spec_parse(s, rec, id, true, &sp, &e) == -1) {
-		log_error("sandbox", "record not understood",
-		    LOG_STR("sandbox", id), LOG_STR("detail", e.text));
-		return;
-	}
-	sb = sandbox_new(s, id, slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
-	sb->spec = sp;
-	sb->put = sb->born = true;
-	sb->want = json_bool(rec, "want", false);
-	sb->state = SB_STOPPED;
-	sb->created_at_ms = json_int(rec, "created_at", sb->created_at_ms);
-	(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s",
-	    json_str(rec, "reason", ""));
-}
-
-static bool
-is_known(struct super *s, const char *id)
-{
-	return sandbox_find(s, id) != NULL;
-}
-
-void
-sandboxes_all_loaded(struct super *s)
-{
-	struct sandbox *sb;
-
-	instance_sweep(s, is_known);
-	LIST_FOREACH (sb, &s->sandboxes, link) {
-		if (!sb->want || sb->state != SB_STOPPED)
-			continue;
-		/* With the backoff: what an earlier life has left may be on
-		 * its way out still. */
-		sb->state = SB_CREATING;
-		proc_start_soon(&sb->proc);
-	}
-	super_ready(s);
-}
+/* --- at the end ---------------------------------------------------------- */
 
 void
 sandboxes_kill_all(struct super *s)
@@ -606,7 +512,7 @@ sandboxes_stop_all(struct super *s)
 		if (sb->proc.state == PS_DOWN)
 			continue;
 		some = true;
-		if (!sb->born)
+		if (!sb->born || sb->spec.ephemeral)
 			sandbox_destroy(sb, NULL, NULL);
 		else if (sb->state != SB_STOPPING && sb->state != SB_DESTROYING)
 			sandbox_stop(sb, s->conf.stop_grace_ms,

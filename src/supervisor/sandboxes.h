@@ -4,6 +4,7 @@
  *	creating -> running -> stopped -> running …
  *	                    -> error (init keeps dying; the backoff is on, or
  *	                              it has given up)
+ *	running -> paused -> running …
  *	any -> destroyed (gone from the table)
  *
  * A record is stored when its sandbox first runs: a create that fails leaves
@@ -19,6 +20,7 @@
 enum sandbox_state {
 	SB_CREATING,
 	SB_RUNNING,
+	SB_PAUSED, /* frozen, or about to be */
 	SB_STOPPING,
 	SB_STOPPED,
 	SB_ERROR,
@@ -29,7 +31,8 @@ const char *sandbox_state_name(enum sandbox_state st);
 
 /* What was asked for; all strings owned. */
 struct sandbox_spec {
-	char *image; /* "host" or an absolute path */
+	char *image;	  /* "host" or an absolute path */
+	char *image_name; /* what IMAGE was called, if sandbox.images did */
 	char *network, *user, *directory, *hostname, *isolation;
 	char **env, **labels; /* "K=V", NULL-terminated; may be NULL */
 	struct plan_mount *mounts;
@@ -38,7 +41,12 @@ struct sandbox_spec {
 	int64_t time_ms;
 	uid_t uid; /* USER as numbers, for the ownership of mounts */
 	gid_t gid;
-	char *home; /* USER's, as far as it is known */
+	char *home;	   /* USER's, as far as it is known */
+	char **entrypoint; /* run at each start; NULL: nothing */
+	bool ephemeral;	   /* destroyed when it stops */
+	int64_t renew_ms;  /* its end is moved so far by each access; 0: not */
+	/* By which a repeated create is known; NULL without. */
+	char *idempotency_key, *request_hash;
 };
 
 /* Called once with E NULL when it happened, or with the reason why not. */
@@ -54,11 +62,27 @@ TAILQ_HEAD(sandbox_waiters, sandbox_waiter);
 struct exec;
 LIST_HEAD(exec_list, exec);
 
+/* What has become of it, the last HISTORY_MAX of that. */
+enum sandbox_happening {
+	SH_CREATED,
+	SH_STARTED,
+	SH_STOPPED,
+	SH_PAUSED,
+	SH_RESUMED,
+	SH_EXPIRED,
+	SH_DESTROYED,
+	SH_ERROR,
+	SH_N
+};
+struct sandbox_event;
+#define HISTORY_MAX 100
+
 struct sandbox {
 	LIST_ENTRY(sandbox) link;
 	struct super *s;
 	char id[SANDBOX_ID_MAX + 1];
 	enum sandbox_state state;
+	char *owner;	  /* owned: the session it was made for, or NULL */
 	bool listed;	  /* in the table */
 	bool born;	  /* was up and stored once: a create that succeeded */
 	bool put;	  /* its record may be in the store */
@@ -79,18 +103,30 @@ struct sandbox {
 	struct plan_mount *plan_mounts; /* owned; spec's and agents' */
 	size_t nplan_mounts;
 	ev_timer time_limit;
-	struct sandbox_waiters start_waiters, stop_waiters;
-	struct err why;	 /* what start_waiters are told at its end */
+	struct sandbox_waiters start_waiters, stop_waiters, pause_waiters;
+	bool frozen;	       /* its group is, or is about to be */
+	bool was_paused;       /* and lost what ran: resume starts it */
+	int64_t freezing_ms;   /* since when (monotonic) */
+	ev_timer freeze_timer; /* looks whether it is frozen */
+	int64_t expires_at_ms; /* epoch; 0: never */
+	ev_periodic expiry;
+	struct sandbox_event *history; /* owned, of HISTORY_MAX; may be NULL */
+	size_t nhistory;
+	ev_timer history_timer;
+	int64_t changed_at_ms; /* epoch: of its last event */
+	struct err why;	       /* what start_waiters are told at its end */
 	struct err left; /* what stop_waiters are told: it did not all go */
 	bool destroy_begun;
 	unsigned destroy_waits;
 	struct exec_list execs;
+	LIST_HEAD(, exposed) exposed; /* ports; owned */
 };
 
 struct sandbox *sandbox_find(struct super *s, const char *id);
 
 /* From ops: the whole of sandbox.create; *SB_OUT is in the table and starting.
- * ARGS were checked against ops.def. */
+ * ARGS were checked against ops.def; a member `owner` may have been added, the
+ * session that the sandbox is made for and goes with. */
 int sandbox_create(struct super *s, const struct json *args,
     struct sandbox **sb_out, struct err *e);
 /* The sandbox that sessions get which name none: found or created. */
@@ -103,8 +139,15 @@ void sandbox_stop(struct sandbox *sb, int64_t grace_ms, const char *reason,
 void sandbox_destroy(struct sandbox *sb, sandbox_done *done, void *ctx);
 void sandbox_forget(struct sandbox *sb, void *ctx);
 
-/* The public record. */
+/* Freeze it; DONE when it is frozen and that is stored. */
+void sandbox_pause(struct sandbox *sb, sandbox_done *done, void *ctx);
+/* Go on; or start one that was paused when we ended. */
+void sandbox_resume(struct sandbox *sb, sandbox_done *done, void *ctx);
+
+/* The public record. BRIEF: without what a list of many need not have. */
 void sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage);
+void sandbox_write_brief(struct sandbox *sb, struct jw *w);
+void sandbox_write_history(const struct sandbox *sb, struct jw *w);
 
 /* At start. */
 void sandboxes_loaded(struct super *s, const struct json *record);

@@ -32,6 +32,8 @@ ending_done(struct ending *en, const struct err *e)
 		jw_object_end(w);
 		request_end_ok(en->r);
 	}
+	if (e == NULL)
+		session_release_sandbox(en->ss);
 	if (en->left != NULL && --*en->left == 0) {
 		en->done(en->ctx);
 		free(en->left);
@@ -91,6 +93,12 @@ session_end(struct session *ss, struct request *r)
 
 	if (ss->ended || ss->creating != NULL) {
 		err_set(&e, ERR_SESSION_ENDED, "session has ended: %s", ss->id);
+		request_end_err(r, &e);
+		return;
+	}
+	if (ss->sb != NULL && ss->sb->state == SB_PAUSED) {
+		err_set(
+		    &e, ERR_SANDBOX_STATE, "sandbox is paused: %s", ss->sb->id);
 		request_end_err(r, &e);
 		return;
 	}

@@ -108,7 +108,6 @@ on_started(void *ctx, const struct json *ok,
 {
 	struct session *ss = ctx;
 	struct request *r = ss->creating;
-	struct jw *w;
 
 	if (ok == NULL) {
 		if (ss->creating != NULL)
@@ -120,14 +119,8 @@ on_started(void *ctx, const struct json *ok,
 	ss->ready = true;
 	if (r != NULL) {
 		ss->creating = NULL;
-		w = request_ok(r);
-		jw_object(w);
-		jw_kstr(w, "id", ss->id);
-		jw_kstr(w, "sandbox", ss->sb->id);
-		jw_kstr(w, "agent", ss->agent->name);
-		jw_kstr(w, "state", "idle");
-		jw_object_end(w);
-		request_end_ok(r);
+		session_create_answer(ss, r);
+		session_create_repeats(ss, NULL);
 	}
 	session_serve_waits(ss);
 }
@@ -222,6 +215,14 @@ worker_up(struct proc *p)
 		jw_kstr(w, "model", ss->model);
 	jw_kstr(w, "permission_mode", ss->permission_mode);
 	jw_kstr(w, "agent_mode", ss->agent_mode);
+	if (ss->mcp != NULL) {
+		jw_key(w, "mcp");
+		jw_raw(w, ss->mcp, strlen(ss->mcp));
+	}
+	if (ss->skills != NULL) {
+		jw_key(w, "skills");
+		jw_raw(w, ss->skills, strlen(ss->skills));
+	}
 	(void)proc_send(p, NULL, 0); /* failure comes as an answer */
 	if (session_reattach(ss) == -1)
 		log_warn("session", "not attached to the store",

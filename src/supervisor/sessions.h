@@ -14,10 +14,18 @@
 #include "supervisor/agents.h"
 #include "supervisor/control.h"
 
-/* A request that waits until the worker can take it. */
+struct session;
+
+/* Called once: the worker can be told something, or E says why not. */
+typedef void session_done(void *ctx, struct session *ss, const struct err *e);
+
+/* A request that waits until the worker can take it; or one who only wants to
+ * know when. */
 struct session_wait {
 	TAILQ_ENTRY(session_wait) link;
-	struct request *r;
+	struct request *r; /* NULL: DONE is called */
+	session_done *done;
+	void *ctx;
 };
 
 struct session {
@@ -27,6 +35,10 @@ struct session {
 	struct sandbox *sb; /* NULL once it was destroyed */
 	const struct agent_def *agent;
 	char *model, *permission_mode, *agent_mode, *directory, *title;
+	char *variant, *mcp, *skills; /* the last two as JSON text; or NULL */
+	/* By which a repeated create is known; NULL without. */
+	char *idempotency_key, *request_hash;
+	bool own_sandbox; /* it was made for this session and goes with it */
 	char **env, **command; /* may be NULL */
 	int64_t created_at_ms;
 	bool ended;
@@ -37,7 +49,8 @@ struct session {
 	int64_t exec_id;	   /* by which init names the worker */
 	uint64_t store_generation; /* that the worker is attached to */
 	TAILQ_HEAD(, session_wait) waits;
-	struct request *creating; /* the create that waits for us */
+	struct request *creating;	    /* the create that waits for us */
+	TAILQ_HEAD(, session_wait) repeats; /* the same create once more */
 	ev_timer free_timer;
 };
 
@@ -45,6 +58,9 @@ struct session *session_find(struct super *s, const char *id);
 int session_create(struct request *r, struct err *e);
 /* Serve R (prompt, cancel, reply, …) by the worker, started if need be. */
 void session_ask(struct session *ss, struct request *r);
+/* DONE when the worker is ready, which is started if need be. Never called
+ * before this returns, unless it is ready or cannot be. */
+void session_ensure(struct session *ss, session_done *done, void *ctx);
 void session_end(struct session *ss, struct request *r);
 /* In ops_session.c: send R's message, or end R. */
 void session_send(struct session *ss, struct request *r);

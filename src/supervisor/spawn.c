@@ -85,7 +85,7 @@ spawn_helper(struct super *s, struct proc *p, int dir_fd, char *const argv[],
 	if (bad == 0)
 		bad = attributes(&at);
 	/* PRIV: before: ours (root or the caller). After: the same, in the new
-	 * program, which gives it up before it says hello (store, relay). */
+	 * program, which gives it up before it says hello. */
 	if (bad == 0)
 		bad = posix_spawn(&pid, path, &fa, &at, argv, no_env);
 	(void)posix_spawn_file_actions_destroy(&fa);

@@ -15,61 +15,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const mode_names[] = {
-	[MOUNT_RO] = "ro",
-	[MOUNT_RW] = "rw",
-	[MOUNT_COW] = "cow",
-};
-
-char **
-strmap_parse(const struct json *obj)
-{
-	char **v;
-	size_t n = 0;
-
-	if (obj == NULL || obj->type != JSON_OBJECT || obj->len == 0)
-		return NULL;
-	v = xcalloc(obj->len + 1, sizeof(*v));
-	json_foreach (it, obj) {
-		v[n++] = xasprintf("%s=%s", it->key, it->str);
-	}
-	return v;
-}
-
-void
-strmap_write(struct jw *w, char *const *v)
-{
-	char name[256];
-
-	jw_object(w);
-	for (; v != NULL && *v != NULL; v++) {
-		size_t n = strcspn(*v, "=");
-
-		if (n >= sizeof(name))
-			continue; /* never stored: see check_env */
-		memcpy(name, *v, n);
-		name[n] = '\0';
-		jw_kstr(w, name, *v + n + 1);
-	}
-	jw_object_end(w);
-}
-
-const char *
-strmap_get(char *const *v, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (; v != NULL && *v != NULL; v++) {
-		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
-			return *v + n + 1;
-	}
-	return NULL;
-}
+#define RENEW_MAX_MS (366ll * 86400 * 1000)
 
 void
 spec_free(struct sandbox_spec *sp)
 {
 	free(sp->image);
+	free(sp->image_name);
 	free(sp->network);
 	free(sp->user);
 	free(sp->directory);
@@ -78,6 +30,9 @@ spec_free(struct sandbox_spec *sp)
 	free(sp->home);
 	strv_free(sp->env);
 	strv_free(sp->labels);
+	strv_free(sp->entrypoint);
+	free(sp->idempotency_key);
+	free(sp->request_hash);
 	for (size_t i = 0; i < sp->nmounts; i++) {
 		free((char *)(uintptr_t)sp->mounts[i].source);
 		free((char *)(uintptr_t)sp->mounts[i].target);
@@ -99,12 +54,13 @@ check_env(const struct json *env, struct err *e)
 	return 0;
 }
 
-static int
-check_labels(const struct json *labels, struct err *e)
+int
+spec_check_labels(const struct json *labels, struct err *e)
 {
 	json_foreach (it, labels) {
 		if (it->key[0] == '\0' || strlen(it->key) > 200 ||
-		    strchr(it->key, '=') != NULL || it->len > 1024)
+		    strchr(it->key, '=') != NULL ||
+		    (it->type == JSON_STRING && it->len > 1024))
 			return err_set(e, ERR_BAD_REQUEST,
 			    "labels: '%.64s': a name has 1 to 200 bytes and no "
 			    "'=', a value at most 1024 bytes",
@@ -161,7 +117,7 @@ parse_mount(
 	if (json_check(m, fields, countof(fields), e) == -1)
 		return err_prefix(e, "mounts");
 	mode = json_str(m, "mode", "ro");
-	for (pm->mode = MOUNT_RO; strcmp(mode_names[pm->mode], mode) != 0;
+	for (pm->mode = MOUNT_RO; strcmp(spec_mode_names[pm->mode], mode) != 0;
 	     pm->mode++) {
 		if (pm->mode == MOUNT_COW)
 			return err_set(e, ERR_BAD_REQUEST,
@@ -291,8 +247,32 @@ parse_limit(const struct json *limits, const char *name, to_number *fn,
 	return 0;
 }
 
-static int
-parse_limits(const struct json *limits, struct sandbox_spec *sp, struct err *e)
+int
+spec_time(const struct json *j, const char *name, int64_t min_ms,
+    int64_t max_ms, int64_t *ms_out, struct err *e)
+{
+	char text[64];
+	int64_t v = 0;
+
+	*ms_out = 0;
+	if (j == NULL || j->type == JSON_NULL)
+		return 0;
+	if ((j->type != JSON_NUMBER && j->type != JSON_STRING) ||
+	    j->len >= sizeof(text) ||
+	    str_format(text, sizeof(text), "%.*s", (int)j->len, j->str) == -1 ||
+	    seconds_as_ms(text, &v) == -1 ||
+	    (v != 0 && (v < min_ms || v > max_ms)))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "%s: must be seconds, or a time such as 10m, from %lld ms "
+		    "to %lld ms",
+		    name, (long long)min_ms, (long long)max_ms);
+	*ms_out = v;
+	return 0;
+}
+
+int
+spec_parse_limits(
+    const struct json *limits, struct sandbox_spec *sp, struct err *e)
 {
 	static const struct json_field fields[] = {
 		{ "memory", JK_ANY, false, 0, 0 },
@@ -384,18 +364,44 @@ parse_user(struct sandbox_spec *sp, bool stored, struct err *e)
 	return err_set(e, ERR_USER_NOT_FOUND, "user: no such user %s", text);
 }
 
+/* What sandbox.images, NAME=host or NAME=PATH each, calls NAME; or NULL. */
+static char *
+image_named(const char *images, const char *name)
+{
+	size_t n = strlen(name), len;
+
+	while (images != NULL && *images != '\0') {
+		images += strspn(images, " \t");
+		len = strcspn(images, " \t");
+		if (len > n + 1 && strncmp(images, name, n) == 0 &&
+		    images[n] == '=')
+			return xstrndup(images + n + 1, len - n - 1);
+		images += len;
+	}
+	return NULL;
+}
+
 static int
-check_image(struct sandbox_spec *sp, bool stored, struct err *e)
+check_image(
+    struct super *s, struct sandbox_spec *sp, bool stored, struct err *e)
 {
 	struct stat st;
 	char *real;
 
 	if (strcmp(sp->image, "host") == 0 || stored)
 		return 0;
-	if (sp->image[0] != '/')
-		return err_set(e, ERR_IMAGE_NOT_FOUND,
-		    "image '%s' is neither host nor an absolute path",
-		    sp->image);
+	if (sp->image[0] != '/') {
+		real = image_named(s->conf.images, sp->image);
+		if (real == NULL)
+			return err_set(e, ERR_IMAGE_NOT_FOUND,
+			    "image '%.100s' is neither host, nor an absolute "
+			    "path, nor a name in sandbox.images",
+			    sp->image);
+		sp->image_name = sp->image;
+		sp->image = real;
+		if (strcmp(sp->image, "host") == 0)
+			return 0;
+	}
 	real = realpath(sp->image, NULL);
 	if (real == NULL)
 		return err_set(e, ERR_IMAGE_NOT_FOUND, "image %s: %s",
@@ -454,15 +460,24 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	    args, stored ? "isolation_wanted" : "isolation", "available"));
 	sp->hostname = xstrdup(json_str(args, "hostname", id));
 	sp->directory = opt_str(args, "directory");
+	sp->image_name = stored ? opt_str(args, "image_name") : NULL;
+	sp->idempotency_key = opt_str(args, "idempotency_key");
+	sp->request_hash = opt_str(args, "request_hash");
+	sp->ephemeral = json_bool(args, "ephemeral", false);
+	if (json_get(args, "entrypoint") != NULL &&
+	    json_get(args, "entrypoint")->len > 0)
+		sp->entrypoint = json_strv(json_get(args, "entrypoint"));
 	if (!stored) {
 		sp->limits.pids = s->conf.default_pids;
 		sp->limits.memory_bytes = s->conf.default_memory;
 	}
-	if (check_env(json_get(args, "env"), e) == -1 ||
-	    check_labels(json_get(args, "labels"), e) == -1 ||
-	    check_words(sp, e) == -1 || check_image(sp, stored, e) == -1 ||
+	if (spec_time(json_get(args, "renew_on_access"), "renew_on_access",
+		1000, RENEW_MAX_MS, &sp->renew_ms, e) == -1 ||
+	    check_env(json_get(args, "env"), e) == -1 ||
+	    spec_check_labels(json_get(args, "labels"), e) == -1 ||
+	    check_words(sp, e) == -1 || check_image(s, sp, stored, e) == -1 ||
 	    parse_user(sp, stored, e) == -1 ||
-	    parse_limits(json_get(args, "limits"), sp, e) == -1 ||
+	    spec_parse_limits(json_get(args, "limits"), sp, e) == -1 ||
 	    parse_mounts(json_get(args, "mounts"), stored, sp, e) == -1) {
 		spec_free(sp);
 		return -1;
@@ -470,62 +485,4 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	sp->env = strmap_parse(json_get(args, "env"));
 	sp->labels = strmap_parse(json_get(args, "labels"));
 	return 0;
-}
-
-/* --- back ---------------------------------------------------------------- */
-
-static void
-limits_write(const struct sandbox_spec *sp, struct jw *w)
-{
-	jw_key(w, "limits");
-	jw_object(w);
-	if (sp->limits.memory_bytes != 0)
-		jw_kint(w, "memory", sp->limits.memory_bytes);
-	if (sp->limits.cpu_millis != 0) {
-		jw_key(w, "cpu");
-		jw_double(w, (double)sp->limits.cpu_millis / 1000.0);
-	}
-	if (sp->limits.pids != 0)
-		jw_kint(w, "pids", sp->limits.pids);
-	if (sp->limits.open_files != 0)
-		jw_kint(w, "open_files", sp->limits.open_files);
-	if (sp->time_ms != 0) {
-		char text[32];
-
-		/* Whole seconds as a number; the rest with its unit. */
-		(void)snprintf(
-		    text, sizeof(text), "%lldms", (long long)sp->time_ms);
-		if (sp->time_ms % 1000 == 0)
-			jw_kint(w, "time", sp->time_ms / 1000);
-		else
-			jw_kstr(w, "time", text);
-	}
-	jw_object_end(w);
-}
-
-void
-spec_write(const struct sandbox_spec *sp, struct jw *w)
-{
-	jw_kstr(w, "image", sp->image);
-	jw_kstr(w, "network", sp->network);
-	jw_kstr(w, "user", sp->user);
-	jw_kstr(w, "hostname", sp->hostname);
-	if (sp->directory != NULL)
-		jw_kstr(w, "directory", sp->directory);
-	jw_kstr(w, "isolation_wanted", sp->isolation);
-	jw_key(w, "env");
-	strmap_write(w, sp->env);
-	jw_key(w, "labels");
-	strmap_write(w, sp->labels);
-	limits_write(sp, w);
-	jw_key(w, "mounts");
-	jw_array(w);
-	for (size_t i = 0; i < sp->nmounts; i++) {
-		jw_object(w);
-		jw_kstr(w, "source", sp->mounts[i].source);
-		jw_kstr(w, "target", sp->mounts[i].target);
-		jw_kstr(w, "mode", mode_names[sp->mounts[i].mode]);
-		jw_object_end(w);
-	}
-	jw_array_end(w);
 }

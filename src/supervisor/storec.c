@@ -7,9 +7,11 @@
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "supervisor/gateway.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spawn.h"
+#include "supervisor/tokens.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -142,10 +144,22 @@ storec_idle(const struct storec *st)
 /* --- loading at start ---------------------------------------------------- */
 
 static void
+load_one(struct storec *st, const struct json *rec)
+{
+	if (strcmp(st->load_db, "sandboxes") == 0)
+		sandboxes_loaded(st->s, rec);
+	else if (strcmp(st->load_db, "sessions") == 0)
+		sessions_loaded(st->s, rec);
+	else
+		tokens_loaded(st->s->tokens, rec);
+}
+
+static void
 on_loaded(void *ctx, const struct json *ok,
     const struct chan_frame *f ATTR_UNUSED, const struct err *e)
 {
 	struct storec *st = ctx;
+	bool is_tokens = strcmp(st->load_db, "tokens") == 0;
 	const char *last = "";
 
 	if (ok == NULL) {
@@ -154,18 +168,17 @@ on_loaded(void *ctx, const struct json *ok,
 		return;
 	}
 	json_foreach (rec, json_get(ok, "records")) {
-		if (strcmp(st->load_db, "sandboxes") == 0)
-			sandboxes_loaded(st->s, rec);
-		else
-			sessions_loaded(st->s, rec);
-		last = json_str(rec, "id", last);
+		load_one(st, rec);
+		last = json_str(rec, is_tokens ? "sha256" : "id", last);
 	}
 	if (json_bool(ok, "more", false) && last[0] != '\0')
 		load_next(st, st->load_db, last);
 	else if (strcmp(st->load_db, "sandboxes") == 0)
 		load_next(st, "sessions", "");
+	else if (!is_tokens)
+		load_next(st, "tokens", "");
 	else
-		sandboxes_all_loaded(st->s);
+		super_loaded(st->s);
 }
 
 static void
@@ -228,6 +241,7 @@ store_up(struct proc *p)
 		if (!w->sent)
 			send_write(w);
 	}
+	gateways_store_up(st->s->gateways); /* the database exists now */
 	if (!st->s->ready)
 		load_next(st, "sandboxes", "");
 	else

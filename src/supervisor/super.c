@@ -9,18 +9,22 @@
 
 #include "supervisor/super.h"
 
+#include "lib/frame.h"
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/hide.h"
 #include "supervisor/control.h"
+#include "supervisor/gateway.h"
 #include "supervisor/instance.h"
+#include "supervisor/listen.h"
 #include "supervisor/relay.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spawn.h"
 #include "supervisor/storec.h"
+#include "supervisor/tokens.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,11 +35,23 @@
 /* A second TERM takes the grace away; this long after it would have been over
  * we leave whatever still stands. */
 #define STOP_SLACK_S 10.0
+/* A gateway that does not come up holds nobody else up for longer. */
+#define FURNISH_S 0.1
 
 static void
 die(const char *doing, const struct err *e)
 {
 	fatal("super", "%s: %s", doing, e->text);
+}
+
+/* Wrong use has an exit code of its own. */
+static void
+die_of_use(const char *doing, const struct err *e)
+{
+	if (e->code != ERR_BAD_REQUEST && e->code != ERR_DENIED)
+		die(doing, e);
+	log_error("super", "wrong use", LOG_STR("detail", e->text));
+	exit(EXIT_USAGE);
 }
 
 /* --- signals ------------------------------------------------------------- */
@@ -54,8 +70,40 @@ on_term(
 	super_stop(s, 0);
 }
 
-/* Options that can change while we run: who may use the control socket, and
- * limits on what is made from now on. The rest is told and left as it is. */
+static void
+settings_text(
+    const struct http_settings *h, const struct conf *c, struct buf *b)
+{
+	struct jw w;
+
+	buf_init(b, 2 * FRAME_MAX);
+	jw_init(&w, b);
+	settings_write(h, c, &w);
+}
+
+/* Gateways are replaced only if they would be told something else. */
+static void
+reload_http(struct super *s, const struct conf *fresh)
+{
+	struct buf was, is;
+	struct err e;
+
+	settings_text(&s->http, &s->conf, &was);
+	if (settings_reload(&s->http, fresh, &e) == -1)
+		log_error("super", "HTTP keeps its certificate",
+		    LOG_STR("detail", e.text));
+	settings_text(&s->http, fresh, &is);
+	s->http_changed =
+	    was.len != is.len || memcmp(was.data, is.data, is.len) != 0;
+	explicit_bzero(was.data, was.len);
+	explicit_bzero(is.data, is.len);
+	buf_free(&was);
+	buf_free(&is);
+}
+
+/* Options that can change while we run: who may use the control socket, limits
+ * on what is made from now on, how HTTP is served. Where it is served, and by
+ * how many, stays. */
 static void
 on_hup(
     struct ev_loop *loop ATTR_UNUSED, ev_signal *sig, int revents ATTR_UNUSED)
@@ -73,6 +121,9 @@ on_hup(
 		return;
 	}
 	/* What the command line or the start fixed stays. */
+	for (size_t i = 0; i < s->nset; i++)
+		(void)conf_set(&fresh, s->set[i].name, s->set[i].value,
+		    NULL); /* was good */
 	free(fresh.state_dir);
 	free(fresh.run_dir);
 	free(fresh.libexec_dir);
@@ -84,8 +135,11 @@ on_hup(
 	fresh.log_level = STEAL(s->conf.log_level);
 	fresh.log_format = STEAL(s->conf.log_format);
 	fresh.ids_base = s->conf.ids_base;
+	reload_http(s, &fresh);
 	conf_free(&s->conf);
 	s->conf = fresh;
+	if (s->http_changed)
+		gateways_renew(s->gateways);
 	log_info(
 	    "super", "configuration reloaded", LOG_STR("file", s->conf_path));
 }
@@ -142,15 +196,11 @@ open_isolation(struct super *s)
 	struct err e;
 
 	host_probe(&s->host);
-	ev_idle_init(&s->prepare, on_idle);
-	s->prepare.data = s;
 	ev_idle_start(s->loop, &s->prepare);
 	if (s->root && hide_open(extra, &s->hide, &e) == -1)
 		die("hide the host's private files", &e);
 	instance_name(s, name);
 	s->cgroups = cgroup_host_open(name, &s->cgroups_why);
-	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
-	s->sweep_timer.data = s;
 	if (s->cgroups == NULL) {
 		s->host.have[MECH_CGROUP] = false;
 		(void)!str_format(s->host.why_not[MECH_CGROUP],
@@ -162,6 +212,55 @@ open_isolation(struct super *s)
 		ev_timer_set(&s->sweep_timer, 0.05, 0.);
 		ev_timer_start(s->loop, &s->sweep_timer);
 	}
+}
+
+/* What sandboxes need. It takes a while, so whoever asks no more than whether
+ * we live is answered first. */
+static void
+furnish(struct super *s)
+{
+	struct err e;
+
+	if (s->furnished || s->stopping)
+		return;
+	s->furnished = true;
+	ev_timer_stop(s->loop, &s->furnish_timer);
+	if (spawn_load_program(s, "sandboxd-init", &s->init_fd, &e) == -1 ||
+	    spawn_load_program(s, "sandboxd-session", &s->session_fd, &e) == -1)
+		die("load programs", &e);
+	open_isolation(s);
+	if (s->loaded)
+		sandboxes_all_loaded(s);
+}
+
+static void
+on_furnish(
+    struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
+{
+	furnish(t->data);
+}
+
+void
+super_loaded(struct super *s)
+{
+	s->loaded = true;
+	if (s->furnished && !s->ready)
+		sandboxes_all_loaded(s);
+}
+
+void
+super_http_up(struct super *s)
+{
+	furnish(s);
+}
+
+static void
+watchers_init(struct super *s)
+{
+	ev_idle_init(&s->prepare, on_idle);
+	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
+	ev_timer_init(&s->furnish_timer, on_furnish, FURNISH_S, 0.);
+	s->prepare.data = s->sweep_timer.data = s->furnish_timer.data = s;
 }
 
 void
@@ -180,21 +279,31 @@ super_open_or_die(struct super *s, int ready_fd)
 	if (s->loop == NULL)
 		fatal("super", "no event loop: %s", strerror(errno));
 	watch_signals(s);
+	watchers_init(s);
 	if (instance_open(s, &e) == -1)
 		die("open the state directory", &e);
-	if (spawn_load_program(s, "sandboxd-init", &s->init_fd, &e) == -1 ||
-	    spawn_load_program(s, "sandboxd-session", &s->session_fd, &e) == -1)
-		die("load programs", &e);
 	/* Before anything is made that a second instance would leave behind. */
-	if (control_open(s, &e) == -1)
+	if (listen_open(s, &e) == -1) {
+		listen_close(s);
+		die_of_use("serve HTTP", &e);
+	}
+	if (control_open(s, &e) == -1) {
+		listen_close(s);
 		die("open the control socket", &e);
-	open_isolation(s);
+	}
 	s->store = storec_new(s);
 	s->relay = relay_new(s);
+	s->gateways = gateways_new(s);
+	s->tokens = tokens_new(s);
+	gateways_start(s->gateways);
 	if (storec_start(s->store, &e) == -1)
 		die("start the store", &e);
 	if (relay_start(s->relay, &e) == -1)
 		die("start the relay", &e);
+	if (gateways_some(s->gateways))
+		ev_timer_start(s->loop, &s->furnish_timer);
+	else
+		furnish(s);
 }
 
 /* Records are loaded: from here on requests are served. */
@@ -205,6 +314,7 @@ super_ready(struct super *s)
 		return;
 	s->ready = true;
 	control_accept(s);
+	gateways_ready(s->gateways);
 	log_info("super", "ready", LOG_STR("version", PACKAGE_VERSION),
 	    LOG_INT("pid", getpid()), LOG_STR("state_dir", s->conf.state_dir),
 	    LOG_STR("run_dir", s->conf.run_dir));
@@ -250,6 +360,8 @@ super_stop_step(struct super *s)
 		return;
 	/* In reverse order of need; each step is taken when the one before has
 	 * ended, and each ending calls here again. */
+	if (!gateways_stop_all(s->gateways))
+		return;
 	if (!sandboxes_stop_all(s))
 		return;
 	if (relay_proc(s->relay)->state != PS_DOWN) {
@@ -273,10 +385,17 @@ super_run(struct super *s)
 {
 	ev_run(s->loop, 0);
 	ev_idle_stop(s->loop, &s->prepare);
+	ev_timer_stop(s->loop, &s->furnish_timer);
 	log_info("super", "stopped", LOG_INT("exit_code", s->exit_code));
 	control_close(s);
 	sessions_free(s);
 	sandboxes_free(s);
+	gateways_free(s->gateways);
+	tokens_free(s->tokens);
+	listen_close(s);
+	settings_free(&s->http);
+	while (s->nset > 0)
+		free(s->set[--s->nset].value);
 	relay_free(s->relay);
 	storec_free(s->store);
 	if (s->cgroups != NULL)

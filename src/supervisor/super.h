@@ -10,6 +10,7 @@
 #include "sandbox/launch.h"
 #include "supervisor/conf.h"
 #include "supervisor/proc.h"
+#include "supervisor/settings.h"
 #include <ev.h>
 #include <sys/queue.h>
 
@@ -20,9 +21,21 @@ struct cgroup_host;
 struct hide;
 struct storec;
 struct relay;
+struct listeners;
+struct gateways;
+struct tokens;
+
+#define SUPER_SET_MAX 16
 
 struct super {
 	struct conf conf;
+	/* Options of the command line: over the file's, now and after a HUP. */
+	struct {
+		const char *name;
+		char *value; /* owned */
+	} set[SUPER_SET_MAX];
+	size_t nset;
+	struct http_settings http;
 	char *conf_path; /* owned; read again on HUP */
 	bool conf_optional;
 	struct ev_loop *loop;
@@ -44,18 +57,25 @@ struct super {
 	struct storec *store;
 	struct relay *relay;
 	struct control *control;
+	struct listeners *listeners; /* listen.c */
+	struct gateways *gateways;
+	struct tokens *tokens;
 
 	LIST_HEAD(, sandbox) sandboxes;
 	size_t nsandboxes;
 	LIST_HEAD(, session) sessions;
 	size_t nsessions; /* those that have not ended */
 
-	bool ready;    /* records are loaded; requests are served */
-	bool stopping; /* an orderly stop is under way */
+	bool furnished;	   /* what sandboxes need is there */
+	bool loaded;	   /* so are the records */
+	bool ready;	   /* both: requests are served */
+	bool stopping;	   /* an orderly stop is under way */
+	bool http_changed; /* by the last HUP */
 	int exit_code;
 	ev_signal sig_term, sig_int, sig_hup;
 	ev_timer stop_timer;
-	ev_idle prepare;      /* of what later starts take */
+	ev_idle prepare; /* of what later starts take */
+	ev_timer furnish_timer;
 	ev_timer sweep_timer; /* groups an earlier life has left */
 	int ready_fd;	      /* gets a newline when ready; -1 after */
 };
@@ -64,9 +84,14 @@ struct super {
 void super_open_or_die(struct super *s, int ready_fd);
 /* Run until told to stop; the exit code. */
 int super_run(struct super *s);
-/* Records are loaded: begin to serve, tell --ready-fd. */
+/* The store has given all records. */
+void super_loaded(struct super *s);
+/* A gateway serves: those who only look are not kept waiting any more. */
+void super_http_up(struct super *s);
+/* Begin to serve, tell --ready-fd. */
 void super_ready(struct super *s);
-/* Begin the orderly stop: sessions, sandboxes, relay, store, in this order. */
+/* Begin the orderly stop: gateways, sandboxes with their sessions, relay,
+ * store, in this order. */
 void super_stop(struct super *s, int exit_code);
 /* Something has ended: goes on with the orderly stop if one is under way. */
 void super_stop_step(struct super *s);
@@ -74,5 +99,7 @@ void super_stop_step(struct super *s);
 /* Host ids of our unprivileged helpers (0: they keep ours). */
 #define SUPER_STORE_ID(s) ((s)->root ? (uid_t)(s)->conf.ids_base + 1 : (uid_t)0)
 #define SUPER_RELAY_ID(s) ((s)->root ? (uid_t)(s)->conf.ids_base + 2 : (uid_t)0)
+#define SUPER_GATEWAY_ID(s) \
+	((s)->root ? (uid_t)(s)->conf.ids_base + 3 : (uid_t)0)
 
 #endif

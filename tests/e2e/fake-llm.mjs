@@ -15,6 +15,7 @@
 //	fake:bash cmd="…"                       tool Bash
 //	fake:ask question="…" options="A|B"     tool AskUserQuestion
 //	fake:plan plan="…"                      tool ExitPlanMode
+//	fake:tool use=NAME input="{…}"          any tool, with this input
 //	fake:error status=529 times=2           that status, so many times
 //	fake:slow delay=3000                    silence first
 //	fake:hang                               begins and never ends
@@ -132,7 +133,7 @@ function workingDirectory(body) {
 
 // --- directives ----------------------------------------------------------------
 
-const TOOLS = ['read', 'write', 'edit', 'bash', 'ask', 'plan'];
+const TOOLS = ['read', 'write', 'edit', 'bash', 'ask', 'plan', 'tool'];
 
 function parseDirectives(text) {
 	const list = [];
@@ -182,6 +183,8 @@ function toolUse(d, cwd) {
 	case 'bash':
 		return ['Bash', { command: d.args.cmd ?? 'true',
 		    description: 'Run a command' }];
+	case 'tool':
+		return [d.args.use ?? 'Read', JSON.parse(d.args.input ?? '{}')];
 	case 'plan':
 		return ['ExitPlanMode', { plan: d.args.plan ?? 'Do it.' }];
 	default:

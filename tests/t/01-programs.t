@@ -12,15 +12,19 @@ my $libc = 'libc.so|ld-linux|linux-vdso|libm.so|libpthread|librt|libdl|libgcc_s'
 $libc .= '|libasan|libubsan|libclang_rt' if $ENV{SANDBOXD_SANITIZED};
 
 my %may = (
-	'sandboxd' => 'libev|libyajl|libseccomp',
+	'sandboxd' => 'libev|libyajl|libseccomp|libmd',
 	'sandboxd-store' => 'libev|libyajl|liblmdb',
 	'sandboxd-init' => 'libev|libyajl|libarchive',
 	'sandboxd-session' => 'libev|libyajl',
 	'sandboxd-relay' => 'libev|libyajl',
+	'sandboxd-gateway' => 'libev|libyajl|liblmdb|libmicrohttpd|libwslay' .
+	    '|libmd',
 	'sandboxctl' => 'libyajl',
+	'sandboxctl-http' => 'libyajl|libcurl|libmd',
 );
 my %must = (
 	'sandboxd' => [qw(libev libyajl libseccomp)],
+	'sandboxd-gateway' => [qw(libmicrohttpd liblmdb)],
 	'sandboxd-store' => [qw(libev libyajl liblmdb)],
 );
 

@@ -11,7 +11,7 @@ my $root = root_dir();
 my %page;
 
 # A page's text without markup, so that a word is found however it is set.
-for my $name (qw(sandboxd.8 sandboxctl.1 sandboxd-protocol.7)) {
+for my $name (qw(sandboxd.8 sandboxctl.1 sandboxd-protocol.7 sandboxd-http.7)) {
 	my $text = slurp("$root/doc/$name");
 	ok(defined $text, "$name is there") or next;
 	$text =~ s/\\-/-/g;
@@ -61,9 +61,38 @@ is(missing($protocol, map { $_->[1] } listed('proto.def', 'MSG')), '',
 my %known = map { $_ => 1 } @ops;
 my @invented = grep { !$known{$_} }
     $protocol =~ /(?<![\w.])((?:sandbox|session)\.[a-z]+(?:\.[a-z]+)?)(?![\w.(])/g;
-my %event = map { $_ => 1 } qw(session.started session.ended);
+my %event = map { $_ => 1 } qw(session.started session.ended),
+    map { $_->[1] } listed('proto.def', 'MSG');
 is(join(' ', grep { !$event{$_} } @invented), '',
     'sandboxd-protocol(7) names no operation that does not exist');
+
+# The routes and problem types of sandboxd-http(7), word for word and in order.
+my $http = $page{'sandboxd-http.7'} // '';
+for (['routes.def', 'ROUTE', [$http =~
+	/^\.It Cm (\S+) Pa (\S+) Pq (\w+), (\w+)\n((?:[^.].*\n)+)/mg], 5, sub {
+		my ($sym, $method, $path, $scope, $who, undef, undef, @help) = @_;
+		return ($method, $path, lc $scope, lc $who, "@help");
+	}], ['problems.def', 'PROBLEM', [$http =~
+	/^\.It Li (\w+) Pq (\d+)\n((?:[^.].*\n)+)/mg], 3, sub {
+		my ($sym, $urn, $status, $title, $prefix, @help) = @_;
+		return ($urn, $status, "@help");
+	}]) {
+	my ($file, $macro, $words, $n, $of) = @$_;
+	(my $text = slurp("$root/src/gateway/$file")) =~ s{/\*.*?\*/}{}gs;
+	my (@want, @got);
+	while ($text =~ /^$macro\(([^\n]*)\)$/mg) {
+		my $row = $1;
+		my @cells;
+		push @cells, $1 // $2
+		    while $row =~ /\G(?:"((?:[^"\\]|\\.)*)"|([^,"]+))(?:,\s*|$)/g;
+		s/\\"/"/g for @cells;
+		push @want, join(' | ', $of->(@cells)) if @cells > $n;
+	}
+	push @got, join(' | ', splice(@$words, 0, $n)) while @$words;
+	s/\s*\n\s*/ /g, s/ $// for @got;
+	ok(@want > 20, "rows are read from $file");
+	is(join("\n", @got), join("\n", @want), "sandboxd-http(7) has what $file has");
+}
 
 # Options, from each program's own usage.
 for (['sandboxd', 'sandboxd.8'], ['sandboxctl', 'sandboxctl.1']) {
@@ -78,6 +107,21 @@ for (['sandboxd', 'sandboxd.8'], ['sandboxctl', 'sandboxctl.1']) {
 		$plain !~ /(?:--|Fl -|Fl Fl )\Q$o\E\b/
 	} sort keys %options;
 	is("@lost", '', "every option of $program is in $name");
+}
+
+# Every command of sandboxctl and every flag of it.
+{
+	my $help = from_json(run_cmd([program('sandboxctl'), '--json', 'help'])->{out});
+	my $plain = $page{'sandboxctl.1'} // '';
+	my @lost = grep { $plain !~ /^(?:\.It|\.Cm)(?: Xo\n\.| )?Cm \Q$_\E\b/m &&
+	    $plain !~ /^\.Cm \Q$_\E$/m } map { $_->{name} } @{$help->{commands}};
+	is("@lost", '', 'every command is in sandboxctl.1');
+	@lost = ();
+	for my $c (@{$help->{commands}}) {
+		push @lost, "$c->{name} --$_->{name}" for grep {
+			$plain !~ /(?:Fl -|Fl Fl )\Q$_->{name}\E\b/ } @{$c->{flags}};
+	}
+	is("@lost", '', 'and every flag of each');
 }
 
 # What the daemon answers to help is the same list again.

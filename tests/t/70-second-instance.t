@@ -21,11 +21,11 @@ is($d->ok('status')->{pid}, $d->{pid}, 'the first one goes on');
 
 # The same state by another run directory.
 $got = run_cmd([program('sandboxd'), '-c', "$d->{dir}/conf", '--state-dir',
-    $d->{state}, '--run-dir', "$d->{dir}/run2"], timeout => 20);
+    $d->{state}, '--run-dir', "$d->{dir}/run2", '--no-http'], timeout => 20);
 isnt($got->{status}, 0, 'nor by another run directory');
 # The same run directory with another state.
 $got = run_cmd([program('sandboxd'), '-c', "$d->{dir}/conf", '--state-dir',
-    "$d->{dir}/state2", '--run-dir', $d->{run}], timeout => 20);
+    "$d->{dir}/state2", '--run-dir', $d->{run}, '--no-http'], timeout => 20);
 isnt($got->{status}, 0, 'nor another state on the same socket');
 is($d->ok('status')->{pid}, $d->{pid}, 'the first one is still the one');
 

@@ -85,6 +85,8 @@ attached(struct play *p)
 		jw_key(&w, "checkpoint");
 		jw_raw(&w, p->checkpoint, strlen(p->checkpoint));
 	}
+	if (p->keys != NULL)
+		jw_kstr(&w, "keys", p->keys);
 	jw_object_end(&w);
 	jw_object_end(&w);
 	assert_false(b.failed);
@@ -109,6 +111,13 @@ take_set(struct play *p, const struct json *set)
 
 		if (v == c)
 			continue;
+		if (strcmp(v->key, "keys") == 0) {
+			assert_int_equal(v->type, JSON_STRING);
+			assert_true(v->len <= 20480);
+			free(p->keys);
+			p->keys = xstrdup(v->str);
+			continue;
+		}
 		assert_non_null(dst);
 		assert_int_equal(v->type, JSON_STRING);
 		assert_true(v->len < 32 || dst == p->native || dst == p->model);
@@ -378,6 +387,7 @@ play_close(struct play *p)
 	free(p->events);
 	free(p->start);
 	free(p->checkpoint);
+	free(p->keys);
 	hang_up(p);
 }
 

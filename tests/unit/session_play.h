@@ -28,6 +28,7 @@ struct play {
 	char *start; /* owned: members of `start` */
 	char state[32], native[128], model[128], mode[32];
 	char *checkpoint;   /* owned JSON, or NULL */
+	char *keys;	    /* owned: as the worker set them, or NULL */
 	bool hold;	    /* leave appends unanswered */
 	const char *refuse; /* answer appends with this error code */
 	bool lose_answers;  /* store appends and say nothing */

@@ -255,10 +255,8 @@ word_form_refused(void **state ATTR_UNUSED)
 	    "sandbox.create: field env: given twice");
 	assert_refused("sandbox.create env.A=1 env.A=1", "77", ERR_BAD_REQUEST,
 	    "sandbox.create: the same member twice, or too many of them");
-	assert_refused("sandbox.create env.=1", "77", ERR_BAD_REQUEST,
-	    "sandbox.create: field env.: unknown; known: id, image, network, "
-	    "user, directory, env, labels, mounts, limits, isolation, "
-	    "hostname");
+	assert_refused("session.get id.=1", "77", ERR_BAD_REQUEST,
+	    "session.get: field id.: unknown; known: id");
 	assert_refused("sandbox.create env=A", "77", ERR_BAD_REQUEST,
 	    "sandbox.create: field env: must be an object of at most 512 "
 	    "members, each a text");

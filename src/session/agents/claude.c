@@ -34,22 +34,6 @@ static int start(struct claude *c, struct err *e);
 
 /* --- lines to claude ----------------------------------------------------- */
 
-char *
-claude_json(const struct json *v)
-{
-	struct buf b;
-	struct jw w;
-
-	if (v == NULL)
-		return NULL;
-	buf_init(&b, 2 * LINE_BYTES_MAX);
-	jw_init(&w, &b);
-	jw_value(&w, v);
-	if (b.failed)
-		buf_free(&b);
-	return b.data != NULL ? buf_steal(&b) : NULL;
-}
-
 void
 claude_line(struct jw *w, struct buf *b, const char *type)
 {
@@ -337,10 +321,11 @@ start(struct claude *c, struct err *e)
 	const char *argv[ARGV_MAX] = { "claude" };
 	struct process_spec spec = { .env = conf->env,
 		.directory = conf->directory };
+	autofd int tools_fd = claude_tools(c);
 	size_t n, i;
 
 	n = conf->command != NULL ? strv_len(conf->command) : 1;
-	if (n > ARGV_MAX - countof(fixed) - 8)
+	if (n > ARGV_MAX - countof(fixed) - 10)
 		return err_set(e, ERR_LIMIT, "the command is too long");
 	for (i = 0; conf->command != NULL && i < n; i++)
 		argv[i] = conf->command[i];
@@ -358,6 +343,11 @@ start(struct claude *c, struct err *e)
 	if (c->resumed) {
 		argv[n++] = "--resume";
 		argv[n++] = native;
+	}
+	if (tools_fd != -1) {
+		spec.pass_fd = &tools_fd;
+		argv[n++] = "--mcp-config";
+		argv[n++] = PROCESS_PASSED;
 	}
 	argv[n] = NULL;
 	/* execve does not write to the strings; its type is older than const */

@@ -1,7 +1,8 @@
 /*
  * The Claude Code adapter's inside. It drives one `claude` process by JSON
  * lines on its stdin and stdout: claude.c owns the process and its turns,
- * claude_read.c turns its lines into events, claude_ask.c handles what it asks.
+ * claude_read.c turns its lines into events, claude_ask.c handles what it asks,
+ * claude_tools.c tells it of MCP servers and skills.
  */
 #ifndef SESSION_AGENTS_CLAUDE_H
 #define SESSION_AGENTS_CLAUDE_H
@@ -84,6 +85,10 @@ int claude_send(struct claude *c, const struct buf *line, struct err *e);
 void claude_line(struct jw *w, struct buf *b, const char *type);
 /* The turn is over on claude's side. */
 void claude_result(struct claude *c, const struct json *m);
+
+/* claude_tools.c: link the skills that are configured; a memory file with the
+ * MCP servers, or -1 when there are none. */
+int claude_tools(struct claude *c);
 
 /* claude_read.c */
 void claude_read(struct claude *c, const char *line, size_t len, size_t total);

@@ -27,6 +27,7 @@ use POSIX qw(WNOHANG setsid);
 use Socket qw(SOCK_STREAM);
 use Test::More ();
 use Time::HiRes qw(time sleep);
+use Sandboxd::Http;
 
 our @EXPORT = qw(wait_for run_cmd descendants root_dir build_dir program
     need_root need_program slow_factor slurp spew to_json from_json
@@ -203,7 +204,9 @@ sub title_of {
 # --- starting and stopping ----------------------------------------------------------
 
 # Options: args (more arguments), state and run (directories to use again), conf
-# (text of a configuration file), env, uid (run as that user), no_wait.
+# (text of a configuration file), env, uid (run as that user), no_wait. http: serve
+# HTTP on a free port of the loopback (or on what listen, a list, names), with
+# token if that is given; without it there is no HTTP.
 sub start {
 	my ($class, %o) = @_;
 	my $self = bless { owner => $$, groups => {} }, $class;
@@ -233,8 +236,15 @@ sub argv {
 
 	spew($conf, "[daemon]\nlibexec_dir = " . build_dir() . "\n"
 	    . ($o->{conf} // ''));
+	my @http = ('--no-http');
+	if ($o->{http}) {
+		@http = map { ('--listen', $_) } @{$o->{listen} //
+		    ['127.0.0.1:0']};
+		push @http, '--token', $o->{token} if defined $o->{token};
+	}
 	return (program('sandboxd'), '-c', $conf, '--state-dir', $self->{state},
-	    '--run-dir', $self->{run}, @{$o->{args} // []}, @more);
+	    '--run-dir', $self->{run}, @http, @{$o->{args} // []},
+	    @{$o->{options} // []}, @more);
 }
 
 sub launch {
@@ -243,6 +253,7 @@ sub launch {
 	my @command = $self->argv;
 
 	$self->{client} = undef;	# it spoke to the former one
+	delete @$self{qw(http_at http_kept)};
 	pipe(my $r, my $w) or die "pipe: $!";
 	my $pid = fork // die "fork: $!";
 	if ($pid == 0) {
@@ -469,6 +480,37 @@ sub error {
 	my ($self, $op, $args, %o) = @_;
 	my $r = $self->request($op, $args, %o);
 	return $r->{error} ? $r->{error}{code} : $r->{broken} ? 'broken' : '';
+}
+
+# Where HTTP is served: 127.0.0.1:4711. With a pattern, the first that matches.
+sub http_address {
+	my ($self, $pattern) = @_;
+	$self->{http_at} //= $self->ok('status')->{http};
+	my @at = grep { $_ =~ ($pattern // qr/./) } @{$self->{http_at}};
+	return $at[0] // die "no HTTP is served\n";
+}
+
+sub url { return 'http://' . $_[0]->http_address(qr/^[^u]/) . ($_[1] // '') }
+
+# A connection of its own, for whatever one wants to do to it.
+sub http_client {
+	my ($self, $pattern) = @_;
+	my $at = $self->http_address($pattern);
+	return Sandboxd::Http->new($at) // die "connect $at: $!\n";
+}
+
+# One request on a connection of its own, with the daemon's token unless told
+# otherwise (token => undef): { status, headers, body, json, broken }.
+sub http {
+	my ($self, $method, $path, %o) = @_;
+	my $c = $self->http_client($o{at});
+	my $token = exists $o{token} ? $o{token} : $self->{options}{token};
+	my %h = ('Connection' => 'close', %{$o{headers} // {}});
+
+	$h{'Authorization'} //= "Bearer $token" if defined $token;
+	my $r = $c->request($method, $path, %o, headers => \%h);
+	$c->close;
+	return $r;
 }
 
 # Run a command in a sandbox: the final "ok" with stdout and stderr put

@@ -1,0 +1,298 @@
+/*
+ * pause resume renew update history expose unexpose: what becomes of sandboxes.
+ * Runs as the caller.
+ */
+#include "ctl/commands.h"
+#include "ctl/show.h"
+#include "ctl/spec.h"
+#include "ctl/table.h"
+#include "ctl/term.h"
+#include "ctl/text.h"
+#include "lib/strutil.h"
+#include <string.h>
+
+/* --- pause and resume ---------------------------------------------------- */
+
+static int
+each(struct ctl *ctl, const struct args *a, const char *op, const char *done)
+{
+	int worst = EXIT_OK;
+	size_t i;
+
+	for (i = 0; i < a->noperands; i++) {
+		int code = command_simple(ctl, op, a->operands[i], done);
+
+		if (code != EXIT_OK)
+			worst = code;
+	}
+	return worst;
+}
+
+static int
+run_pause(struct ctl *ctl, const struct args *a)
+{
+	return each(ctl, a, "sandbox.pause", "paused");
+}
+
+const struct command cmd_pause = {
+	.name = "pause",
+	.operands = "ID...",
+	.help = "Freeze every process of sandboxes.",
+	.min = 1,
+	.max = -1,
+	.run = run_pause,
+};
+
+static int
+run_resume(struct ctl *ctl, const struct args *a)
+{
+	return each(ctl, a, "sandbox.resume", "resumed");
+}
+
+const struct command cmd_resume = {
+	.name = "resume",
+	.operands = "ID...",
+	.help = "Let paused sandboxes go on.",
+	.min = 1,
+	.max = -1,
+	.run = run_resume,
+};
+
+/* --- renew and update ---------------------------------------------------- */
+
+/* Send what was begun; then SENTENCE, or the record as JSON. */
+static int
+finish(struct client *c, const char *id, const char *sentence, int r,
+    struct err *e)
+{
+	struct ctl *ctl = c->ctl;
+	struct answer ans;
+
+	if (r == 0)
+		r = client_call(c, &ans, e);
+	client_close(c);
+	if (r == -1)
+		return ctl_fail(ctl, e);
+	if (ctl->json) {
+		ctl_print_json(ans.body);
+	} else {
+		ctl_put(id);
+		(void)printf(" %s\n", sentence);
+	}
+	answer_free(&ans);
+	return EXIT_OK;
+}
+
+/* The time as seconds; a part of one counts as one. */
+static int
+write_timeout(struct jw *w, const char *text, struct err *e)
+{
+	int64_t ms;
+
+	if (spec_ms(text, &ms, e) == -1)
+		return -1;
+	jw_kint(w, "timeout", (ms + 999) / 1000);
+	return 0;
+}
+
+static int
+run_renew(struct ctl *ctl, const struct args *a)
+{
+	struct client c;
+	struct err e;
+	struct jw *w;
+
+	client_init(&c, ctl);
+	w = client_begin(&c, "sandbox.renew");
+	jw_kstr(w, "id", a->operands[0]);
+	return finish(&c, a->operands[0], "renewed",
+	    write_timeout(w, a->operands[1], &e), &e);
+}
+
+const struct command cmd_renew = {
+	.name = "renew",
+	.operands = "ID TIME",
+	.help = "Let a sandbox that expires live so long from now.",
+	.min = 2,
+	.max = 2,
+	.run = run_renew,
+};
+
+/* "NAME=VALUE" sets, "NAME" alone removes. */
+static int
+write_label(struct jw *w, const char *text, struct err *e)
+{
+	if (strchr(text, '=') != NULL)
+		return spec_pair(w, text, e);
+	jw_knull(w, text);
+	return 0;
+}
+
+static int
+run_update(struct ctl *ctl, const struct args *a)
+{
+	const char *expire = args_str(a, "expire", NULL);
+	struct client c;
+	struct err e;
+	struct jw *w;
+	int r;
+
+	client_init(&c, ctl);
+	w = client_begin(&c, "sandbox.update");
+	jw_kstr(w, "id", a->operands[0]);
+	r = spec_map(w, a, "label", "labels", write_label, &e);
+	if (r == 0)
+		r = spec_limits(w, a, &e);
+	if (r == 0 && expire != NULL) {
+		if (strcmp(expire, "never") == 0)
+			jw_kint(w, "timeout", 0);
+		else
+			r = write_timeout(w, expire, &e);
+	}
+	return finish(&c, a->operands[0], "updated", r, &e);
+}
+
+static const struct opt_def update_opts[] = {
+	{ "label", 'l', "NAME[=VALUE]",
+	    "Set a label; without =VALUE drop it." },
+	{ "expire", '\0', "TIME", "Destroy it after this time, or never." },
+	SPEC_LIMIT_OPTS,
+};
+
+const struct command cmd_update = {
+	.name = "update",
+	.operands = "ID",
+	.help = "Change labels, limits or the end of a sandbox.",
+	COMMAND_OPTS(update_opts),
+	.min = 1,
+	.max = 1,
+	.run = run_update,
+};
+
+/* --- history ------------------------------------------------------------- */
+
+static void
+print_history(const struct ctl *ctl, const struct json *list)
+{
+	static const char *const head[] = { "AGE", "EVENT", "REASON", NULL };
+	struct table t;
+
+	table_init(&t, head);
+	json_foreach (ev, list) {
+		int64_t since = show_since(ev, "at");
+		char age[AGE_TEXT_MAX] = "-";
+
+		if (since >= 0)
+			text_age(age, since);
+		table_cell(&t, age);
+		table_cell(&t, json_str(ev, "event", "?"));
+		table_cell(&t, json_str(ev, "reason", NULL));
+	}
+	table_print(&t, stdout, ctl->tty ? term_columns(0) : 0, ctl->colour);
+	table_free(&t);
+}
+
+static int
+run_history(struct ctl *ctl, const struct args *a)
+{
+	struct answer ans;
+	struct err e;
+
+	if (client_ask(ctl, "sandbox.events", a->operands[0], &ans, &e) == -1)
+		return ctl_fail(ctl, &e);
+	if (ctl->json)
+		ctl_print_json(ans.body);
+	else
+		print_history(ctl, json_get(ans.body, "events"));
+	answer_free(&ans);
+	return EXIT_OK;
+}
+
+const struct command cmd_history = {
+	.name = "history",
+	.operands = "ID",
+	.help = "What has become of a sandbox, the last hundred.",
+	.min = 1,
+	.max = 1,
+	.run = run_history,
+};
+
+/* --- expose and unexpose ------------------------------------------------- */
+
+static int
+port_begin(
+    struct client *c, const struct args *a, const char *op, struct err *e)
+{
+	struct jw *w = client_begin(c, op);
+	int64_t port;
+
+	if (str_to_int(a->operands[1], 1, 65535, &port) == -1)
+		return err_set(
+		    e, ERR_BAD_REQUEST, "'%s' is no port", a->operands[1]);
+	jw_kstr(w, "id", a->operands[0]);
+	jw_kint(w, "port", port);
+	return 0;
+}
+
+static int
+run_expose(struct ctl *ctl, const struct args *a)
+{
+	struct client c;
+	struct answer ans;
+	struct err e;
+	int r;
+
+	client_init(&c, ctl);
+	r = port_begin(&c, a, "sandbox.expose", &e);
+	if (r == 0) {
+		spec_copy(&c.w, a, "listen", "listen");
+		if (args_has(a, "public"))
+			jw_kbool(&c.w, "public", true);
+		r = client_call(&c, &ans, &e);
+	}
+	client_close(&c);
+	if (r == -1)
+		return ctl_fail(ctl, &e);
+	if (ctl->json)
+		ctl_print_json(ans.body);
+	else
+		show_record(ans.body);
+	answer_free(&ans);
+	return EXIT_OK;
+}
+
+static const struct opt_def expose_opts[] = {
+	{ "listen", 'L', "ADDRESS:PORT",
+	    "Also on this socket of the host; port 0: any." },
+	{ "public", '\0', NULL, "Its URL needs no token." },
+};
+
+const struct command cmd_expose = {
+	.name = "expose",
+	.operands = "ID PORT",
+	.help = "Let others reach a port of a sandbox.",
+	COMMAND_OPTS(expose_opts),
+	.min = 2,
+	.max = 2,
+	.run = run_expose,
+};
+
+static int
+run_unexpose(struct ctl *ctl, const struct args *a)
+{
+	struct client c;
+	struct err e;
+
+	client_init(&c, ctl);
+	return finish(&c, a->operands[0], "unexposed",
+	    port_begin(&c, a, "sandbox.unexpose", &e), &e);
+}
+
+const struct command cmd_unexpose = {
+	.name = "unexpose",
+	.operands = "ID PORT",
+	.help = "Undo expose; connections that are there go on.",
+	.min = 2,
+	.max = 2,
+	.run = run_unexpose,
+};

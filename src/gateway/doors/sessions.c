@@ -1,0 +1,291 @@
+/*
+ * Sessions as they are: the list, one of them, who may see which. Runs in
+ * sandboxd-gateway, which reads the store's map; the records in it were
+ * written by the supervisor and, in some members, by workers inside sandboxes.
+ *
+ * A list of many thousands is written piece by piece, as the client takes it,
+ * and holds the map for no longer than one piece takes.
+ */
+#include "gateway/doors/sessions.h"
+
+#include "gateway/auth.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+
+#include <string.h>
+
+#define ENTRY_MAX (4u << 20)
+#define WHOLE_MAX (64u << 10) /* a shorter list goes out in one piece */
+
+/* --- who may see what ---------------------------------------------------- */
+
+const char *
+session_scope(const struct req *r)
+{
+	return strncmp(r->path, "/i/", 3) == 0 ? r->sandbox : auth_sandbox(r);
+}
+
+/* The supervisor writes `sandbox` right behind `id`, and the store `log`
+ * before both: the first match cannot lie inside of a string, where a quote
+ * would be escaped. */
+bool
+session_in_scope(const struct db_session *s, const char *scope)
+{
+	static const char name[] = "\",\"sandbox\":\"";
+	const char *at, *end;
+
+	if (scope == NULL)
+		return true;
+	at = memmem(s->record, s->record_len, name, sizeof(name) - 1);
+	if (at == NULL)
+		return false;
+	at += sizeof(name) - 1;
+	end = memchr(at, '"', s->record_len - (size_t)(at - s->record));
+	return end != NULL && (size_t)(end - at) == strlen(scope) &&
+	       memcmp(at, scope, strlen(scope)) == 0;
+}
+
+bool
+session_look(const struct req *r, struct db_session *s_out)
+{
+	const char *id = r->params[0];
+
+	return strlen(id) <= SESSION_ID_MAX &&
+	       db_session(r->gw->db, id, s_out) &&
+	       session_in_scope(s_out, session_scope(r));
+}
+
+void
+session_missing(struct req *r)
+{
+	struct buf b;
+	struct jw w;
+
+	buf_init(&b, 64u << 10);
+	(void)buf_adds(&b, "\"sessionId\":");
+	jw_init(&w, &b);
+	jw_str(&w, r->params[0]);
+	req_problem_ext(r, PROBLEM_SESSION_NOT_FOUND, b.failed ? NULL : b.data,
+	    "%s", r->params[0]);
+	buf_free(&b);
+}
+
+bool
+session_find(struct req *r, struct db_session *s_out)
+{
+	struct err e;
+	bool found;
+
+	if (db_begin(r->gw->db, &e) == -1) {
+		req_fail(r, &e);
+		return false;
+	}
+	found = session_look(r, s_out);
+	db_end(r->gw->db);
+	s_out->record = NULL;
+	if (!found)
+		session_missing(r);
+	return found;
+}
+
+/* --- one session --------------------------------------------------------- */
+
+static void
+kopt(struct jw *w, const char *key, const struct json *rec, const char *name)
+{
+	const struct json *v = json_get(rec, name);
+
+	if (v != NULL)
+		jw_kvalue(w, key, v);
+}
+
+static void
+record_write(struct jw *w, const struct db_session *s, const struct json *rec)
+{
+	const char *agent = json_str(rec, "agent", "");
+	const char *model = json_str(rec, "model", NULL);
+
+	if (model == NULL && strcmp(agent, "mock") == 0)
+		model = "mock";
+	jw_object(w);
+	jw_kstr(w, "sessionId", json_str(rec, "id", ""));
+	jw_kstr(w, "agent", agent);
+	jw_kstr(w, "agentMode", json_str(rec, "agent_mode", "build"));
+	jw_kstr(w, "permissionMode", json_str(rec, "permission_mode", ""));
+	jw_kstr(w, "model", model);
+	jw_kstr(w, "variant", json_str(rec, "variant", NULL));
+	jw_kstr(w, "nativeSessionId", json_str(rec, "native_session_id", NULL));
+	jw_kbool(w, "ended", strcmp(json_str(rec, "state", ""), "ended") == 0);
+	jw_kint(w, "eventCount", (int64_t)s->last);
+	jw_kint(w, "createdAt", json_int(rec, "created_at", 0));
+	jw_kint(w, "updatedAt", s->updated_ms);
+	jw_kstr(w, "directory", json_str(rec, "directory", NULL));
+	jw_kstr(w, "title", json_str(rec, "title", NULL));
+	kopt(w, "mcp", rec, "mcp");
+	kopt(w, "skills", rec, "skills");
+	jw_kstr(w, "sandbox", json_str(rec, "sandbox", NULL));
+	jw_kstr(w, "state", json_str(rec, "state", NULL));
+	jw_object_end(w);
+}
+
+int
+session_write(struct jw *w, const struct db_session *s)
+{
+	struct json *rec;
+
+	if (json_parse(s->record, s->record_len, RECORD_DEPTH, &rec, NULL) ==
+	    -1)
+		return -1;
+	record_write(w, s, rec);
+	json_free(rec);
+	return 0;
+}
+
+void
+route_session_get(struct req *r)
+{
+	struct db_session s;
+	struct err e;
+	struct buf b;
+	struct jw w;
+	bool found;
+	int rc = 0;
+
+	if (db_begin(r->gw->db, &e) == -1) {
+		req_fail(r, &e);
+		return;
+	}
+	buf_init(&b, ENTRY_MAX);
+	jw_init(&w, &b);
+	found = session_look(r, &s);
+	if (found)
+		rc = session_write(&w, &s);
+	db_end(r->gw->db);
+	if (found && rc == 0) {
+		req_reply_json(r, 200, &b);
+		return;
+	}
+	buf_free(&b);
+	if (!found)
+		session_missing(r);
+	else
+		req_problem(r, PROBLEM_INTERNAL, "the record is damaged");
+}
+
+/* --- the list ------------------------------------------------------------ */
+
+struct list {
+	struct req *r; /* the stream's, which holds it */
+	char *scope;   /* owned, or NULL */
+	uint64_t cursor;
+	bool begun, end;
+	bool some;	  /* an entry was written */
+	struct buf entry; /* what is to be written next */
+	size_t at;	  /* of it, that is written */
+};
+
+/* The next thing to be written into l->entry; between db_begin and db_end. */
+static void
+list_step(struct list *l)
+{
+	struct db_session s;
+	const char *id;
+	size_t id_len, mark;
+	struct jw w;
+
+	buf_clear(&l->entry);
+	l->at = 0;
+	if (!l->begun) {
+		l->begun = true;
+		(void)buf_adds(&l->entry, "{\"sessions\":[");
+	}
+	while (db_session_next(l->r->gw->db, &l->cursor, &id, &id_len, &s)) {
+		if (!session_in_scope(&s, l->scope))
+			continue;
+		mark = l->entry.len;
+		if (l->some)
+			(void)buf_addc(&l->entry, ',');
+		jw_init(&w, &l->entry);
+		if (session_write(&w, &s) == 0) {
+			l->some = true;
+			return;
+		}
+		l->entry.len = mark; /* one that is damaged is left out */
+	}
+	(void)buf_adds(&l->entry, "]}");
+	l->end = true;
+}
+
+static ssize_t
+list_fill(void *ctx, char *dst, size_t max)
+{
+	struct list *l = ctx;
+	size_t n = 0, k;
+	struct err e;
+
+	if (db_begin(l->r->gw->db, &e) == -1)
+		return -2;
+	while (n < max) {
+		if (l->at == l->entry.len) {
+			if (l->end)
+				break;
+			list_step(l);
+		}
+		k = MIN(max - n, l->entry.len - l->at);
+		memcpy(dst + n, l->entry.data + l->at, k);
+		l->at += k;
+		n += k;
+	}
+	db_end(l->r->gw->db);
+	if (l->entry.failed)
+		return -2;
+	return n > 0 ? (ssize_t)n : -1;
+}
+
+static void
+list_done(void *ctx)
+{
+	struct list *l = ctx;
+
+	buf_free(&l->entry);
+	free(l->scope);
+	free(l);
+}
+
+static const struct req_stream list_ops = { list_fill, list_done };
+
+static struct list *
+list_new(struct req *r)
+{
+	struct list *l = xcalloc(1, sizeof(*l));
+	const char *scope = session_scope(r);
+
+	l->r = r;
+	l->scope = scope != NULL ? xstrdup(scope) : NULL;
+	l->cursor = UINT64_MAX;
+	buf_init(&l->entry, ENTRY_MAX);
+	return l;
+}
+
+void
+route_session_list(struct req *r)
+{
+	struct list *l = list_new(r);
+	struct buf b;
+	ssize_t n = 0;
+
+	buf_init(&b, WHOLE_MAX);
+	if (buf_reserve(&b, WHOLE_MAX) != NULL)
+		n = list_fill(l, b.data, WHOLE_MAX);
+	if (n > 0 && l->end && l->at == l->entry.len) {
+		b.len = (size_t)n;
+		list_done(l);
+		req_reply_json(r, 200, &b);
+		return;
+	}
+	/* From the beginning: nothing is kept of the piece. */
+	buf_free(&b);
+	list_done(l);
+	req_reply_stream(
+	    r, 200, "application/json", -1, &list_ops, list_new(r));
+}

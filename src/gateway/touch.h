@@ -1,0 +1,14 @@
+/*
+ * Telling the supervisor that a sandbox is in use, for those whose end moves
+ * with that.
+ */
+#ifndef GATEWAY_TOUCH_H
+#define GATEWAY_TOUCH_H
+
+#include "gateway/gateway.h"
+
+/* SANDBOX is used by a client now. Costs nearly nothing: it is told at most
+ * once in a few seconds. */
+void touch_sandbox(struct gateway *gw, const char *sandbox);
+
+#endif

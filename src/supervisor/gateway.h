@@ -1,0 +1,43 @@
+/*
+ * The processes that serve HTTP: kept running, given the listening sockets, the
+ * settings, a channel to the store, and what they ask for.
+ *
+ * They are hostile in theory: bytes of the network are parsed there. What they
+ * may ask is what an HTTP client may, no more: operations of ops.def, checked
+ * as those of a control client, and channels into sandboxes.
+ */
+#ifndef SUPERVISOR_GATEWAY_H
+#define SUPERVISOR_GATEWAY_H
+
+#include "supervisor/super.h"
+
+struct gateways *gateways_new(struct super *s);
+void gateways_free(struct gateways *gs);
+bool gateways_some(const struct gateways *gs); /* HTTP is served */
+/* At the start of all: those that need not wait for the store do not. */
+void gateways_start(struct gateways *gs);
+/* The store is up (again): start those that do not run, connect the others. */
+void gateways_store_up(struct gateways *gs);
+/* Records are loaded: what waited for that is served. */
+void gateways_ready(struct gateways *gs);
+/* Begin to end them; true when all have ended. */
+bool gateways_stop_all(struct gateways *gs);
+/* The settings have changed: each is replaced, one after the other, and its
+ * connections with it. */
+void gateways_renew(struct gateways *gs);
+/* SB was paused: nobody is to wait for an answer of somebody in it. */
+void gateways_leave(struct gateways *gs, const struct sandbox *sb);
+/* Members "http" (addresses) and "gateways" of status. */
+void gateways_write(struct gateways *gs, struct jw *w);
+int64_t gateways_memory(const struct gateways *gs);   /* bytes, the same */
+int64_t gateways_restarts(const struct gateways *gs); /* of all of them */
+
+/* Serve one more listening socket in all gateways, now and after their
+ * restarts: plain connections to PORT of SANDBOX, or HTTP if that is NULL. FD
+ * belongs to the call, also when it fails. */
+int gateways_listen(struct gateways *gs, const char *name, int fd,
+    const char *sandbox, int port, struct err *e);
+/* No more; its connections go on. */
+void gateways_unlisten(struct gateways *gs, const char *name);
+
+#endif

@@ -1,0 +1,437 @@
+/*
+ * Listening sockets. Runs in the supervisor, which only opens them: what comes
+ * in is the gateways' to accept. Addresses are numbers, so that no resolver
+ * runs here.
+ */
+#include "supervisor/listen.h"
+
+#include "lib/log.h"
+#include "lib/strutil.h"
+#include "lib/xalloc.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define BACKLOG 4096 /* the system cuts it to its own limit */
+#define SYSTEMD_FD 3 /* the first of its sockets */
+
+struct address {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	};
+	socklen_t len;
+};
+
+/* --- addresses ----------------------------------------------------------- */
+
+static int
+parse_unix(const char *path, struct address *a, struct err *e)
+{
+	autofree char *cwd = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+
+	if (path[0] == '\0' || path[0] == '@')
+		return err_set(e, ERR_BAD_REQUEST, "unix: needs a path");
+	a->un.sun_family = AF_UNIX;
+	a->len = sizeof(a->un);
+	if (str_format(a->un.sun_path, sizeof(a->un.sun_path), "%s%s%s",
+		cwd != NULL ? cwd : "", cwd != NULL ? "/" : "", path) == -1)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "unix:%s: too long for a socket's path", path);
+	return 0;
+}
+
+/* 127.0.0.1:80, [::1]:80, localhost:80, *:80, unix:/path */
+static int
+parse_address(const char *text, struct address *a, struct err *e)
+{
+	const char *colon = strrchr(text, ':');
+	char host[64] = "";
+	size_t n;
+	int64_t port;
+
+	memset(a, 0, sizeof(*a));
+	if (str_starts(text, "unix:"))
+		return parse_unix(text + 5, a, e);
+	n = colon != NULL ? (size_t)(colon - text) : sizeof(host);
+	if (n == 0 || n >= sizeof(host) ||
+	    str_to_int(colon + 1, 0, 65535, &port) == -1)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "listen: '%.200s' is neither ADDRESS:PORT nor unix:PATH",
+		    text);
+	memcpy(host, text, n);
+	if (host[0] == '[' && host[n - 1] == ']') {
+		host[n - 1] = '\0';
+		a->in6.sin6_family = AF_INET6;
+		a->in6.sin6_port = htons((uint16_t)port);
+		a->len = sizeof(a->in6);
+		if (inet_pton(AF_INET6, host + 1, &a->in6.sin6_addr) == 1)
+			return 0;
+	} else {
+		const char *number = strcmp(host, "localhost") == 0
+					 ? "127.0.0.1"
+				     : strcmp(host, "*") == 0 ? "0.0.0.0"
+							      : host;
+
+		a->in.sin_family = AF_INET;
+		a->in.sin_port = htons((uint16_t)port);
+		a->len = sizeof(a->in);
+		if (inet_pton(AF_INET, number, &a->in.sin_addr) == 1)
+			return 0;
+	}
+	return err_set(e, ERR_BAD_REQUEST,
+	    "listen: '%.200s': the address must be a number, such as "
+	    "127.0.0.1:2468 or [::1]:2468",
+	    text);
+}
+
+static bool
+is_local(const struct address *a)
+{
+	if (a->sa.sa_family == AF_UNIX)
+		return true;
+	if (a->sa.sa_family == AF_INET)
+		return ntohl(a->in.sin_addr.s_addr) >> 24 == 127;
+	if (a->sa.sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+		return a->in6.sin6_addr.s6_addr[12] == 127;
+	return a->sa.sa_family == AF_INET6 &&
+	       IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+static char *
+address_name(const struct address *a)
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (a->sa.sa_family == AF_UNIX)
+		return xasprintf("unix:%s",
+		    a->un.sun_path[0] != '\0' ? a->un.sun_path : "?");
+	if (a->sa.sa_family == AF_INET) {
+		(void)inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host));
+		return xasprintf("%s:%u", host, ntohs(a->in.sin_port));
+	}
+	(void)inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host));
+	return xasprintf("[%s]:%u", host, ntohs(a->in6.sin6_port));
+}
+
+/* Whoever may connect may run commands: that is not left to chance. */
+static int
+check_open(const struct super *s, const struct address *a, const char *name,
+    struct err *e)
+{
+	if (is_local(a) || s->http.auth || s->http.no_token)
+		return 0;
+	return err_set(e, ERR_DENIED,
+	    "listen on %s: others than this machine could connect; set "
+	    "--token-file or --token, or say --no-token",
+	    name);
+}
+
+/* Call EACH for the addresses of the command line, else the configuration. */
+static int
+each_address(struct super *s, bool default_too,
+    int (*each)(struct super *s, const char *text, struct err *e),
+    struct err *e)
+{
+	const struct words *w = &s->http.listen;
+	autofree char *copy = NULL;
+	char *rest, *word;
+
+	for (size_t i = 0; i < w->n; i++) {
+		if (each(s, w->v[i], e) == -1)
+			return -1;
+	}
+	if (w->n > 0 || !default_too)
+		return 0;
+	copy = rest = xstrdup(s->conf.listen);
+	while ((word = strtok_r(rest, " \t", &rest)) != NULL) {
+		if (each(s, word, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+check_one(struct super *s, const char *text, struct err *e)
+{
+	struct address a;
+
+	if (parse_address(text, &a, e) == -1)
+		return -1;
+	return check_open(s, &a, text, e);
+}
+
+static int
+parse_mode(const struct super *s, mode_t *mode_out, struct err *e)
+{
+	const char *text = s->conf.unix_mode;
+	char *end;
+	unsigned long v = strtoul(text, &end, 8);
+
+	if (text[0] < '0' || text[0] > '7' || *end != '\0' || v > 0777)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "gateway.unix_mode: '%s' is no mode such as 0660", text);
+	*mode_out = (mode_t)v;
+	return 0;
+}
+
+static int
+find_group(const struct super *s, gid_t *gid_out, struct err *e)
+{
+	const char *name = s->conf.unix_group;
+	struct group *g;
+	int64_t v;
+
+	*gid_out = (gid_t)-1;
+	if (name[0] == '\0')
+		return 0;
+	if (str_to_int(name, 0, UINT32_MAX - 1, &v) == 0) {
+		*gid_out = (gid_t)v;
+		return 0;
+	}
+	g = getgrnam(name);
+	if (g == NULL)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "gateway.unix_group: no group '%s'", name);
+	*gid_out = g->gr_gid;
+	return 0;
+}
+
+int
+listen_check(struct super *s, struct err *e)
+{
+	mode_t mode;
+	gid_t gid;
+
+	if (s->http.off)
+		return 0;
+	if (parse_mode(s, &mode, e) == -1 || find_group(s, &gid, e) == -1)
+		return -1;
+	return each_address(s, true, check_one, e);
+}
+
+/* --- opening ------------------------------------------------------------- */
+
+static struct listener *
+add(struct super *s, int fd, char *name, bool tls)
+{
+	struct listeners *ls = s->listeners;
+	struct listener *l = &ls->v[ls->n++];
+
+	*l = (struct listener){ .name = name, .fd = fd, .tls = tls };
+	return l;
+}
+
+/* Remove a socket that nobody answers; never anything else. */
+static int
+clear_path(const struct address *a, struct err *e)
+{
+	autofd int fd =
+	    socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const char *path = a->un.sun_path;
+	struct stat st;
+
+	if (fd == -1)
+		return err_sys(e, "socket");
+	if (lstat(path, &st) == -1)
+		return errno == ENOENT ? 0 : err_sys(e, "look at %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(
+		    e, ERR_SYSTEM, "%s: exists, and is no socket", path);
+	if (connect(fd, &a->sa, a->len) == 0 || errno != ECONNREFUSED)
+		return err_set(e, ERR_SYSTEM, "%s: in use", path);
+	if (unlink(path) == -1 && errno != ENOENT)
+		return err_sys(e, "remove %s", path);
+	return 0;
+}
+
+static int
+open_unix(struct super *s, const struct address *a, struct err *e)
+{
+	const char *path = a->un.sun_path;
+	struct listener *l;
+	struct stat st;
+	mode_t mode, mask;
+	gid_t gid;
+	int rc;
+
+	if (parse_mode(s, &mode, e) == -1 || find_group(s, &gid, e) == -1 ||
+	    clear_path(a, e) == -1)
+		return -1;
+	autofd int fd =
+	    socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return err_sys(e, "socket");
+	/* With its rights from the first moment. */
+	mask = umask(~mode & 0777);
+	rc = bind(fd, &a->sa, a->len);
+	(void)umask(mask);
+	if (rc == -1)
+		return err_sys(e, "listen on %s", path);
+	if (lstat(path, &st) == -1 ||
+	    (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) == -1) ||
+	    listen(fd, BACKLOG) == -1) {
+		(void)err_sys(e, "listen on %s", path);
+		(void)unlink(path); /* it was ours */
+		return -1;
+	}
+	l = add(s, fd_steal(&fd), address_name(a), false);
+	l->path = xstrdup(path);
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return 0;
+}
+
+static int
+open_tcp(struct super *s, struct address *a, const char *text, struct err *e)
+{
+	static const int on = 1;
+	autofd int fd = socket(
+	    a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd == -1)
+		return err_sys(e, "listen on %s", text);
+	/* Failing costs a little comfort only. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (a->sa.sa_family == AF_INET6)
+		(void)setsockopt(
+		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, &a->sa, a->len) == -1 || listen(fd, BACKLOG) == -1 ||
+	    getsockname(fd, &a->sa, &a->len) == -1)
+		return err_sys(e, "listen on %s", text);
+	(void)add(s, fd_steal(&fd), address_name(a), s->http.tls_cert != NULL);
+	return 0;
+}
+
+static int
+open_one(struct super *s, const char *text, struct err *e)
+{
+	struct address a;
+
+	if (s->listeners->n == LISTENERS_MAX)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "listen: more than %d addresses", LISTENERS_MAX);
+	if (parse_address(text, &a, e) == -1 ||
+	    check_open(s, &a, text, e) == -1)
+		return -1;
+	if (a.sa.sa_family == AF_UNIX)
+		return open_unix(s, &a, e);
+	return open_tcp(s, &a, text, e);
+}
+
+/* --- systemd ------------------------------------------------------------- */
+
+/* The Nth word of LISTEN_FDNAMES. */
+static bool
+is_named(const char *names, size_t n, const char *name)
+{
+	for (; names != NULL && n > 0; n--) {
+		names = strchr(names, ':');
+		names = names == NULL ? NULL : names + 1;
+	}
+	return names != NULL && strncmp(names, name, strlen(name)) == 0 &&
+	       (names[strlen(name)] == ':' || names[strlen(name)] == '\0');
+}
+
+static int
+take_one(struct super *s, int fd, bool control, struct err *e)
+{
+	struct address a = { .len = sizeof(a.un) };
+	int type = 0, listens = 0;
+	socklen_t tn = sizeof(type), ln = sizeof(listens);
+	autofree char *name = NULL;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tn) == -1 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &ln) == -1 ||
+	    type != SOCK_STREAM || listens == 0 ||
+	    getsockname(fd, &a.sa, &a.len) == -1)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "descriptor %d: not a listening stream socket", fd);
+	(void)fd_set_cloexec(fd, 1);  /* it is open */
+	(void)fd_set_nonblock(fd, 1); /* the same */
+	if (control && a.sa.sa_family == AF_UNIX &&
+	    s->listeners->control_fd == -1) {
+		s->listeners->control_fd = fd;
+		return 0;
+	}
+	name = address_name(&a);
+	if (s->http.off) {
+		(void)close(fd);
+		return 0;
+	}
+	if (check_open(s, &a, name, e) == -1)
+		return -1;
+	(void)add(s, fd, STEAL(name),
+	    s->http.tls_cert != NULL && a.sa.sa_family != AF_UNIX);
+	return 0;
+}
+
+/* Sockets that were opened for us, by the convention of LISTEN_FDS. */
+static int
+take_systemd(struct super *s, struct err *e)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	const char *names = getenv("LISTEN_FDNAMES");
+	int64_t p, n = 0;
+
+	if (pid == NULL || fds == NULL ||
+	    str_to_int(pid, 1, INT32_MAX, &p) == -1 || p != getpid())
+		return 0;
+	if (str_to_int(fds, 0, LISTENERS_MAX, &n) == -1)
+		return err_set(e, ERR_BAD_REQUEST, "LISTEN_FDS: '%.20s'", fds);
+	for (int64_t i = 0; i < n; i++) {
+		if (take_one(s, SYSTEMD_FD + (int)i,
+			is_named(names, (size_t)i, "control"), e) == -1)
+			return err_prefix(e, "socket of LISTEN_FDS");
+	}
+	return 0;
+}
+
+int
+listen_open(struct super *s, struct err *e)
+{
+	s->listeners = xcalloc(1, sizeof(*s->listeners));
+	s->listeners->control_fd = -1;
+	if (take_systemd(s, e) == -1)
+		return -1;
+	if (s->http.off)
+		return 0;
+	/* What systemd has opened stands for the configuration's. */
+	return each_address(s, s->listeners->n == 0, open_one, e);
+}
+
+void
+listen_close(struct super *s)
+{
+	struct listeners *ls = s->listeners;
+	struct stat st;
+
+	if (ls == NULL)
+		return;
+	while (ls->n > 0) {
+		struct listener *l = &ls->v[--ls->n];
+
+		/* Another's that has taken the place stays. */
+		if (l->path != NULL && lstat(l->path, &st) == 0 &&
+		    st.st_dev == l->dev && st.st_ino == l->ino)
+			(void)unlink(l->path); /* or it is stale */
+		fd_close(&l->fd);
+		free(l->name);
+		free(l->path);
+	}
+	fd_close(&ls->control_fd);
+	free(ls);
+	s->listeners = NULL;
+}
