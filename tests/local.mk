@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/test_relay_load \
 	tests/unit/test_remove \
 	tests/unit/test_route \
+	tests/unit/test_scan \
 	tests/unit/test_session \
 	tests/unit/test_session_gateway \
 	tests/unit/test_gateway_db \
@@ -90,6 +91,7 @@ EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/bench/bench_memory.pl
 	tests/bench/bench_http.pl \
 	tests/bench/run tests/e2e tests/fuzz tests/t tests/tap tests/unit/fixtures
 noinst_HEADERS = \
+	tests/unit/open_fds.h \
 	tests/unit/sandbox_box.h \
 	tests/unit/session_play.h \
 	tests/unit/test_ctl.h \
@@ -235,7 +237,11 @@ tests_unit_test_remove_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(
 tests_unit_test_route_SOURCES = tests/unit/test_route.c
 tests_unit_test_route_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_route_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
-tests_unit_test_route_LDADD = libgateway.a libbase.a $(MICROHTTPD_LIBS) $(WSLAY_LIBS) $(LMDB_LIBS) $(MD_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_route_LDADD = libgateway.a libbase.a $(MICROHTTPD_LIBS) $(GNUTLS_LIBS) $(WSLAY_LIBS) $(LMDB_LIBS) $(MD_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_scan_SOURCES = tests/unit/test_scan.c
+tests_unit_test_scan_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_scan_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_scan_LDADD = libgateway.a libbase.a -lcmocka
 tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/session_play.c
 tests_unit_test_session_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_session_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

@@ -6,32 +6,15 @@
 #include "ctl/show.h"
 #include "ctl/spec.h"
 #include "ctl/table.h"
-#include "ctl/term.h"
-#include "ctl/text.h"
 #include "lib/strutil.h"
 #include <string.h>
 
 /* --- pause and resume ---------------------------------------------------- */
 
 static int
-each(struct ctl *ctl, const struct args *a, const char *op, const char *done)
-{
-	int worst = EXIT_OK;
-	size_t i;
-
-	for (i = 0; i < a->noperands; i++) {
-		int code = command_simple(ctl, op, a->operands[i], done);
-
-		if (code != EXIT_OK)
-			worst = code;
-	}
-	return worst;
-}
-
-static int
 run_pause(struct ctl *ctl, const struct args *a)
 {
-	return each(ctl, a, "sandbox.pause", "paused");
+	return command_each(ctl, a, "sandbox.pause", "paused");
 }
 
 const struct command cmd_pause = {
@@ -46,7 +29,7 @@ const struct command cmd_pause = {
 static int
 run_resume(struct ctl *ctl, const struct args *a)
 {
-	return each(ctl, a, "sandbox.resume", "resumed");
+	return command_each(ctl, a, "sandbox.resume", "resumed");
 }
 
 const struct command cmd_resume = {
@@ -59,29 +42,6 @@ const struct command cmd_resume = {
 };
 
 /* --- renew and update ---------------------------------------------------- */
-
-/* Send what was begun; then SENTENCE, or the record as JSON. */
-static int
-finish(struct client *c, const char *id, const char *sentence, int r,
-    struct err *e)
-{
-	struct ctl *ctl = c->ctl;
-	struct answer ans;
-
-	if (r == 0)
-		r = client_call(c, &ans, e);
-	client_close(c);
-	if (r == -1)
-		return ctl_fail(ctl, e);
-	if (ctl->json) {
-		ctl_print_json(ans.body);
-	} else {
-		ctl_put(id);
-		(void)printf(" %s\n", sentence);
-	}
-	answer_free(&ans);
-	return EXIT_OK;
-}
 
 /* The time as seconds; a part of one counts as one. */
 static int
@@ -105,8 +65,8 @@ run_renew(struct ctl *ctl, const struct args *a)
 	client_init(&c, ctl);
 	w = client_begin(&c, "sandbox.renew");
 	jw_kstr(w, "id", a->operands[0]);
-	return finish(&c, a->operands[0], "renewed",
-	    write_timeout(w, a->operands[1], &e), &e);
+	return command_finish(&c, write_timeout(w, a->operands[1], &e),
+	    a->operands[0], "renewed", &e);
 }
 
 const struct command cmd_renew = {
@@ -149,7 +109,7 @@ run_update(struct ctl *ctl, const struct args *a)
 		else
 			r = write_timeout(w, expire, &e);
 	}
-	return finish(&c, a->operands[0], "updated", r, &e);
+	return command_finish(&c, r, a->operands[0], "updated", &e);
 }
 
 static const struct opt_def update_opts[] = {
@@ -179,17 +139,13 @@ print_history(const struct ctl *ctl, const struct json *list)
 
 	table_init(&t, head);
 	json_foreach (ev, list) {
-		int64_t since = show_since(ev, "at");
-		char age[AGE_TEXT_MAX] = "-";
+		char age[AGE_TEXT_MAX];
 
-		if (since >= 0)
-			text_age(age, since);
-		table_cell(&t, age);
+		table_cell(&t, show_age(age, ev, "at"));
 		table_cell(&t, json_str(ev, "event", "?"));
 		table_cell(&t, json_str(ev, "reason", NULL));
 	}
-	table_print(&t, stdout, ctl->tty ? term_columns(0) : 0, ctl->colour);
-	table_free(&t);
+	table_end(&t, ctl);
 }
 
 static int
@@ -240,7 +196,7 @@ run_expose(struct ctl *ctl, const struct args *a)
 	struct client c;
 	struct answer ans;
 	struct err e;
-	int r;
+	int code, r;
 
 	client_init(&c, ctl);
 	r = port_begin(&c, a, "sandbox.expose", &e);
@@ -248,17 +204,9 @@ run_expose(struct ctl *ctl, const struct args *a)
 		spec_copy(&c.w, a, "listen", "listen");
 		if (args_has(a, "public"))
 			jw_kbool(&c.w, "public", true);
-		r = client_call(&c, &ans, &e);
 	}
-	client_close(&c);
-	if (r == -1)
-		return ctl_fail(ctl, &e);
-	if (ctl->json)
-		ctl_print_json(ans.body);
-	else
-		show_record(ans.body);
-	answer_free(&ans);
-	return EXIT_OK;
+	code = command_send(&c, r, &ans, &e);
+	return code == EXIT_OK ? command_record(ctl, &ans) : code;
 }
 
 static const struct opt_def expose_opts[] = {
@@ -284,8 +232,8 @@ run_unexpose(struct ctl *ctl, const struct args *a)
 	struct err e;
 
 	client_init(&c, ctl);
-	return finish(&c, a->operands[0], "unexposed",
-	    port_begin(&c, a, "sandbox.unexpose", &e), &e);
+	return command_finish(&c, port_begin(&c, a, "sandbox.unexpose", &e),
+	    a->operands[0], "unexposed", &e);
 }
 
 const struct command cmd_unexpose = {

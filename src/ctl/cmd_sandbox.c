@@ -5,29 +5,7 @@
 #include "ctl/show.h"
 #include "ctl/spec.h"
 #include "ctl/table.h"
-#include "ctl/term.h"
-#include "ctl/text.h"
-#include "lib/strutil.h"
 #include <string.h>
-
-int
-command_simple(
-    struct ctl *ctl, const char *op, const char *id, const char *sentence)
-{
-	struct answer a;
-	struct err e;
-
-	if (client_ask(ctl, op, id, &a, &e) == -1)
-		return ctl_fail(ctl, &e);
-	if (ctl->json) {
-		ctl_print_json(a.body);
-	} else {
-		ctl_put(id);
-		(void)printf(" %s\n", sentence);
-	}
-	answer_free(&a);
-	return EXIT_OK;
-}
 
 /* --- create -------------------------------------------------------------- */
 
@@ -102,15 +80,13 @@ run_create(struct ctl *ctl, const struct args *a)
 	struct client c;
 	struct answer ans;
 	struct err e;
-	int r;
+	int code;
 
 	client_init(&c, ctl);
-	r = write_create(client_begin(&c, "sandbox.create"), a, &e);
-	if (r == 0)
-		r = client_call(&c, &ans, &e);
-	client_close(&c);
-	if (r == -1)
-		return ctl_fail(ctl, &e);
+	code = command_send(&c,
+	    write_create(client_begin(&c, "sandbox.create"), a, &e), &ans, &e);
+	if (code != EXIT_OK)
+		return code;
 	if (ctl->json) {
 		ctl_print_json(ans.body);
 	} else {
@@ -178,30 +154,17 @@ print_sandboxes(
 	table_init(&t, head);
 	json_foreach (s, list) {
 		autofree char *labels = show_pairs(json_get(s, "labels"));
-		int64_t since = show_since(s, "created_at");
-		char age[AGE_TEXT_MAX] = "-";
+		char age[AGE_TEXT_MAX];
 
-		if (since >= 0)
-			text_age(age, since);
 		table_cell(&t, json_str(s, "id", "?"));
 		table_cell(&t, json_str(s, "state", "?"));
 		table_cell(&t, json_str(s, "image", "host"));
 		table_cell(&t, json_str(s, "network", "none"));
-		table_cell(&t, age);
+		table_cell(&t, show_age(age, s, "created_at"));
 		table_cellf(&t, "%lld", (long long)count_sessions(s, sessions));
 		table_cell(&t, labels);
 	}
-	table_print(&t, stdout, ctl->tty ? term_columns(0) : 0, ctl->colour);
-	table_free(&t);
-}
-
-static void
-print_ids(const struct json *list)
-{
-	json_foreach (s, list) {
-		ctl_put(json_str(s, "id", "?"));
-		(void)putchar('\n');
-	}
+	table_end(&t, ctl);
 }
 
 static int
@@ -227,7 +190,7 @@ run_ls(struct ctl *ctl, const struct args *a)
 	if (ctl->json) {
 		ctl_print_json(ans.body);
 	} else if (args_has(a, "quiet")) {
-		print_ids(show_list(ans.body));
+		show_ids(show_list(ans.body));
 	} else {
 		/* Only a column hangs on it: without, all counts are 0. */
 		(void)client_begin(&c, "session.list");
@@ -261,17 +224,7 @@ const struct command cmd_ls = {
 static int
 run_get(struct ctl *ctl, const struct args *a)
 {
-	struct answer ans;
-	struct err e;
-
-	if (client_ask(ctl, "sandbox.get", a->operands[0], &ans, &e) == -1)
-		return ctl_fail(ctl, &e);
-	if (ctl->json)
-		ctl_print_json(ans.body);
-	else
-		show_record(ans.body);
-	answer_free(&ans);
-	return EXIT_OK;
+	return command_look(ctl, "sandbox.get", a->operands[0]);
 }
 
 const struct command cmd_get = {
@@ -299,25 +252,17 @@ run_stop(struct ctl *ctl, const struct args *a)
 		return ctl_fail(ctl, &e);
 	for (i = 0; i < a->noperands; i++) {
 		struct client c;
-		struct answer ans;
 		struct jw *w;
+		int code;
 
 		client_init(&c, ctl);
 		w = client_begin(&c, "sandbox.stop");
 		jw_kstr(w, "id", a->operands[i]);
 		if (grace != NULL)
 			jw_kint(w, "grace_ms", grace_ms);
-		if (client_call(&c, &ans, &e) == -1) {
-			worst = ctl_fail(ctl, &e);
-		} else if (ctl->json) {
-			ctl_print_json(ans.body);
-			answer_free(&ans);
-		} else {
-			ctl_put(a->operands[i]);
-			(void)puts(" stopped");
-			answer_free(&ans);
-		}
-		client_close(&c);
+		code = command_finish(&c, 0, a->operands[i], "stopped", &e);
+		if (code != EXIT_OK)
+			worst = code;
 	}
 	return worst;
 }
@@ -337,25 +282,9 @@ const struct command cmd_stop = {
 };
 
 static int
-each_operand(
-    struct ctl *ctl, const struct args *a, const char *op, const char *sentence)
-{
-	int worst = EXIT_OK;
-	size_t i;
-
-	for (i = 0; i < a->noperands; i++) {
-		int code = command_simple(ctl, op, a->operands[i], sentence);
-
-		if (code != EXIT_OK)
-			worst = code;
-	}
-	return worst;
-}
-
-static int
 run_start(struct ctl *ctl, const struct args *a)
 {
-	return each_operand(ctl, a, "sandbox.start", "started");
+	return command_each(ctl, a, "sandbox.start", "started");
 }
 
 const struct command cmd_start = {
@@ -370,7 +299,7 @@ const struct command cmd_start = {
 static int
 run_rm(struct ctl *ctl, const struct args *a)
 {
-	return each_operand(ctl, a, "sandbox.destroy", "removed");
+	return command_each(ctl, a, "sandbox.destroy", "removed");
 }
 
 const struct command cmd_rm = {

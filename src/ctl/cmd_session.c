@@ -5,10 +5,6 @@
 #include "ctl/show.h"
 #include "ctl/spec.h"
 #include "ctl/table.h"
-#include "ctl/term.h"
-#include "ctl/text.h"
-#include "lib/strutil.h"
-#include <string.h>
 
 /* --- session new --------------------------------------------------------- */
 
@@ -44,15 +40,13 @@ run_new(struct ctl *ctl, const struct args *a)
 	struct client c;
 	struct answer ans;
 	struct err e;
-	int r;
+	int code;
 
 	client_init(&c, ctl);
-	r = write_new(client_begin(&c, "session.create"), a, &e);
-	if (r == 0)
-		r = client_call(&c, &ans, &e);
-	client_close(&c);
-	if (r == -1)
-		return ctl_fail(ctl, &e);
+	code = command_send(
+	    &c, write_new(client_begin(&c, "session.create"), a, &e), &ans, &e);
+	if (code != EXIT_OK)
+		return code;
 	if (ctl->json) {
 		ctl_print_json(ans.body);
 	} else {
@@ -97,22 +91,18 @@ print_sessions(const struct ctl *ctl, const struct json *list)
 
 	table_init(&t, head);
 	json_foreach (s, list) {
-		int64_t since = show_since(s, "created_at");
-		char age[AGE_TEXT_MAX] = "-";
+		char age[AGE_TEXT_MAX];
 
-		if (since >= 0)
-			text_age(age, since);
 		table_cell(&t, json_str(s, "id", "?"));
 		table_cell(&t, json_str(s, "agent", "?"));
 		table_cell(&t, json_str(s, "state", "?"));
 		table_cell(&t, json_str(s, "sandbox", NULL));
 		table_cellf(
 		    &t, "%lld", (long long)json_int(s, "event_count", 0));
-		table_cell(&t, age);
+		table_cell(&t, show_age(age, s, "created_at"));
 		table_cell(&t, json_str(s, "title", NULL));
 	}
-	table_print(&t, stdout, ctl->tty ? term_columns(0) : 0, ctl->colour);
-	table_free(&t);
+	table_end(&t, ctl);
 }
 
 static int
@@ -121,23 +111,17 @@ run_sessions(struct ctl *ctl, const struct args *a)
 	struct client c;
 	struct answer ans;
 	struct err e;
-	struct jw *w;
-	int r;
+	int code;
 
 	client_init(&c, ctl);
-	w = client_begin(&c, "session.list");
-	spec_copy(w, a, "sandbox", "sandbox");
-	r = client_call(&c, &ans, &e);
-	client_close(&c);
-	if (r == -1)
-		return ctl_fail(ctl, &e);
+	spec_copy(client_begin(&c, "session.list"), a, "sandbox", "sandbox");
+	code = command_send(&c, 0, &ans, &e);
+	if (code != EXIT_OK)
+		return code;
 	if (ctl->json) {
 		ctl_print_json(ans.body);
 	} else if (args_has(a, "quiet")) {
-		json_foreach (s, show_list(ans.body)) {
-			ctl_put(json_str(s, "id", "?"));
-			(void)putchar('\n');
-		}
+		show_ids(show_list(ans.body));
 	} else {
 		print_sessions(ctl, show_list(ans.body));
 	}
@@ -163,17 +147,7 @@ const struct command cmd_session_ls = {
 static int
 run_session_get(struct ctl *ctl, const struct args *a)
 {
-	struct answer ans;
-	struct err e;
-
-	if (client_ask(ctl, "session.get", a->operands[0], &ans, &e) == -1)
-		return ctl_fail(ctl, &e);
-	if (ctl->json)
-		ctl_print_json(ans.body);
-	else
-		show_record(ans.body);
-	answer_free(&ans);
-	return EXIT_OK;
+	return command_look(ctl, "session.get", a->operands[0]);
 }
 
 const struct command cmd_session_get = {
@@ -192,7 +166,7 @@ run_session_set(struct ctl *ctl, const struct args *a)
 	struct answer ans;
 	struct err e;
 	struct jw *w;
-	int r;
+	int code;
 
 	if (!args_has(a, "model") && !args_has(a, "mode")) {
 		(void)err_set(
@@ -204,10 +178,9 @@ run_session_set(struct ctl *ctl, const struct args *a)
 	jw_kstr(w, "id", a->operands[0]);
 	spec_copy(w, a, "model", "model");
 	spec_copy(w, a, "mode", "permission_mode");
-	r = client_call(&c, &ans, &e);
-	client_close(&c);
-	if (r == -1)
-		return ctl_fail(ctl, &e);
+	code = command_send(&c, 0, &ans, &e);
+	if (code != EXIT_OK)
+		return code;
 	if (ctl->json)
 		ctl_print_json(ans.body);
 	answer_free(&ans);

@@ -8,7 +8,6 @@
 #include "ctl/show.h"
 #include "ctl/spec.h"
 #include "ctl/table.h"
-#include "ctl/term.h"
 #include "ctl/text.h"
 #include "lib/strutil.h"
 #include <string.h>
@@ -43,15 +42,13 @@ run_token_create(struct ctl *ctl, const struct args *a)
 	struct client c;
 	struct answer ans;
 	struct err e;
-	int r;
+	int code;
 
 	client_init(&c, ctl);
-	r = write_create(client_begin(&c, "token.create"), a, &e);
-	if (r == 0)
-		r = client_call(&c, &ans, &e);
-	client_close(&c);
-	if (r == -1)
-		return ctl_fail(ctl, &e);
+	code = command_send(&c,
+	    write_create(client_begin(&c, "token.create"), a, &e), &ans, &e);
+	if (code != EXIT_OK)
+		return code;
 	if (ctl->json) {
 		ctl_print_json(ans.body);
 	} else {
@@ -92,12 +89,9 @@ print_tokens(const struct ctl *ctl, const struct json *list)
 	table_init(&t, head);
 	json_foreach (k, list) {
 		int64_t ends = json_int(k, "expires_at_ms", 0);
-		int64_t since = show_since(k, "created_at_ms");
-		char age[AGE_TEXT_MAX] = "-";
+		char age[AGE_TEXT_MAX];
 		char left[AGE_TEXT_MAX] = "never";
 
-		if (since >= 0)
-			text_age(age, since);
 		if (ends > 0 && ends <= now_realtime_ms())
 			memcpy(left, "ended", sizeof("ended"));
 		else if (ends > 0)
@@ -106,12 +100,11 @@ print_tokens(const struct ctl *ctl, const struct json *list)
 		table_cell(&t, json_str(k, "sandbox", "everything"));
 		table_cell(
 		    &t, json_bool(k, "read_only", false) ? "read" : "write");
-		table_cell(&t, age);
+		table_cell(&t, show_age(age, k, "created_at_ms"));
 		table_cell(&t, left);
 		table_cell(&t, json_str(k, "label", NULL));
 	}
-	table_print(&t, stdout, ctl->tty ? term_columns(0) : 0, ctl->colour);
-	table_free(&t);
+	table_end(&t, ctl);
 }
 
 static int
@@ -125,10 +118,7 @@ run_token_list(struct ctl *ctl, const struct args *a)
 	if (ctl->json) {
 		ctl_print_json(ans.body);
 	} else if (args_has(a, "quiet")) {
-		json_foreach (k, show_list(ans.body)) {
-			ctl_put(json_str(k, "id", "?"));
-			(void)putchar('\n');
-		}
+		show_ids(show_list(ans.body));
 	} else {
 		print_tokens(ctl, show_list(ans.body));
 	}
@@ -153,17 +143,7 @@ const struct command cmd_token_list = {
 static int
 run_token_revoke(struct ctl *ctl, const struct args *a)
 {
-	int worst = EXIT_OK;
-	size_t i;
-
-	for (i = 0; i < a->noperands; i++) {
-		int code = command_simple(
-		    ctl, "token.revoke", a->operands[i], "revoked");
-
-		if (code != EXIT_OK)
-			worst = code;
-	}
-	return worst;
+	return command_each(ctl, a, "token.revoke", "revoked");
 }
 
 const struct command cmd_token_revoke = {

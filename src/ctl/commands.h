@@ -52,5 +52,21 @@ COMMANDS(X)
  * SENTENCE with the id in front of it. */
 int command_simple(
     struct ctl *ctl, const char *op, const char *id, const char *sentence);
+/* The same of every operand; the worst of their codes. */
+int command_each(struct ctl *ctl, const struct args *a, const char *op,
+    const char *sentence);
+/* Ask OP about the object ID, or about none (NULL), and show the record that
+ * comes. */
+int command_look(struct ctl *ctl, const char *op, const char *id);
+
+/* For requests with more members: send what was begun in C and hang up,
+ * whatever comes of it. R -1: writing it has failed already, and E says why.
+ * EXIT_OK with *A_OUT to be freed, else the code to end with. */
+int command_send(struct client *c, int r, struct answer *a_out, struct err *e);
+/* The same, and the answer shown as command_simple() does. */
+int command_finish(struct client *c, int r, const char *id,
+    const char *sentence, struct err *e);
+/* Show a record and free its answer. */
+int command_record(const struct ctl *ctl, struct answer *a);
 
 #endif

@@ -22,6 +22,7 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_session.c \
 	src/ctl/cmd_talk.c \
 	src/ctl/cmd_token.c \
+	src/ctl/command.c \
 	src/ctl/commands.h \
 	src/ctl/ctl.c \
 	src/ctl/ctl.h \

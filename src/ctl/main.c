@@ -7,7 +7,6 @@
 #endif
 #include "ctl/backend.h"
 #include "ctl/commands.h"
-#include "ctl/show.h"
 #include "lib/fdio.h"
 #include "lib/ops.h"
 #include "lib/strutil.h"
@@ -242,18 +241,8 @@ const struct command cmd_help = {
 static int
 run_status(struct ctl *ctl, const struct args *a)
 {
-	struct answer ans;
-	struct err e;
-
 	(void)a;
-	if (client_ask(ctl, "status", NULL, &ans, &e) == -1)
-		return ctl_fail(ctl, &e);
-	if (ctl->json)
-		ctl_print_json(ans.body);
-	else
-		show_record(ans.body);
-	answer_free(&ans);
-	return EXIT_OK;
+	return command_look(ctl, "status", NULL);
 }
 
 const struct command cmd_status = {

@@ -166,18 +166,16 @@ render_value(struct buf *b, const struct json *v, size_t columns)
 	buf_free(&t);
 }
 
-void
-render_arguments(
-    struct buf *b, const char *arguments, size_t len, size_t columns)
+/* The same of a string that is JSON text, or free text. */
+static void
+put_arguments(struct buf *b, const struct json *s, size_t columns)
 {
 	struct json *v = NULL;
 
-	if (json_parse(arguments, len, JSON_DEPTH_AGENT, &v, NULL) == 0)
+	if (json_parse(s->str, s->len, JSON_DEPTH_AGENT, &v, NULL) == 0)
 		render_value(b, v, columns);
-	else if (columns > 0)
-		text_line(b, arguments, len, columns, "...");
 	else
-		text_clean(b, arguments, len, true);
+		text_line(b, s->str, s->len, columns, "...");
 	json_free(v);
 }
 
@@ -200,8 +198,7 @@ put_tool_call(struct render *r, const struct json *part)
 		(void)buf_adds(&b, "\033[0m");
 	(void)buf_addc(&b, ' ');
 	if (arguments != NULL && arguments->type == JSON_STRING)
-		render_arguments(&b, arguments->str, arguments->len,
-		    room_after(r, used + 4));
+		put_arguments(&b, arguments, room_after(r, used + 4));
 	else if (arguments != NULL)
 		render_value(&b, arguments, room_after(r, used + 4));
 	put_line(r, CYAN, mark, &b);

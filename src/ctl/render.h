@@ -37,11 +37,8 @@ void render_event(struct render *r, const struct json *event);
 /* Begin a line of our own. */
 void render_fresh_line(struct render *r);
 
-/* What a tool is asked to do, in a line: the command, the path, … ARGUMENTS is
- * JSON text or free text. COLUMNS 0: all of it, with its lines. Appends. */
-void render_arguments(
-    struct buf *b, const char *arguments, size_t len, size_t columns);
-/* The same of a value that is parsed already. */
+/* What a tool is asked to do, in a line: the command, the path, … COLUMNS 0:
+ * all of it, with its lines. Appends. */
 void render_value(struct buf *b, const struct json *v, size_t columns);
 
 #endif

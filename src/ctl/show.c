@@ -24,12 +24,25 @@ show_list(const struct json *ok)
 	return NULL;
 }
 
-int64_t
-show_since(const struct json *record, const char *key)
+void
+show_ids(const struct json *list)
+{
+	json_foreach (it, list) {
+		ctl_put(json_str(it, "id", "?"));
+		(void)putchar('\n');
+	}
+}
+
+const char *
+show_age(char dst[AGE_TEXT_MAX], const struct json *record, const char *key)
 {
 	int64_t at = json_int(record, key, 0);
 
-	return at < MS_OF_2001 ? -1 : now_realtime_ms() - at;
+	if (at >= MS_OF_2001)
+		text_age(dst, now_realtime_ms() - at);
+	else
+		memcpy(dst, "-", sizeof("-"));
+	return dst;
 }
 
 static bool

@@ -3,6 +3,7 @@
  * are cleaned as they come in.
  */
 #include "ctl/table.h"
+#include "ctl/term.h"
 #include "ctl/text.h"
 #include "lib/xalloc.h"
 #include <stdarg.h>
@@ -137,4 +138,11 @@ table_free(struct table *t)
 		free(t->cells[i]);
 	free(t->cells);
 	*t = (struct table){ 0 };
+}
+
+void
+table_end(struct table *t, const struct ctl *ctl)
+{
+	table_print(t, stdout, ctl->tty ? term_columns(0) : 0, ctl->colour);
+	table_free(t);
 }

@@ -27,5 +27,7 @@ void table_cellf(struct table *t, const char *fmt, ...) ATTR_PRINTF(2, 3);
 /* WIDTH: columns of the terminal, or 0 for no limit. */
 void table_print(const struct table *t, FILE *f, size_t width, bool colour);
 void table_free(struct table *t);
+/* To standard output, as CTL has it, and free. */
+void table_end(struct table *t, const struct ctl *ctl);
 
 #endif

@@ -11,6 +11,7 @@
 #include "gateway/proxy.h"
 #include "gateway/query.h"
 #include "gateway/req_priv.h"
+#include "lib/base64.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 
@@ -70,21 +71,10 @@ auth_may_sandbox(const struct req *r, const char *sandbox)
  * Finding the token of a request. It is wiped from what is ours afterwards.
  */
 
-static int
-base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* -1: it is no base64. DST has room for as much as S holds. */
+/* -1: it is no base64. DST has room for as much as S holds. Laxer than
+ * base64_get(): clients differ in whether they pad. */
 static ssize_t
-base64_decode(char *dst, const char *s)
+basic_decode(char *dst, const char *s)
 {
 	size_t len = strlen(s), i, n = 0;
 	uint32_t bits = 0;
@@ -119,7 +109,7 @@ static void
 token_basic(struct token *t, const char *text)
 {
 	const char *colon;
-	ssize_t len = base64_decode(t->text, text);
+	ssize_t len = basic_decode(t->text, text);
 
 	if (len <= 0)
 		return;

@@ -1,103 +1,238 @@
 /*
- * The gateway's confinement: an empty root, ids that own nothing, no
- * capability, no way back, few calls. Runs in sandboxd-gateway, first thing,
- * single-threaded, before a byte of a client is read.
+ * The calls a gateway may make: what moves bytes between descriptors that it
+ * holds, what waits, memory that is never executed, and little else. Nothing
+ * that names a file, an address or another process. Runs in sandboxd-gateway,
+ * once, when everything that needs more is done.
+ *
+ * Whoever takes us over tries first to start a program or to look into another
+ * process: that ends us. Other calls only fail, as a library may try one and
+ * do without it. Written out rather than given to libseccomp: that library
+ * costs more memory than all that we keep.
  */
+#ifdef HAVE_CONFIG_H
+#	include "config.h"
+#endif
 #include "gateway/confine.h"
 #include "lib/log.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <grp.h>
-#include <linux/capability.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
+
+#if defined(__x86_64__)
+#	define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#	define ARCH AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#	define ARCH AUDIT_ARCH_RISCV64
+#endif
+
+static const unsigned allowed[] = {
+	SYS_read,
+	SYS_write,
+	SYS_readv,
+	SYS_writev,
+	SYS_pread64,
+	SYS_pwrite64,
+	SYS_preadv,
+	SYS_pwritev,
+	SYS_lseek,
+	SYS_close,
+	SYS_close_range,
+	SYS_recvfrom,
+	SYS_recvmsg,
+	SYS_sendto,
+	SYS_sendmsg,
+	SYS_accept4,
+	SYS_shutdown,
+	SYS_getsockopt,
+	SYS_setsockopt,
+	SYS_getsockname,
+	SYS_getpeername,
+	SYS_socketpair,
+	SYS_pipe2,
+	SYS_sendfile,
+	SYS_splice,
+	SYS_tee,
+	SYS_epoll_create1,
+	SYS_epoll_ctl,
+	SYS_epoll_pwait,
+	SYS_eventfd2,
+	SYS_ppoll,
+	SYS_pselect6,
+	SYS_munmap,
+	SYS_mremap,
+	SYS_madvise,
+	SYS_brk,
+	SYS_fstat,
+	SYS_fcntl,
+	SYS_ioctl,
+	SYS_dup,
+	SYS_dup3,
+	SYS_memfd_create,
+	SYS_ftruncate,
+	SYS_fadvise64,
+	SYS_clock_gettime,
+	SYS_clock_nanosleep,
+	SYS_gettimeofday,
+	SYS_nanosleep,
+	SYS_getrandom,
+	SYS_getpid,
+	SYS_gettid,
+	SYS_getuid,
+	SYS_geteuid,
+	SYS_getgid,
+	SYS_getegid,
+	SYS_getrusage,
+	SYS_sysinfo,
+	SYS_rt_sigaction,
+	SYS_rt_sigprocmask,
+	SYS_rt_sigreturn,
+	SYS_sigaltstack,
+	SYS_futex,
+	SYS_exit,
+	SYS_exit_group,
+	SYS_sched_yield,
+	SYS_restart_syscall,
+	SYS_getcpu,
+	SYS_membarrier,
+#ifdef SYS_rseq
+	SYS_rseq,
+#endif
+	/* fstat() of some C libraries; a path needs a directory, and ours is
+	 * empty. */
+	SYS_newfstatat,
+#ifdef SYS_epoll_wait
+	SYS_epoll_wait,
+#endif
+#ifdef SYS_poll
+	SYS_poll,
+	SYS_select,
+#endif
+#ifdef SYS_pipe
+	SYS_pipe,
+	SYS_dup2,
+#endif
+#ifdef SYS_time
+	SYS_time,
+#endif
+};
+
+/* Memory, as long as it is not to be executed. */
+static const unsigned mapping[] = { SYS_mmap, SYS_mprotect };
+
+static const unsigned deadly[] = {
+	SYS_execve,
+	SYS_execveat,
+	SYS_ptrace,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_mount,
+	SYS_umount2,
+	SYS_pivot_root,
+	SYS_chroot,
+	SYS_setns,
+	SYS_unshare,
+	SYS_bpf,
+	SYS_init_module,
+	SYS_finit_module,
+	SYS_kexec_load,
+	SYS_keyctl,
+	SYS_setuid,
+	SYS_setresuid,
+	SYS_setgid,
+	SYS_setresgid,
+	SYS_capset,
+#ifdef SYS_fork
+	SYS_fork,
+	SYS_vfork,
+#endif
+};
+
+#define PROGRAM_MAX 400
+
+struct program {
+	struct sock_filter code[PROGRAM_MAX];
+	unsigned short len;
+};
 
 static void
-root_enter_or_die(const char *root)
+put(struct program *p, struct sock_filter f)
 {
-	struct dirent *d;
-	DIR *dir = opendir(root);
-
-	if (dir == NULL)
-		fatal("confine", "open %s: %s", root, strerror(errno));
-	while ((d = readdir(dir)) != NULL)
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			fatal("confine", "%s is not empty", root);
-	if (fchdir(dirfd(dir)) == -1 || chroot(".") == -1 || chdir("/") == -1)
-		fatal("confine", "chroot %s: %s", root, strerror(errno));
-	(void)closedir(dir); /* opened for reading */
+	if (p->len == PROGRAM_MAX)
+		fatal("confine", "the list of calls is too long");
+	p->code[p->len++] = f;
 }
 
 static void
-ids_take_or_die(uid_t uid, gid_t gid)
+load(struct program *p, size_t offset)
 {
-	struct __user_cap_header_struct h = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct d[2];
-
-	if (setgroups(0, NULL) == -1 || setresgid(gid, gid, gid) == -1 ||
-	    setresuid(uid, uid, uid) == -1)
-		fatal("confine", "become %u:%u: %s", uid, gid, strerror(errno));
-	if (getuid() != uid || geteuid() != uid || getgid() != gid ||
-	    getegid() != gid || setresuid((uid_t)-1, 0, (uid_t)-1) != -1 ||
-	    setresgid((gid_t)-1, 0, (gid_t)-1) != -1)
-		fatal("confine", "root was not given up");
-	if (syscall(SYS_capget, &h, d) == -1 ||
-	    (d[0].permitted | d[1].permitted | d[0].inheritable |
-		d[1].inheritable) != 0)
-		fatal("confine", "capabilities were not given up");
-}
-
-/* Asked for while it still may be: the filter knows no limits. */
-static size_t descriptors = 64;
-
-size_t
-confine_limits(void)
-{
-	return descriptors;
+	put(p, (struct sock_filter)BPF_STMT(
+		   BPF_LD | BPF_W | BPF_ABS, (unsigned)offset));
 }
 
 static void
-limits_set(void)
+verdict(struct program *p, unsigned v)
 {
-	const struct rlimit none = { 0, 0 };
-	struct rlimit fds;
+	put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, v));
+}
 
-	/* No process may be made, no core be left. Lowering cannot fail. How
-	 * far a file may grow is not limited: uploads are written by us, to
-	 * descriptors that come from the sandbox. */
-	(void)setrlimit(RLIMIT_NPROC, &none);
-	(void)setrlimit(RLIMIT_CORE, &none);
-	if (getrlimit(RLIMIT_NOFILE, &fds) == -1)
-		return;
-	fds.rlim_cur = fds.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &fds) == 0)
-		descriptors = (size_t)MIN(fds.rlim_cur, (rlim_t)1 << 20);
+/* Each of CALLS gets V; the others go on behind. */
+static void
+list(struct program *p, const unsigned *calls, size_t n, unsigned v)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		put(p, (struct sock_filter)BPF_JUMP(
+			   BPF_JMP | BPF_JEQ | BPF_K, calls[i], 0, 1));
+		verdict(p, v);
+	}
+}
+
+static void
+program_build(struct program *p)
+{
+	const size_t prot = offsetof(struct seccomp_data, args[2]) +
+			    (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+	size_t i;
+
+	load(p, offsetof(struct seccomp_data, arch));
+	put(p, (struct sock_filter)BPF_JUMP(
+		   BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0));
+	verdict(p, SECCOMP_RET_KILL_PROCESS);
+	load(p, offsetof(struct seccomp_data, nr));
+	list(p, allowed, countof(allowed), SECCOMP_RET_ALLOW);
+	for (i = 0; i < countof(mapping); i++) {
+		put(p, (struct sock_filter)BPF_JUMP(
+			   BPF_JMP | BPF_JEQ | BPF_K, mapping[i], 0, 4));
+		load(p, prot);
+		put(p, (struct sock_filter)BPF_JUMP(
+			   BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1));
+		verdict(p, SECCOMP_RET_KILL_PROCESS);
+		verdict(p, SECCOMP_RET_ALLOW);
+	}
+	list(p, deadly, countof(deadly), SECCOMP_RET_KILL_PROCESS);
+	verdict(p, SECCOMP_RET_ERRNO | EPERM);
 }
 
 void
-confine_or_die(int64_t uid, int64_t gid, const char *root)
+confine_calls_or_die(void)
 {
-	int cap;
+	static struct program p;
+	struct sock_fprog prog;
 
-	if (uid != -1) {
-		/* PRIV: root outside of sandboxes; only what is on descriptor
-		 * 3 has been ours so far. */
-		root_enter_or_die(root);
-		for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-			if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
-				break;
-		ids_take_or_die((uid_t)uid, (gid_t)gid);
-		/* PRIV: nobody, in an empty directory, without capabilities. */
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
-		fatal("confine", "prctl: %s", strerror(errno));
-	limits_set();
-	tzset(); /* or it would be looked for at every date */
+#ifdef SANITIZED
+	return; /* its runtime makes calls that we do not */
+#endif
+	program_build(&p);
+	prog = (struct sock_fprog){ p.len, p.code };
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) == -1)
+		fatal("confine", "seccomp: %s", strerror(errno));
 }

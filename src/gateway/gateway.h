@@ -43,6 +43,7 @@ struct gateway {
 	struct ev_loop *loop; /* owned */
 	struct chan *super;   /* owned; to the supervisor */
 	unsigned index;	      /* which of the gateways we are, from 0 */
+	size_t max_fds;	      /* descriptors that may be open */
 	struct gateway_limits limits;
 	struct http *http;	 /* owned: connections and requests */
 	struct calls *calls;	 /* owned: what the supervisor was asked */

@@ -139,9 +139,13 @@ mhd_open(struct http *h, struct mhd *m, const char *cert, const char *key,
 	    MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 0,
 	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, tls,
 	    MHD_OPTION_END);
+	if (m->daemon == NULL && m->secure)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "TLS: the certificate and the key cannot be used, or do "
+		    "not belong together");
 	if (m->daemon == NULL)
-		return err_set(e, ERR_SYSTEM, "libmicrohttpd does not start%s",
-		    m->secure ? ": certificate or key" : "");
+		return err_set(
+		    e, ERR_SYSTEM, "libmicrohttpd does not start");
 	info = MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	if (info == NULL)
 		return err_set(e, ERR_SYSTEM, "libmicrohttpd has no epoll");

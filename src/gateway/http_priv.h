@@ -5,6 +5,7 @@
 #define GATEWAY_HTTP_PRIV_H
 
 #include "gateway/http.h"
+#include "gateway/http_scan.h"
 #include "gateway/req.h"
 #include "gateway/route.h"
 
@@ -37,6 +38,9 @@ struct conn {
 	bool linger;	    /* what still comes is read before it is closed */
 	bool watched;	    /* is in hup_fd's set */
 	bool first;	    /* nothing was asked yet */
+	bool carried;	    /* upgraded, and MHD is to read no more of it */
+	unsigned nreqs;	    /* that MHD has seen */
+	struct scan scan;
 	int64_t since;	    /* of the phase, or of its last progress */
 	uint64_t seen;	    /* a counter of bytes, as it was then */
 	int64_t half_since; /* the client said its last byte; 0: not yet */
@@ -96,7 +100,6 @@ struct http {
 	void (*finished)(void *ctx);
 	void *finished_ctx;
 	char date[40]; /* of this second, for answers that we write ourselves */
-	int64_t date_at;
 };
 
 /* http.c */
@@ -122,6 +125,10 @@ void hup_forget(struct conn *c);
 /* http_recv.c: which descriptor is whose. */
 void recv_join(struct conn *c);
 void recv_leave(const struct conn *c);
+struct conn *recv_conn(int fd);
+
+/* http_lookup.c: the first header of that name as it came, or NULL. */
+const char *lookup_header(struct MHD_Connection *mc, const char *name);
 
 /* http_linger.c: read on for a while, so that an early answer arrives. */
 void linger_begin(struct http *h, int fd); /* takes FD */

@@ -5,7 +5,8 @@
  *
  * MHD reads by recv(), which this one replaces while the program is linked, as
  * http_words.c does with another: for everything else it does the same. Should
- * MHD not come by here, such clients are cut off.
+ * MHD not come by here, such clients are cut off. What comes is shown to
+ * http_scan.c, except from TLS: see http_tls.c.
  */
 #include "gateway/http_priv.h"
 #include "gateway/req_priv.h"
@@ -42,6 +43,12 @@ recv_leave(const struct conn *c)
 		table.of[c->fd] = NULL;
 }
 
+struct conn *
+recv_conn(int fd)
+{
+	return fd >= 0 && (size_t)fd < table.n ? table.of[fd] : NULL;
+}
+
 /* All of the request is here, and we owe an answer. */
 static bool
 waits(struct conn *c)
@@ -54,12 +61,12 @@ ssize_t
 recv(int fd, void *p, size_t n, int flags)
 {
 	ssize_t got = recvfrom(fd, p, n, flags, NULL, NULL);
-	struct conn *c;
+	struct conn *c = recv_conn(fd);
 
-	if (got != 0 || n == 0 || fd < 0 || (size_t)fd >= table.n)
-		return got;
-	c = table.of[fd];
-	if (!waits(c))
+	if (got > 0 && c != NULL && c->phase != CONN_AWAY &&
+	    !c->mhd->secure && (flags & MSG_PEEK) == 0)
+		scan_bytes(&c->scan, p, (size_t)got);
+	if (got != 0 || n == 0 || !waits(c))
 		return got;
 	if (c->half_since == 0)
 		c->half_since = http_now(c->http);

@@ -5,15 +5,12 @@ libgateway_a_SOURCES = \
 	src/gateway/accesslog.h \
 	src/gateway/auth.c \
 	src/gateway/auth.h \
-	src/gateway/base64.c \
-	src/gateway/base64.h \
 	src/gateway/body.c \
 	src/gateway/body.h \
 	src/gateway/call.c \
 	src/gateway/call.h \
 	src/gateway/confine.c \
 	src/gateway/confine.h \
-	src/gateway/confine_calls.c \
 	src/gateway/cors.c \
 	src/gateway/cors.h \
 	src/gateway/db.c \
@@ -57,8 +54,13 @@ libgateway_a_SOURCES = \
 	src/gateway/http_hup.c \
 	src/gateway/http_linger.c \
 	src/gateway/http_listen.c \
+	src/gateway/http_lookup.c \
 	src/gateway/http_priv.h \
 	src/gateway/http_recv.c \
+	src/gateway/http_scan.c \
+	src/gateway/http_scan.h \
+	src/gateway/http_tls.c \
+	src/gateway/http_tls.h \
 	src/gateway/http_words.c \
 	src/gateway/link.c \
 	src/gateway/link.h \

@@ -10,10 +10,6 @@
  * Must never open a file, nor keep a secret: of tokens it knows hashes. Ends
  * when descriptor 3 does.
  */
-#ifdef HAVE_CONFIG_H
-#	include "config.h"
-#endif
-#include "gateway/call.h"
 #include "gateway/accesslog.h"
 #include "gateway/auth.h"
 #include "gateway/call.h"
@@ -24,10 +20,11 @@
 #include "gateway/http.h"
 #include "gateway/link.h"
 #include "gateway/metrics.h"
-#include "gateway/link.h"
 #include "gateway/ports.h"
 #include "gateway/watch.h"
+#include "lib/confine.h"
 #include "lib/log.h"
+#include "lib/parent.h"
 #include "lib/proctitle.h"
 #include "lib/strutil.h"
 
@@ -36,6 +33,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct options {
 	int64_t uid, gid; /* -1: stay who we are */
@@ -90,42 +88,25 @@ options_parse(struct options *opt, int argc, char *argv[])
  */
 
 static void
-send_log(void *ctx, enum log_level level, const char *line, size_t len)
+on_log(void *ctx, enum log_level level, const char *line, size_t len)
 {
 	struct gateway *gw = ctx;
-	struct jw *w = chan_begin(gw->super);
 
-	proto_begin(w, MSG_LOG, 0);
-	jw_kstr(w, "level", log_level_name(level));
-	jw_key(w, "line");
-	jw_strn(w, line, MIN(len, 1024));
-	(void)chan_end(gw->super, NULL, 0);
-}
-
-static void
-send_hello(struct gateway *gw)
-{
-	struct jw *w = chan_begin(gw->super);
-
-	proto_begin(w, MSG_HELLO, 0);
-	jw_kstr(w, "role", role_name(ROLE_GATEWAY));
-	jw_kstr(w, "version", PACKAGE_VERSION);
-	(void)chan_end(gw->super, NULL, 0);
+	parent_log(gw->super, level, line, len);
 }
 
 /* What the descriptors that we may have leave room for. */
 static size_t
-connections_max(void)
+connections_max(size_t fds)
 {
-	size_t fds = confine_limits();
-
 	return fds > 256 ? (fds - 128) / 2 : 64;
 }
 
 static void
-limits_take(struct gateway_limits *l, const struct json *j)
+limits_take(struct gateway *gw, const struct json *j)
 {
-	int64_t most = (int64_t)connections_max();
+	struct gateway_limits *l = &gw->limits;
+	int64_t most = (int64_t)connections_max(gw->max_fds);
 
 	l->max_connections =
 	    (size_t)MAX(1, MIN(most, json_int(j, "max_connections", 4096)));
@@ -150,7 +131,7 @@ start(struct gateway *gw, const struct json *msg, const struct chan_frame *f,
 	if (gw->http != NULL)
 		return err_set(e, ERR_BAD_REQUEST, "started already");
 	gw->index = (unsigned)json_int(msg, "index", 0);
-	limits_take(&gw->limits, json_get(set, "limits"));
+	limits_take(gw, json_get(set, "limits"));
 	accesslog_open(json_bool(set, "access_log", false));
 	if (metrics_open(gw, f->nfds == 1 ? f->fds[0] : -1,
 		(unsigned)json_int(msg, "slots", 1), e) == -1 ||
@@ -281,6 +262,11 @@ main(int argc, char *argv[])
 	if (db_open_env(&gw.db, opt.store, &e) == -1)
 		fatal("gateway", "%s", e.text);
 	confine_or_die(opt.uid, opt.gid, opt.root);
+	/* While it may be asked for. How far a file may grow is not limited:
+	 * uploads are written by us, to descriptors that come from sandboxes.
+	 */
+	gw.max_fds = MIN(confine_limits(), (size_t)1 << 20);
+	tzset(); /* or it would be looked for at every date */
 	/* No longer than the arguments, so that it is never cut. */
 	proctitle_set("sandboxd-gateway", "sandboxd-gateway");
 	gw.loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
@@ -288,9 +274,9 @@ main(int argc, char *argv[])
 		fatal("gateway", "no event loop");
 	gw.super =
 	    chan_new(gw.loop, CHILD_SUPER_FD, "supervisor", on_chan, &gw);
-	log_sink(send_log, &gw);
+	log_sink(on_log, &gw);
 	confine_calls_or_die();
-	send_hello(&gw);
+	(void)parent_hello(gw.super, ROLE_GATEWAY); /* its end is ours */
 	(void)ev_run(gw.loop, 0);
 	return EXIT_OK;
 }

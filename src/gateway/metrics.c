@@ -88,22 +88,6 @@ metrics_open(struct gateway *gw, int page_fd, unsigned slots, struct err *e)
 }
 
 void
-metrics_close(struct gateway *gw)
-{
-	struct metrics *m = gw->metrics;
-
-	if (m == NULL)
-		return;
-	if (m->own != NULL) {
-		set(&m->own->connections, 0);
-		set(&m->own->streams, 0);
-		(void)munmap(m->base, m->size); /* was mapped by us */
-	}
-	free(m);
-	gw->metrics = NULL;
-}
-
-void
 metrics_request(struct gateway *gw, enum route_id route, unsigned status,
     double seconds, uint64_t in, uint64_t out)
 {
@@ -142,7 +126,8 @@ metrics_refused(struct gateway *gw, enum metric_refused why)
 	add(&gw->metrics->own->refused[why], 1);
 }
 
-unsigned
+/* How many gateways have a slot in use. */
+static unsigned
 metrics_alive(const struct gateway *gw)
 {
 	const struct metrics *m = gw->metrics;

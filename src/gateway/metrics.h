@@ -18,7 +18,6 @@ enum metric_refused {
 /* PAGE_FD (borrowed) is SLOTS slots long; ours is that of gw->index. */
 int
 metrics_open(struct gateway *gw, int page_fd, unsigned slots, struct err *e);
-void metrics_close(struct gateway *gw);
 
 /* ROUTE is ROUTE_N for what had none. */
 void metrics_request(struct gateway *gw, enum route_id route, unsigned status,
@@ -28,7 +27,5 @@ void metrics_streams(struct gateway *gw, int change);
 void metrics_refused(struct gateway *gw, enum metric_refused why);
 /* All slots, in Prometheus' text form. */
 void metrics_write(struct gateway *gw, struct buf *out);
-/* How many gateways have a slot in use. */
-unsigned metrics_alive(const struct gateway *gw);
 
 #endif

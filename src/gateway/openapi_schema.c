@@ -73,7 +73,7 @@ openapi_type(struct jw *w, const char *type, size_t len)
 		jw_object_end(w);
 		return;
 	}
-	if (len > 2 && memcmp(type + len - 2, "[]", 2) == 0) {
+	if (len > 2 && type[len - 2] == '[' && type[len - 1] == ']') {
 		jw_object(w);
 		jw_kstr(w, "type", "array");
 		jw_key(w, "items");

@@ -36,16 +36,12 @@ struct port_listener {
 };
 
 struct port_conn {
-	LIST_ENTRY(port_conn) link;
 	struct gateway *gw;
 	int client_fd, server_fd; /* owned */
-	uint64_t call;		  /* the dial under way, or 0 */
-	struct tunnel *tunnel;	  /* borrowed */
 };
 
 struct ports {
 	LIST_HEAD(, port_listener) listeners;
-	LIST_HEAD(, port_conn) conns;
 	size_t nlisteners, nconns;
 	bool full; /* nobody accepts */
 	ev_timer pause;
@@ -72,10 +68,7 @@ conn_free(struct port_conn *c)
 {
 	struct ports *ps = c->gw->ports;
 
-	LIST_REMOVE(c, link);
 	ps->nconns--;
-	if (c->call != 0)
-		link_cancel(c->gw, c->call);
 	fd_close(&c->client_fd);
 	fd_close(&c->server_fd);
 	if (ps->full && !ev_is_active(&ps->pause))
@@ -95,7 +88,6 @@ on_dialled(void *ctx, const struct json *ok, int *fds, size_t nfds,
 {
 	struct port_conn *c = ctx;
 
-	c->call = 0;
 	if (ok == NULL || nfds != 1) {
 		log_debug("ports", "no connection",
 		    LOG_STR("cause", e != NULL ? e->text : "no descriptor"));
@@ -103,8 +95,8 @@ on_dialled(void *ctx, const struct json *ok, int *fds, size_t nfds,
 		return;
 	}
 	c->server_fd = fd_steal(&fds[0]);
-	c->tunnel = tunnel_start(c->gw, c->client_fd, c->server_fd, NULL, 0,
-	    NULL, 0, on_tunnel_over, c);
+	tunnel_start(c->gw, c->client_fd, c->server_fd, NULL, 0, NULL, 0,
+	    on_tunnel_over, c);
 }
 
 static void
@@ -116,11 +108,10 @@ conn_begin(struct port_listener *l, int fd)
 	c->gw = l->gw;
 	c->client_fd = fd;
 	c->server_fd = -1;
-	LIST_INSERT_HEAD(&l->gw->ports->conns, c, link);
 	l->gw->ports->nconns++;
 	buf_init(&args, 64);
 	(void)buf_addf(&args, "{\"port\":%u}", l->port);
-	c->call = link_call(l->gw, LINK_INIT, l->sandbox, MSG_PORT_DIAL, &args,
+	(void)link_call(l->gw, LINK_INIT, l->sandbox, MSG_PORT_DIAL, &args,
 	    NULL, 0, DIAL_MS, on_dialled, c);
 	buf_free(&args);
 }
@@ -240,26 +231,7 @@ ports_open(struct gateway *gw, struct err *e)
 	if (gw->ports == NULL)
 		return err_sys(e, "memory");
 	LIST_INIT(&gw->ports->listeners);
-	LIST_INIT(&gw->ports->conns);
 	ev_timer_init(&gw->ports->pause, on_pause_over, PAUSE_S, 0.);
 	gw->ports->pause.data = gw;
 	return 0;
-}
-
-void
-ports_close(struct gateway *gw)
-{
-	struct port_conn *c;
-
-	if (gw->ports == NULL)
-		return;
-	ports_unlisten_all(gw);
-	while ((c = LIST_FIRST(&gw->ports->conns)) != NULL) {
-		if (c->tunnel != NULL)
-			tunnel_end(c->tunnel); /* frees C */
-		else
-			conn_free(c);
-	}
-	ev_timer_stop(gw->loop, &gw->ports->pause);
-	free(STEAL(gw->ports));
 }

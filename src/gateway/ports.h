@@ -8,7 +8,6 @@
 #include "gateway/gateway.h"
 
 int ports_open(struct gateway *gw, struct err *e);
-void ports_close(struct gateway *gw);
 
 /* Accept on LISTEN_FD, which is taken also on failure. NAME is what
  * ports_unlisten() will say; one that is there already is replaced. */

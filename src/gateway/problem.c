@@ -60,12 +60,6 @@ static const struct {
 	{ ERR_SYSTEM, PROBLEM_STREAM_ERROR },
 };
 
-unsigned
-problem_status(enum problem p)
-{
-	return problem_table[p].status;
-}
-
 /* OpenSandbox's codes are words of their own for the key, else ours in
  * capitals. */
 static void

@@ -327,7 +327,7 @@ on_upgraded(
 	ev_io_stop(p->gw->loop, &p->wr);
 	/* A server may change the protocol before it has read it all. */
 	(void)buf_add(&p->out, extra, len);
-	(void)tunnel_start(p->gw, fd, p->fd, p->in.data, p->in.len, p->out.data,
+	tunnel_start(p->gw, fd, p->fd, p->in.data, p->in.len, p->out.data,
 	    p->out.len, on_tunnel_over, p);
 	buf_free(&p->in);
 	buf_free(&p->out);

@@ -12,10 +12,18 @@
 
 #include <string.h>
 
+/* MHD would keep a record of each parameter, which may fill a connection's
+ * memory before it can answer; so behind the path it finds nothing. URI lies in
+ * what it has read, and is changed by it next. */
 void *
 req_uri(void *cls, const char *uri, struct MHD_Connection *mc)
 {
-	return hreq_new(cls, mc, uri);
+	struct hreq *q = hreq_new(cls, mc, uri);
+	char *query = strchr(uri, '?');
+
+	if (query != NULL && query[1] != '\0')
+		query[1] = '\0';
+	return q;
 }
 
 /* Rest until hreq_wake(). */
@@ -191,6 +199,8 @@ req_access(void *cls, struct MHD_Connection *mc, const char *url,
 	if (q == NULL || q->conn->kill)
 		return MHD_NO;
 	q->inside = true;
+	if (q->begun && !q->answered)
+		(void)req_check_lines(q); /* answers, if they are bad */
 	if (!q->begun)
 		rc = on_head(q, url, method, version);
 	else if (q->head_held)

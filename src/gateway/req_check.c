@@ -126,6 +126,8 @@ req_check_head(
 	q->r.head = strcmp(method, "HEAD") == 0;
 	q->r.method = q->r.head ? M_GET : method_of(method);
 	why = req_head_take(q, url, version);
+	if (why != NULL && q->long_length)
+		return bad(q, PROBLEM_TOO_LARGE, "the body is too long");
 	if (why != NULL)
 		return bad(q, PROBLEM_INVALID_REQUEST, why);
 	if (q->target_len > most)
@@ -156,6 +158,14 @@ req_check_head(
 	if (!route_take(q))
 		return false;
 	return auth_check(q, q->r.route->id) && query_take(q) && body_expect(q);
+}
+
+bool
+req_check_lines(struct hreq *q)
+{
+	if (q->transfer == NULL || !scan_refuses(&q->conn->scan, q->nth))
+		return true;
+	return bad(q, PROBLEM_INVALID_REQUEST, "a chunk is malformed");
 }
 
 bool

@@ -79,6 +79,8 @@ length_take(struct hreq *q, const char *value, size_t len)
 
 	if (q->nlength++ > 0 || len == 0 || len > 18)
 		q->bad_header = true;
+	q->long_length = q->nlength == 1 && len > 18 &&
+			 strspn(value, "0123456789") == len;
 	for (i = 0; i < len && !q->bad_header; i++) {
 		if (value[i] < '0' || value[i] > '9')
 			q->bad_header = true;
@@ -169,6 +171,8 @@ req_head_take(struct hreq *q, const char *url, const char *version)
 	    q->mc, MHD_HEADER_KIND, header_take, q);
 	if (q->bad_header)
 		return "a header is malformed";
+	if (scan_refuses(&q->conn->scan, q->nth))
+		return "a line does not end in CR LF";
 	if (target_hidden(q, url, version))
 		return "the request line is malformed";
 	if (strcmp(version, "HTTP/1.1") != 0 &&
@@ -195,7 +199,7 @@ req_header(const struct req *r, const char *name)
 
 	if (q->mc == NULL)
 		return NULL;
-	return MHD_lookup_connection_value(q->mc, MHD_HEADER_KIND, name);
+	return lookup_header(q->mc, name);
 }
 
 struct each {

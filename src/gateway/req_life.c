@@ -79,6 +79,7 @@ hreq_new(struct http *h, struct MHD_Connection *mc, const char *target)
 	q->conn = conn_of(mc);
 	q->conn->req = q;
 	q->conn->first = false;
+	q->nth = ++q->conn->nreqs;
 	q->r.secure = q->conn->mhd->secure;
 	q->began = ev_now(h->gw->loop);
 	target_set(q, target);
@@ -121,7 +122,8 @@ hreq_free(struct hreq *q)
 	free(q);
 }
 
-void
+/* It is used again, unless somebody holds it. */
+static void
 hreq_drop(struct hreq *q)
 {
 	struct http *h = q->r.gw->http;

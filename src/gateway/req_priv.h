@@ -21,6 +21,7 @@ struct hreq {
 	struct conn *conn;	   /* NULL once the client has left */
 	struct MHD_Connection *mc; /* the same */
 	unsigned holds;
+	unsigned nth; /* of its connection, from 1 */
 	bool begun;	/* the headers were looked at */
 	bool body_done; /* all of the body was here */
 	bool called;	/* the door was */
@@ -35,16 +36,17 @@ struct hreq {
 	bool old;	/* HTTP/1.0 */
 	bool body_held; /* the door takes no more for now */
 	bool head_held; /* nor has MHD been told that any is wanted */
+	bool bad_header, long_length;
+	bool osb;	   /* errors in OpenSandbox's form */
+	bool caller_reads; /* its token is for reading only */
 
 	/* Headers, MHD's; only while there is a connection. */
 	const char *authorization, *content_type, *request_id, *origin;
 	const char *api_key, *expect, *transfer;
 	unsigned nhost, nlength, ntransfer, norigin;
-	bool bad_header;
 	size_t header_bytes;
 
 	struct route_match match;
-	bool osb; /* errors in OpenSandbox's form */
 	uint64_t limit;
 	uint64_t body_seen;
 	struct buf body;
@@ -71,7 +73,6 @@ struct hreq {
 	char caller[CALLER_MAX];
 	char method[METHOD_MAX]; /* what r.method_name points to */
 	char *caller_sandbox;	 /* of a token limited to one, else NULL */
-	bool caller_reads;	 /* its token is for reading only */
 	char *target;		 /* what r.path and r.query lie in */
 	char *arena;		 /* decoded parameters */
 	size_t target_room;	 /* of each of these two */
@@ -88,12 +89,13 @@ hreq_of(const struct req *r)
 /* req_life.c */
 struct hreq *
 hreq_new(struct http *h, struct MHD_Connection *mc, const char *target);
-void hreq_drop(struct hreq *q); /* frees it if nobody holds it */
 
 /* req_check.c: before a door is asked. False: it was answered. */
 bool req_check_head(
     struct hreq *q, const char *url, const char *method, const char *version);
 bool req_check_json(struct hreq *q);
+/* In the midst of a body: the lines of its chunks. */
+bool req_check_lines(struct hreq *q);
 
 /* req_head.c: what is wrong with the headers, or NULL. */
 const char *req_head_take(struct hreq *q, const char *url, const char *version);
@@ -106,8 +108,5 @@ void req_answer(struct hreq *q, unsigned status, const char *content_type,
     struct MHD_Response *resp);
 enum MHD_Result req_queue(struct hreq *q);
 void req_raw_answer(struct hreq *q);
-
-/* problem.c */
-unsigned problem_status(enum problem p);
 
 #endif

@@ -83,7 +83,7 @@ query_take(struct hreq *q)
 	size_t offsets[QUERY_MAX], i;
 	struct query_pair p;
 
-	for (i = 0; i < rt->nquery; i++)
+	for (i = 0; i < countof(offsets); i++)
 		offsets[i] = SIZE_MAX;
 	while (rt->nquery > 0 && query_next(&at, &p))
 		if (!pair_take(q, &p, offsets))

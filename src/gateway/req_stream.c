@@ -6,6 +6,7 @@
  * req_wake(). While it has something MHD asks only when the client's socket
  * takes more, so that a slow client costs no memory.
  */
+#include "gateway/http_tls.h"
 #include "gateway/metrics.h"
 #include "gateway/req_priv.h"
 #include "lib/fdio.h"
@@ -105,7 +106,21 @@ req_reply_stream(struct req *r, unsigned status, const char *content_type,
 struct req_upgrade {
 	struct MHD_UpgradeResponseHandle *urh;
 	struct mhd *mhd;
+	struct tls_carrier *tls; /* NULL without TLS */
+	int fd;			 /* with it: what the callee got */
 };
+
+static void
+upgrade_over(void *ctx)
+{
+	struct req_upgrade *up = ctx;
+	struct mhd *m = up->mhd;
+
+	(void)MHD_upgrade_action(up->urh, MHD_UPGRADE_ACTION_CLOSE);
+	free(up);
+	/* It closes the connection when it runs next. */
+	ev_feed_event(m->http->gw->loop, &m->io, EV_READ);
+}
 
 static void
 on_upgrade(void *cls, struct MHD_Connection *mc, void *con_cls,
@@ -116,12 +131,16 @@ on_upgrade(void *cls, struct MHD_Connection *mc, void *con_cls,
 	struct req_upgrade *up = xcalloc(1, sizeof(*up));
 
 	(void)cls;
-	(void)mc;
 	up->urh = urh;
 	up->mhd = q->conn->mhd;
+	up->fd = -1;
 	q->upgraded = true;
 	conn_phase(q->conn, CONN_AWAY);
 	hup_forget(q->conn);
+	if (up->mhd->secure)
+		up->tls = tls_carry(q->conn, mc, &up->fd, upgrade_over, up);
+	if (up->tls != NULL)
+		fd = up->fd;
 	(void)fd_set_nonblock(fd, 1); /* as it was */
 	q->upgrade(q->upgrade_ctx, fd, extra, len, up);
 }
@@ -141,10 +160,10 @@ req_upgrade(struct req *r, req_upgraded *cb, void *ctx)
 void
 req_upgrade_close(struct req_upgrade *up)
 {
-	struct mhd *m = up->mhd;
-
-	(void)MHD_upgrade_action(up->urh, MHD_UPGRADE_ACTION_CLOSE);
-	free(up);
-	/* It closes the connection when it runs next. */
-	ev_feed_event(m->http->gw->loop, &m->io, EV_READ);
+	if (up->tls == NULL) {
+		upgrade_over(up);
+		return;
+	}
+	fd_close(&up->fd);
+	tls_close(up->tls);
 }

@@ -22,9 +22,9 @@ struct node {
 };
 
 struct route route_table[ROUTE_N] = {
-#define ROUTE(sym, method, path, scope, who, body, limit, help)          \
-	{ ROUTE_##sym, #sym, M_##method, path, SCOPE_##scope, WHO_##who, \
-		BODY_##body, limit, help, route_##sym, NULL, 0, NULL, 0 },
+#define ROUTE(sym, method, path, scope, who, body, limit, help)           \
+	{ ROUTE_##sym, M_##method, SCOPE_##scope, WHO_##who, BODY_##body, \
+		#sym, path, limit, help, route_##sym, NULL, 0, NULL, 0 },
 #include "gateway/routes.def"
 };
 
@@ -177,7 +177,9 @@ routes_close(void)
 	root = NULL;
 }
 
-ssize_t
+/* Decode %XX of S[0..N) to DST, which may be S; the length, or -1 when the
+ * result has a NUL or is not UTF-8, or an escape is broken. */
+static ssize_t
 segment_decode(char *dst, const char *s, size_t n)
 {
 	size_t i, len = 0;

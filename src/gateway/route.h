@@ -47,12 +47,12 @@ struct route_query {
 
 struct route {
 	enum route_id id;
-	const char *name;
 	enum method method;
-	const char *path;
 	enum route_scope scope;
 	enum route_who who;
 	enum route_body body;
+	const char *name;
+	const char *path;
 	uint64_t limit;
 	const char *help;
 	void (*door)(struct req *r);
@@ -92,9 +92,5 @@ enum route_found
 route_match(const char *path, char *arena, struct route_match *m_out);
 /* "GET,HEAD": the methods of what was found. */
 void route_allow(const struct route_match *m, struct buf *out);
-
-/* Decode %XX of S[0..N) to DST, which may be S; the length, or -1 when the
- * result has a NUL or is not UTF-8, or an escape is broken. */
-ssize_t segment_decode(char *dst, const char *s, size_t n);
 
 #endif

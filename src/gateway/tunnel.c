@@ -27,17 +27,13 @@ struct half { /* one direction */
 };
 
 struct tunnel {
-	LIST_ENTRY(tunnel) link;
 	struct ev_loop *loop;
 	struct half ab, ba;
 	ev_timer idle;
 	double last, limit_s; /* 0: no limit */
-	bool ended;
 	tunnel_done *done;
 	void *ctx;
 };
-
-static LIST_HEAD(, tunnel) tunnels;
 
 static void
 half_close(struct half *h)
@@ -47,27 +43,14 @@ half_close(struct half *h)
 	free(STEAL(h->waits));
 }
 
-void
+static void
 tunnel_end(struct tunnel *t)
 {
-	if (t->ended)
-		return;
-	t->ended = true;
-	LIST_REMOVE(t, link);
 	half_close(&t->ab);
 	half_close(&t->ba);
 	ev_timer_stop(t->loop, &t->idle);
 	t->done(t->ctx);
 	free(t);
-}
-
-void
-tunnels_end(void)
-{
-	struct tunnel *t;
-
-	while ((t = LIST_FIRST(&tunnels)) != NULL)
-		tunnel_end(t);
 }
 
 static void
@@ -206,7 +189,7 @@ half_start(struct half *h, const char *first, size_t len)
 	ev_io_start(h->t->loop, &h->wr);
 }
 
-struct tunnel *
+void
 tunnel_start(struct gateway *gw, int a_fd, int b_fd, const char *to_a,
     size_t to_a_len, const char *to_b, size_t to_b_len, tunnel_done *done,
     void *ctx)
@@ -231,6 +214,4 @@ tunnel_start(struct gateway *gw, int a_fd, int b_fd, const char *to_a,
 	t->idle.data = t;
 	if (t->limit_s > 0)
 		ev_timer_start(t->loop, &t->idle);
-	LIST_INSERT_HEAD(&tunnels, t, link);
-	return t;
 }

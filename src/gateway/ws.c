@@ -7,7 +7,7 @@
  * when nothing of ours stands on it any more.
  */
 #include "gateway/ws.h"
-#include "gateway/base64.h"
+#include "lib/base64.h"
 #include "lib/xalloc.h"
 
 #include <errno.h>
@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <wslay/wslay.h>
 
+#define ACCEPT_MAX (BASE64_LEN(SHA1_DIGEST_LENGTH) + 1)
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define TURN_BYTES (64u << 10) /* read at one go; then others */
 #define KILL_BYTES (4u << 20)  /* waiting to be sent: something is wrong */
@@ -77,8 +78,9 @@ ws_wanted(struct req *r)
 	return why == NULL;
 }
 
-void
-ws_accept_value(char dst[WS_ACCEPT_MAX], const char *key)
+/* The value of Sec-WebSocket-Accept for a key. */
+static void
+ws_accept_value(char dst[ACCEPT_MAX], const char *key)
 {
 	uint8_t digest[SHA1_DIGEST_LENGTH];
 	SHA1_CTX sha;
@@ -396,7 +398,7 @@ void
 ws_accept(struct req *r, const struct ws_ops *ops, void *ctx)
 {
 	struct ws *ws = xcalloc(1, sizeof(*ws));
-	char accept[WS_ACCEPT_MAX];
+	char accept[ACCEPT_MAX];
 
 	ws->r = r;
 	ws->ops = ops;

@@ -40,8 +40,4 @@ void ws_pause(struct ws *ws, bool on);
 /* Say that it is over, without a status, once all is sent. `closed` follows. */
 void ws_close(struct ws *ws);
 
-/* The value of Sec-WebSocket-Accept for a key. */
-#define WS_ACCEPT_MAX 32
-void ws_accept_value(char dst[WS_ACCEPT_MAX], const char *key);
-
 #endif

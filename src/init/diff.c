@@ -61,10 +61,7 @@ diff_finish(struct diff *d, const struct result *r)
 	if (r->entries < 0) {
 		(void)chan_reply_err(in->ch, d->id, &r->e);
 	} else {
-		w = chan_begin(in->ch);
-		jw_kint(w, "id", d->id);
-		jw_key(w, "ok");
-		jw_object(w);
+		w = chan_reply(in->ch, d->id);
 		jw_kint(w, "entries", r->entries);
 		jw_object_end(w);
 		(void)chan_end(in->ch, NULL, 0);

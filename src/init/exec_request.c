@@ -24,12 +24,9 @@ exec_by_id(struct execs *xs, int64_t id)
 static void
 super_started(struct exec *x)
 {
-	struct jw *w = chan_begin(x->in->ch);
+	struct jw *w = chan_reply(x->in->ch, x->id);
 	int fds[1] = { fd_steal(&x->master_fd) };
 
-	jw_kint(w, "id", x->id);
-	jw_key(w, "ok");
-	jw_object(w);
 	jw_kint(w, "pid", x->pid);
 	jw_object_end(w);
 	(void)chan_end(x->in->ch, fds, fds[0] == -1 ? 0 : 1);

@@ -42,11 +42,8 @@
 struct jw *
 files_reply(struct files *fs, int64_t id)
 {
-	struct jw *w = chan_begin(fs->ch);
+	struct jw *w = chan_reply(fs->ch, id);
 
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
 	return w;
 }
 

@@ -121,8 +121,6 @@ void files_watch(struct files *fs, int64_t id, const struct json *msg,
 /* --- files_tree.c -----------------------------------------------------------
  */
 
-/* Remove NAME below DIR_FD with all in it, never through a link. */
-int files_remove_tree(int dir_fd, const char *name, struct err *e);
 /* A hidden name that nobody has: ".sandboxd-upload-…". */
 #define FILES_TEMP_PREFIX ".sandboxd-upload-"
 void files_temp_name(char name[NAME_MAX + 1]);

@@ -85,7 +85,8 @@ remove_at(int dir_fd, const char *name, unsigned depth)
 	return -1;
 }
 
-int
+/* Remove NAME below DIR_FD with all in it, never through a link. */
+static int
 files_remove_tree(int dir_fd, const char *name, struct err *e)
 {
 	return remove_at(dir_fd, name, 0) == -1 ? files_oserr(e) : 0;

@@ -14,9 +14,6 @@
  * Must never exit after start except on `stop` or when descriptor 3 closes,
  * must never block, and must never let a descriptor of its own reach a command.
  */
-#ifdef HAVE_CONFIG_H
-#	include "config.h"
-#endif
 #include "init/diff.h"
 #include "init/exec.h"
 #include "init/gate.h"
@@ -24,8 +21,8 @@
 #include "init/shrink.h"
 #include "init/stop.h"
 #include "lib/log.h"
+#include "lib/parent.h"
 #include "lib/proctitle.h"
-#include "lib/proto.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 
@@ -188,30 +185,12 @@ on_idle(struct ev_loop *loop, ev_timer *w, int revents)
  */
 
 static void
-send_log(void *ctx, enum log_level level, const char *line, size_t len)
+on_log(void *ctx, enum log_level level, const char *line, size_t len)
 {
 	struct init *in = ctx;
-	struct jw *w;
 
-	if (in->ch == NULL)
-		return;
-	w = chan_begin(in->ch);
-	proto_begin(w, MSG_LOG, 0);
-	jw_kstr(w, "level", log_level_name(level));
-	jw_key(w, "line");
-	jw_strn(w, line, MIN(len, 1024));
-	(void)chan_end(in->ch, NULL, 0);
-}
-
-static void
-send_hello(struct init *in)
-{
-	struct jw *w = chan_begin(in->ch);
-
-	proto_begin(w, MSG_HELLO, 0);
-	jw_kstr(w, "role", role_name(ROLE_INIT));
-	jw_kstr(w, "version", PACKAGE_VERSION);
-	(void)chan_end(in->ch, NULL, 0);
+	if (in->ch != NULL)
+		parent_log(in->ch, level, line, len);
 }
 
 static void
@@ -341,7 +320,7 @@ open_or_die(struct init *in)
 	in->idle.repeat = IDLE_S;
 	ev_timer_again(in->loop, &in->idle);
 	in->ch = chan_new(in->loop, CHILD_SUPER_FD, "supervisor", on_chan, in);
-	log_sink(send_log, in);
+	log_sink(on_log, in);
 }
 
 int
@@ -356,7 +335,7 @@ main(int argc, char *argv[])
 	open_or_die(&in);
 	/* Just as long as the arguments were, so that it is never cut. */
 	proctitle_set("sandboxd-init", "sandboxd-init %s", in.id);
-	send_hello(&in);
+	(void)parent_hello(in.ch, ROLE_INIT); /* its end is ours */
 	/* Point of no return: from here an error costs a command, not us. A
 	 * child that ended before the signal was watched is seen now. */
 	ev_feed_signal_event(in.loop, SIGCHLD);

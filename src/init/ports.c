@@ -162,10 +162,7 @@ port_list(struct gate *g, int64_t id)
 		return;
 	}
 	qsort(v, (size_t)n, sizeof(*v), by_port);
-	w = chan_begin(g->ch);
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
+	w = chan_reply(g->ch, id);
 	jw_key(w, "ports");
 	jw_array(w);
 	for (i = 0; i < n; i = next) {
@@ -217,16 +214,13 @@ dial_fail(struct dial *d, const struct err *e)
 static void
 dial_connected(struct dial *d)
 {
-	struct jw *w = chan_begin(d->g->ch);
+	struct jw *w = chan_reply(d->g->ch, d->id);
 	const int one = 1;
 	int fd = fd_steal(&d->fd);
 
 	/* Small answers are not to wait for each other; if it cannot be, they
 	 * come all the same. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	jw_kint(w, "id", d->id);
-	jw_key(w, "ok");
-	jw_object(w);
 	jw_object_end(w);
 	(void)chan_end(d->g->ch, &fd, 1);
 	dial_free(d);

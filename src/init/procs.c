@@ -74,7 +74,8 @@ mproc_free(struct mproc *p)
 	free(p);
 }
 
-void
+/* Its members, as the object that W is about to take. */
+static void
 mproc_put(const struct mproc *p, struct jw *w)
 {
 	jw_object(w);
@@ -98,11 +99,8 @@ mproc_put(const struct mproc *p, struct jw *w)
 void
 mproc_reply(const struct mproc *p, struct gate *g, int64_t id)
 {
-	struct jw *w = chan_begin(g->ch);
+	struct jw *w = chan_reply(g->ch, id);
 
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
 	jw_key(w, "process");
 	mproc_put(p, w);
 	jw_object_end(w);
@@ -122,14 +120,11 @@ list_request(
     struct procs *ps, struct gate *g, int64_t id, const struct json *msg)
 {
 	int64_t after = json_int(msg, "after", 0);
-	struct jw *w = chan_begin(g->ch);
+	struct jw *w = chan_reply(g->ch, id);
 	size_t bytes = 0;
 	bool more = false;
 	struct mproc *p;
 
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
 	jw_key(w, "processes");
 	jw_array(w);
 	TAILQ_FOREACH (p, &ps->all, link) {
@@ -198,10 +193,7 @@ config_request(
 		(void)chan_reply_err(g->ch, id, &e);
 		return;
 	}
-	w = chan_begin(g->ch);
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
+	w = chan_reply(g->ch, id);
 	jw_key(w, "config");
 	jw_object(w);
 	for (i = 0; i < LIMIT_N; i++)

@@ -402,11 +402,8 @@ static void
 follow_reply(struct gate *g, int64_t id, const char *key, const char *s,
     int64_t n, int fd)
 {
-	struct jw *w = chan_begin(g->ch);
+	struct jw *w = chan_reply(g->ch, id);
 
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
 	if (s != NULL)
 		jw_kstr(w, key, s);
 	else

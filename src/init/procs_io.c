@@ -15,6 +15,9 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+/* Of input that waits for its reader, whatever the limit says: it is memory of
+ * process 1. */
+#define INPUT_MAX_BYTES ((int64_t)8 << 20)
 #define PTY_READ 4095
 #define DRAIN_READS 64 /* what pipes and terminals hold, and some */
 
@@ -107,7 +110,7 @@ input_stop(struct mproc *p)
 size_t
 input_room(const struct mproc *p)
 {
-	size_t max = (size_t)p->ps->limits[LIMIT_INPUT];
+	size_t max = (size_t)MIN(p->ps->limits[LIMIT_INPUT], INPUT_MAX_BYTES);
 
 	return p->in_fd == -1 || p->input.len >= max ? 0 : max - p->input.len;
 }
@@ -221,10 +224,7 @@ input_request(struct procs *ps, struct gate *g, int64_t id,
 		(void)chan_reply_err(g->ch, id, &e);
 		return;
 	}
-	w = chan_begin(g->ch);
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
+	w = chan_reply(g->ch, id);
 	jw_kint(w, "bytes", (int64_t)n);
 	jw_object_end(w);
 	(void)chan_end(g->ch, NULL, 0);

@@ -76,8 +76,6 @@ struct procs {
 struct mproc *
 mproc_find(struct procs *ps, const struct json *msg, struct err *e);
 void mproc_free(struct mproc *p);
-/* Its members, as the object that W is about to take. */
-void mproc_put(const struct mproc *p, struct jw *w);
 /* {"id","ok":{"process":{…}}} */
 void mproc_reply(const struct mproc *p, struct gate *g, int64_t id);
 /* "No such file or directory (os error 2)" */

@@ -42,10 +42,7 @@ run_started(struct exec *x)
 		fd_close_all(r->fds, countof(r->fds));
 		return;
 	}
-	w = chan_begin(r->g->ch);
-	jw_kint(w, "id", r->id);
-	jw_key(w, "ok");
-	jw_object(w);
+	w = chan_reply(r->g->ch, r->id);
 	jw_kint(w, "run", r->id);
 	jw_kint(w, "pid", x->pid);
 	jw_kint(w, "output_bytes", r->ps->limits[LIMIT_OUTPUT]);

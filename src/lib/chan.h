@@ -74,7 +74,9 @@ void chan_on_drain(struct chan *ch, void (*fn)(struct chan *, void *));
  * first is ended. */
 struct jw *chan_begin(struct chan *ch);
 int chan_end(struct chan *ch, const int *fds, size_t nfds);
-/* The usual replies. ID is the request's. */
+/* The usual replies. ID is the request's. chan_reply() begins one whose members
+ * of "ok" are the caller's: jw_object_end() and chan_end() follow. */
+struct jw *chan_reply(struct chan *ch, int64_t id);
 int chan_reply_ok(struct chan *ch, int64_t id);
 int chan_reply_err(struct chan *ch, int64_t id, const struct err *e);
 /* Read the "error" member of a reply, or that member itself as proto_check

@@ -259,15 +259,21 @@ chan_end(struct chan *ch, const int *fds, size_t nfds)
 
 /* --- replies ------------------------------------------------------------- */
 
-int
-chan_reply_ok(struct chan *ch, int64_t id)
+struct jw *
+chan_reply(struct chan *ch, int64_t id)
 {
 	struct jw *w = chan_begin(ch);
 
 	jw_kint(w, "id", id);
 	jw_key(w, "ok");
 	jw_object(w);
-	jw_object_end(w);
+	return w;
+}
+
+int
+chan_reply_ok(struct chan *ch, int64_t id)
+{
+	jw_object_end(chan_reply(ch, id));
 	return chan_end(ch, NULL, 0);
 }
 

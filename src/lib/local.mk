@@ -1,12 +1,16 @@
 # What every program uses: no privilege, no policy.
 noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES = \
+	src/lib/base64.c \
+	src/lib/base64.h \
 	src/lib/buf.c \
 	src/lib/buf.h \
 	src/lib/chan.c \
 	src/lib/chan.h \
 	src/lib/chan_priv.h \
 	src/lib/chan_send.c \
+	src/lib/confine.c \
+	src/lib/confine.h \
 	src/lib/defs.h \
 	src/lib/err.c \
 	src/lib/err.h \
@@ -26,6 +30,8 @@ libbase_a_SOURCES = \
 	src/lib/ops.def \
 	src/lib/ops.h \
 	src/lib/ops_parse.c \
+	src/lib/parent.c \
+	src/lib/parent.h \
 	src/lib/proclog.c \
 	src/lib/proclog.h \
 	src/lib/proctitle.c \

@@ -85,6 +85,20 @@ digits_read(const char **s, uint64_t *v_out)
 	return 0;
 }
 
+size_t
+str_decimal(char dst[DECIMAL_MAX], uint64_t v)
+{
+	char tmp[DECIMAL_MAX];
+	size_t n = sizeof(tmp);
+
+	do {
+		tmp[--n] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	memcpy(dst, tmp + n, sizeof(tmp) - n);
+	return sizeof(tmp) - n;
+}
+
 int
 str_to_int(const char *s, int64_t min, int64_t max, int64_t *v_out)
 {

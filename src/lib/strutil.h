@@ -19,6 +19,10 @@ bool str_starts(const char *s, const char *prefix);
  * a question mark, what does not fit an ellipsis. SIZE is at least 4. */
 void str_show(char *dst, size_t size, const char *s, size_t n);
 
+/* V in decimal, where printf would take too long; the length, no terminator. */
+#define DECIMAL_MAX 20
+size_t str_decimal(char dst[DECIMAL_MAX], uint64_t v);
+
 /* A whole decimal integer in [min, max], no blanks, no sign but '-'. */
 int str_to_int(
     const char *s, int64_t min, int64_t max, int64_t *v_out) ATTR_WARN_UNUSED;

@@ -153,10 +153,7 @@ carry_end(struct carry *c)
 	/* Once answered the connection is the supervisor's alone. */
 	for (i = 0; i < W_N; i++)
 		watch_close(&c->w[i]);
-	w = chan_begin(cs->ch);
-	jw_kint(w, "id", c->id);
-	jw_key(w, "ok");
-	jw_object(w);
+	w = chan_reply(cs->ch, c->id);
 	jw_kbool(w, "gone", c->gone);
 	jw_object_end(w);
 	(void)chan_end(cs->ch, NULL, 0); /* a full queue ends the channel */

@@ -4,6 +4,7 @@
  * the line nor the string.
  */
 #include "relay/lines.h"
+#include "lib/base64.h"
 #include "lib/json.h"
 #include "lib/strutil.h"
 
@@ -19,35 +20,6 @@ lines_whole(const char *p, size_t n)
 	if (cut == 0 || utf8_valid_prefix(p, n - cut) != n - cut)
 		return n;
 	return n - cut;
-}
-
-/* Written straight into the buffer: this is the path of binary output, a
- * chunk at a time. */
-static void
-base64_add(struct buf *b, const char *p, size_t n)
-{
-	static const char digit[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *s = (const unsigned char *)p;
-	char *to = buf_reserve(b, (n + 2) / 3 * 4);
-	uint32_t v;
-	size_t i, k;
-
-	if (to == NULL)
-		return;
-	for (i = 0; i < n; i += 3) {
-		k = MIN(n - i, 3);
-		v = (uint32_t)s[i] << 16;
-		if (k > 1)
-			v |= (uint32_t)s[i + 1] << 8;
-		if (k > 2)
-			v |= s[i + 2];
-		*to++ = digit[v >> 18];
-		*to++ = digit[v >> 12 & 63];
-		*to++ = k > 1 ? digit[v >> 6 & 63] : '=';
-		*to++ = k > 2 ? digit[v & 63] : '=';
-	}
-	b->len += (n + 2) / 3 * 4;
 }
 
 void
@@ -69,7 +41,7 @@ lines_item(struct buf *b, const char *request, const char *stream,
 	} else {
 		jw_key(&w, "base64");
 		(void)buf_addc(b, '"'); /* a failure stays in b->failed */
-		base64_add(b, p, n);
+		(void)base64_add(b, p, n);
 		jw_raw(&w, "\"", 1);
 	}
 	jw_object_end(&w);

@@ -10,26 +10,20 @@
  * Must never read a client's connection: that is the supervisor's. Ends when
  * descriptor 3 does.
  */
-#ifdef HAVE_CONFIG_H
-#	include "config.h"
-#endif
 #include "relay/carry.h"
+#include "lib/confine.h"
 #include "lib/log.h"
+#include "lib/parent.h"
 #include "lib/proctitle.h"
 #include "lib/proto.h"
 #include "lib/strutil.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #define SPARE_FDS 64 /* beside those of carries; each of these takes three */
 #define CARRIES_MAX 16384
@@ -83,83 +77,17 @@ options_parse(struct options *opt, int argc, char *argv[])
 		usage();
 }
 
-static void
-root_enter_or_die(const char *root)
-{
-	struct dirent *d;
-	DIR *dir = opendir(root);
-
-	if (dir == NULL)
-		fatal("relay", "open %s: %s", root, strerror(errno));
-	while ((d = readdir(dir)) != NULL)
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			fatal("relay", "%s is not empty", root);
-	if (fchdir(dirfd(dir)) == -1 || chroot(".") == -1 || chdir("/") == -1)
-		fatal("relay", "chroot %s: %s", root, strerror(errno));
-	(void)closedir(dir); /* opened for reading */
-}
-
-static void
-ids_take_or_die(uid_t uid, gid_t gid)
-{
-	struct __user_cap_header_struct h = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct d[2];
-
-	if (setgroups(0, NULL) == -1 || setresgid(gid, gid, gid) == -1 ||
-	    setresuid(uid, uid, uid) == -1)
-		fatal("relay", "become %u:%u: %s", uid, gid, strerror(errno));
-	if (getuid() != uid || geteuid() != uid || getgid() != gid ||
-	    getegid() != gid || setresuid((uid_t)-1, 0, (uid_t)-1) != -1 ||
-	    setresgid((gid_t)-1, 0, (gid_t)-1) != -1)
-		fatal("relay", "root was not given up");
-	if (syscall(SYS_capget, &h, d) == -1 ||
-	    (d[0].permitted | d[1].permitted | d[0].inheritable |
-		d[1].inheritable) != 0)
-		fatal("relay", "capabilities were not given up");
-}
-
 /* How many carries there is room for. */
 static size_t
 limits_set(void)
 {
 	const struct rlimit none = { 0, 0 };
-	struct rlimit fds;
+	size_t fds = confine_limits();
 
-	/* No file may grow, no process be made, no core be left. Lowering
-	 * cannot fail. */
-	(void)setrlimit(RLIMIT_FSIZE, &none);
-	(void)setrlimit(RLIMIT_NPROC, &none);
-	(void)setrlimit(RLIMIT_CORE, &none);
-	if (getrlimit(RLIMIT_NOFILE, &fds) == -1)
-		return 64;
-	fds.rlim_cur = fds.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &fds);
-	if (getrlimit(RLIMIT_NOFILE, &fds) == -1 || fds.rlim_cur < SPARE_FDS)
+	(void)setrlimit(RLIMIT_FSIZE, &none); /* lowering cannot fail */
+	if (fds < SPARE_FDS + 3)
 		return 1;
-	return MIN((fds.rlim_cur - SPARE_FDS) / 3, CARRIES_MAX);
-}
-
-static size_t
-privileges_drop_or_die(const struct options *opt)
-{
-	int cap;
-
-	if (opt->uid != -1) {
-		/* PRIV: root outside of sandboxes; only what is on descriptor
-		 * 3 has been ours so far. */
-		root_enter_or_die(opt->root);
-		for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-			if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
-				break;
-		ids_take_or_die((uid_t)opt->uid, (gid_t)opt->gid);
-		/* PRIV: nobody, in an empty directory, without capabilities. */
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
-		fatal("relay", "prctl: %s", strerror(errno));
-	return limits_set();
+	return MIN((fds - SPARE_FDS) / 3, CARRIES_MAX);
 }
 
 /*
@@ -167,27 +95,11 @@ privileges_drop_or_die(const struct options *opt)
  */
 
 static void
-send_log(void *ctx, enum log_level level, const char *line, size_t len)
+on_log(void *ctx, enum log_level level, const char *line, size_t len)
 {
 	struct relay *r = ctx;
-	struct jw *w = chan_begin(r->ch);
 
-	proto_begin(w, MSG_LOG, 0);
-	jw_kstr(w, "level", log_level_name(level));
-	jw_key(w, "line");
-	jw_strn(w, line, MIN(len, 1024));
-	(void)chan_end(r->ch, NULL, 0);
-}
-
-static void
-send_hello(struct relay *r)
-{
-	struct jw *w = chan_begin(r->ch);
-
-	proto_begin(w, MSG_HELLO, 0);
-	jw_kstr(w, "role", role_name(ROLE_RELAY));
-	jw_kstr(w, "version", PACKAGE_VERSION);
-	(void)chan_end(r->ch, NULL, 0);
+	parent_log(r->ch, level, line, len);
 }
 
 static void
@@ -228,7 +140,8 @@ main(int argc, char *argv[])
 	(void)signal(SIGXFSZ, SIG_IGN);
 	if (close_range(CHILD_SUPER_FD + 1, ~0U, 0) == -1)
 		fatal("relay", "close_range: %s", strerror(errno));
-	max = privileges_drop_or_die(&opt);
+	confine_or_die(opt.uid, opt.gid, opt.root);
+	max = limits_set();
 	/* No longer than the arguments, so that it is never cut. */
 	proctitle_set("sandboxd-relay", "sandboxd-relay");
 	r.loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
@@ -237,8 +150,8 @@ main(int argc, char *argv[])
 	r.ch = chan_new(r.loop, CHILD_SUPER_FD, "supervisor", on_chan, &r);
 	if (carries_open(r.loop, r.ch, max, &r.carries, &e) == -1)
 		fatal("relay", "%s", e.text);
-	log_sink(send_log, &r);
-	send_hello(&r);
+	log_sink(on_log, &r);
+	(void)parent_hello(r.ch, ROLE_RELAY); /* its end is ours */
 	(void)ev_run(r.loop, 0);
 	return EXIT_OK;
 }

@@ -42,7 +42,7 @@ cgroup_write(int dir_fd, const char *path, const char *text)
 	return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-int
+static int
 cgroup_write_int(int dir_fd, const char *path, int64_t v)
 {
 	char text[32];

@@ -29,7 +29,6 @@ struct cgroup {
 
 /* Files below DIR_FD: 0, or -1 with errno. */
 int cgroup_write(int dir_fd, const char *path, const char *text);
-int cgroup_write_int(int dir_fd, const char *path, int64_t v);
 int cgroup_read(int dir_fd, const char *path, char *buf, size_t size);
 /* A file of the group CG in hierarchy K. */
 int

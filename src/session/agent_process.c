@@ -528,12 +528,6 @@ process_signal(struct process *p, int signal_no, bool group)
 	child_signal(&p->child, signal_no, group);
 }
 
-bool
-process_running(const struct process *p)
-{
-	return p->child.pid != 0;
-}
-
 int
 process_exit_code(const struct process *p)
 {

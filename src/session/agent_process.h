@@ -62,7 +62,6 @@ void process_finish_input(struct process *p);
 void process_pause(struct process *p, bool on);
 /* Signal the process, or its whole group. */
 void process_signal(struct process *p, int signal_no, bool group);
-bool process_running(const struct process *p);
 /* How it ended: the exit status, or -1 and the signal. */
 int process_exit_code(const struct process *p);
 int process_exit_signal(const struct process *p);

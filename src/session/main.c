@@ -12,15 +12,12 @@
  * must never write to the two channels what was not checked and bounded, and
  * never outlive its supervisor.
  */
-#ifdef HAVE_CONFIG_H
-#	include "config.h"
-#endif
 #include "session/children.h"
 #include "session/session.h"
 
 #include "lib/log.h"
+#include "lib/parent.h"
 #include "lib/proctitle.h"
-#include "lib/proto.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -33,30 +30,18 @@ on_log(void *ctx, enum log_level level, const char *line, size_t len)
 {
 	static bool busy; /* the channel may have something to log itself */
 	struct session *s = ctx;
-	struct jw *w;
 
 	if (busy || s->super == NULL || chan_queued(s->super) > LOG_QUEUE_BYTES)
 		return;
 	busy = true;
-	w = chan_begin(s->super);
-	proto_begin(w, MSG_LOG, 0);
-	jw_kstr(w, "level", log_level_name(level));
-	jw_key(w, "line");
-	jw_strn(w, line, MIN(len, 1024));
-	(void)chan_end(
-	    s->super, NULL, 0); /* a lost line is no reason to stop */
+	parent_log(s->super, level, line, len);
 	busy = false;
 }
 
 static void
 say_hello(struct session *s)
 {
-	struct jw *w = chan_begin(s->super);
-
-	proto_begin(w, MSG_HELLO, 0);
-	jw_kstr(w, "role", "session");
-	jw_kstr(w, "version", PACKAGE_VERSION);
-	if (chan_end(s->super, NULL, 0) == -1)
+	if (parent_hello(s->super, ROLE_SESSION) == -1)
 		fatal("session", "cannot say hello");
 }
 

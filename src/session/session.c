@@ -64,12 +64,9 @@ static int
 prompt_reply(struct chan *ch, const struct reply *r)
 {
 	char id[TURN_ID_MAX];
-	struct jw *w = chan_begin(ch);
+	struct jw *w = chan_reply(ch, r->who.id);
 
 	turn_id(id, r->prompt.turn);
-	jw_kint(w, "id", r->who.id);
-	jw_key(w, "ok");
-	jw_object(w);
 	jw_kstr(w, "turn_id", id);
 	jw_kint(w, "after", r->prompt.after);
 	jw_kbool(w, "queued", r->prompt.queued);

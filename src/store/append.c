@@ -474,20 +474,6 @@ append_scan(struct append_scanner *sc, const char *text, size_t len,
 
 /* --- stored events ------------------------------------------------------- */
 
-static size_t
-put_decimal(char *dst, uint64_t v)
-{
-	char tmp[20];
-	size_t n = sizeof(tmp);
-
-	do {
-		tmp[--n] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v != 0);
-	memcpy(dst, tmp + n, sizeof(tmp) - n);
-	return sizeof(tmp) - n;
-}
-
 /* Between tokens an end of line is JSON's to have, but an event is served as
  * one line. Inside strings there is none. */
 static void
@@ -516,7 +502,7 @@ append_build(struct buf *b, const char *text, const struct append_event *ev,
 		return -1;
 	head = at + sizeof(size);
 	p = head + STORED_HEAD_BYTES;
-	n = put_decimal(digits, seq);
+	n = str_decimal(digits, seq);
 	p = PUT(p, "{\"event_id\":\"evt_");
 	memcpy(p, digits, n);
 	p = PUT(p + n, "\",\"sequence\":");

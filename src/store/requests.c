@@ -275,10 +275,7 @@ do_stats(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
 
 	if (db_figures(&st->db, &fig, e) == -1)
 		return -1;
-	w = chan_begin(st->super);
-	jw_kint(w, "id", id);
-	jw_key(w, "ok");
-	jw_object(w);
+	w = chan_reply(st->super, id);
 	jw_kint(w, "sessions", (int64_t)fig.sessions);
 	jw_kint(w, "events", (int64_t)fig.events);
 	jw_kint(w, "appended", (int64_t)st->appended);

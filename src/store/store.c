@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 #include "lib/log.h"
-#include "lib/proto.h"
+#include "lib/parent.h"
 #include "lib/xalloc.h"
 #include "store/append.h"
 #include "store/batch.h"
@@ -25,30 +25,14 @@
 #include <signal.h>
 #include <string.h>
 
-#ifdef HAVE_CONFIG_H
-#	include "config.h"
-#endif
-
-#define LOG_LINE_BYTES 1024 /* what `log` may carry */
-
 /* Log lines go to the parent, which bounds and writes them. */
 static void
 log_to_parent(void *ctx, enum log_level level, const char *line, size_t len)
 {
 	struct store *st = ctx;
-	char text[LOG_LINE_BYTES + 1];
-	struct jw *w;
 
-	if (st->super == NULL)
-		return;
-	len = MIN(len, (size_t)LOG_LINE_BYTES);
-	memcpy(text, line, len);
-	text[len] = '\0';
-	w = chan_begin(st->super);
-	proto_begin(w, MSG_LOG, 0);
-	jw_kstr(w, "level", log_level_name(level));
-	jw_kstr(w, "line", text);
-	(void)chan_end(st->super, NULL, 0); /* a full queue loses log lines */
+	if (st->super != NULL)
+		parent_log(st->super, level, line, len);
 }
 
 void
@@ -158,17 +142,6 @@ store_close(struct store *st)
 	ev_loop_destroy(st->loop);
 }
 
-static void
-say_hello(struct store *st)
-{
-	struct jw *w = chan_begin(st->super);
-
-	proto_begin(w, MSG_HELLO, 0);
-	jw_kstr(w, "role", role_name(ROLE_STORE));
-	jw_kstr(w, "version", PACKAGE_VERSION);
-	(void)chan_end(st->super, NULL, 0); /* the end of file tells */
-}
-
 int
 store_run(const struct store_options *opt)
 {
@@ -192,7 +165,8 @@ store_run(const struct store_options *opt)
 		log_error("store", "cannot start", LOG_STR("detail", e.text));
 		st->exit_code = EXIT_SYS;
 	} else {
-		say_hello(st);
+		/* Its end of file tells when nobody listens. */
+		(void)parent_hello(st->super, ROLE_STORE);
 		(void)ev_run(st->loop, 0);
 	}
 	code = st->exit_code;

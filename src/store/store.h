@@ -18,7 +18,6 @@ struct batch;
 struct feed;
 struct session;
 struct worker;
-struct stream;
 struct streams;
 
 #define SESSION_BUCKETS 1024 /* a power of two */

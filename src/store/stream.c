@@ -59,10 +59,7 @@ stream_end(struct store *st, struct stream *x, bool gone)
 	struct jw *w;
 
 	if (st->super != NULL) {
-		w = chan_begin(st->super);
-		jw_kint(w, "id", x->id);
-		jw_key(w, "ok");
-		jw_object(w);
+		w = chan_reply(st->super, x->id);
 		jw_kbool(w, "gone", gone);
 		jw_object_end(w);
 		if (chan_end(st->super, NULL, 0) == -1)

@@ -98,7 +98,8 @@ agent_program_dir(const char *program)
 	    program, slash == program ? 1 : (size_t)(slash - program));
 }
 
-bool
+/* Does a sandbox with SP's image show host path PATH at the same place? */
+static bool
 agent_path_shown(const struct sandbox_spec *sp, const char *path)
 {
 	/* Of the host's root these are shown, and hide.h takes away only what

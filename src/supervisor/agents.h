@@ -21,8 +21,6 @@ char *agent_program(struct super *s, const struct agent_def *a);
  * on its path, since launchers need their neighbours; else its folder. Owned
  * by the caller. */
 char *agent_program_dir(const char *program);
-/* Does a sandbox with SP's image show host path PATH at the same place? */
-bool agent_path_shown(const struct sandbox_spec *sp, const char *path);
 /* SP's mounts, and one read-only for each agent's program that is installed
  * but not shown. The array is the caller's, the strings of agents' mounts are
  * kept by this module. */

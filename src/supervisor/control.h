@@ -34,7 +34,6 @@ struct request {
 	void (*gone)(struct request *r); /* client has gone; may be NULL */
 };
 
-struct control;
 int control_open(struct super *s, struct err *e);
 void control_accept(struct super *s); /* begin to serve */
 void control_close(struct super *s);

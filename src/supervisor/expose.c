@@ -8,15 +8,13 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "supervisor/address.h"
 #include "supervisor/gateway.h"
 #include "supervisor/ops.h"
 #include "supervisor/sandbox_init.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define BACKLOG 1024
 #define LISTEN_MAX 64	   /* of an address as text */
@@ -31,37 +29,7 @@ struct exposed {
 	int fd;			 /* owned: that socket, or -1 */
 };
 
-struct address {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	};
-	socklen_t len;
-};
-
 /* --- addresses ------------------------------------------------------------ */
-
-static uint16_t
-address_port(const struct address *a)
-{
-	return ntohs(
-	    a->sa.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port);
-}
-
-static int
-host_parse(const char *host, struct address *a)
-{
-	memset(a, 0, sizeof(*a));
-	a->in.sin_family = AF_INET;
-	a->len = sizeof(a->in);
-	if (inet_pton(AF_INET, host, &a->in.sin_addr) == 1)
-		return 0;
-	memset(a, 0, sizeof(*a));
-	a->in6.sin6_family = AF_INET6;
-	a->len = sizeof(a->in6);
-	return inet_pton(AF_INET6, host, &a->in6.sin6_addr) == 1 ? 0 : -1;
-}
 
 /* "127.0.0.1:8080", "[::1]:8080", or ":8080" and "8080" on 127.0.0.1. */
 static int
@@ -86,54 +54,15 @@ address_parse(const char *text, struct address *a, struct err *e)
 	}
 	if (strcmp(host, "localhost") == 0)
 		(void)!str_copy(host, sizeof(host), "127.0.0.1");
-	if (host_parse(host, a) == -1)
+	if (address_set(a, host, (uint16_t)port) == -1)
 		goto bad;
 	if (port != 0 && port < PORT_FREE_MIN)
 		return err_set(e, ERR_BAD_REQUEST,
 		    "listen: ports below %d are not for this", PORT_FREE_MIN);
-	if (a->sa.sa_family == AF_INET)
-		a->in.sin_port = htons((uint16_t)port);
-	else
-		a->in6.sin6_port = htons((uint16_t)port);
 	return 0;
 bad:
 	return err_set(e, ERR_BAD_REQUEST,
 	    "listen: not an address and a port, such as 127.0.0.1:8080");
-}
-
-static int
-address_text(const struct address *a, char *dst, size_t size)
-{
-	char host[INET6_ADDRSTRLEN];
-
-	if (a->sa.sa_family == AF_INET) {
-		if (inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host)) ==
-		    NULL)
-			return -1;
-		return str_format(dst, size, "%s:%u", host, address_port(a));
-	}
-	if (inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host)) == NULL)
-		return -1;
-	return str_format(dst, size, "[%s]:%u", host, address_port(a));
-}
-
-static bool
-same_host(const struct address *a, const struct address *b)
-{
-	if (a->sa.sa_family != b->sa.sa_family)
-		return false;
-	if (a->sa.sa_family == AF_INET)
-		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-	return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr,
-		   sizeof(a->in6.sin6_addr)) == 0;
-}
-
-static bool
-is_loopback(const struct address *a)
-{
-	if (a->sa.sa_family == AF_INET)
-		return ntohl(a->in.sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
 
 /* Others than this machine could connect: only where the configuration says
@@ -145,10 +74,11 @@ address_allowed(const struct super *s, const struct address *a, struct err *e)
 	char *rest = copy, *word;
 	struct address one;
 
-	if (is_loopback(a))
+	if (address_is_local(a))
 		return 0;
 	while ((word = strtok_r(rest, " \t", &rest)) != NULL) {
-		if (host_parse(word, &one) == 0 && same_host(&one, a))
+		if (address_set(&one, word, 0) == 0 &&
+		    address_same_host(&one, a))
 			return 0;
 	}
 	return err_set(e, ERR_DENIED,
@@ -205,6 +135,7 @@ listen_at(
     struct sandbox *sb, struct exposed *x, const char *text, struct err *e)
 {
 	char name[NAME_MAX_BYTES];
+	autofree char *at = NULL;
 	struct address a;
 	int fd = -1;
 
@@ -213,8 +144,9 @@ listen_at(
 	    bound_socket(&a, &fd, e) == -1)
 		return -1;
 	a.len = sizeof(a.in6);
-	if (getsockname(fd, &a.sa, &a.len) == -1 ||
-	    address_text(&a, x->listen, sizeof(x->listen)) == -1) {
+	if (getsockname(fd, &a.sa, &a.len) == 0)
+		at = address_text(&a);
+	if (at == NULL || str_copy(x->listen, sizeof(x->listen), at) == -1) {
 		fd_close(&fd);
 		return err_sys(e, "listen: address");
 	}

@@ -10,8 +10,6 @@
 
 #define EXPOSED_MAX 64 /* of one sandbox */
 
-struct exposed;
-
 /* From a stored record: LIST is its member `ports`. Listens as far as it can;
  * what it cannot is logged. */
 void exposed_load(struct sandbox *sb, const struct json *list);

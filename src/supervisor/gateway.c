@@ -111,9 +111,16 @@ on_started(void *ctx, const struct json *ok,
 		    LOG_STR("proc", g->proc.name), LOG_STR("detail", e->text));
 	g->renew = false;
 	if (ok != NULL) {
+		g->gs->served = true;
 		start_rest(g->gs);
 		super_http_up(g->s);
 		renew_next(g->gs);
+	} else if (e->code == ERR_BAD_REQUEST && !g->gs->served) {
+		/* What it was told is wrong, and will be the next time. */
+		log_error("super", "HTTP cannot be served",
+		    LOG_STR("cert", g->s->conf.tls_cert),
+		    LOG_STR("key", g->s->conf.tls_key));
+		super_stop(g->s, EXIT_SYS);
 	}
 }
 

@@ -111,10 +111,7 @@ on_answer(struct answer *an, const struct err *e)
 		return;
 	}
 	if (ch != NULL) {
-		w = chan_begin(ch);
-		jw_kint(w, "id", a->id);
-		jw_key(w, "ok");
-		jw_object(w);
+		w = chan_reply(ch, a->id);
 		jw_key(w, "result");
 		jw_raw(w, an->out.data, an->out.len);
 		jw_object_end(w);
@@ -245,10 +242,7 @@ channel_give(struct gateway_ask *a, struct proc *p, enum msg_type type,
 		ask_fail(a, &e);
 		return;
 	}
-	w = chan_begin(ch);
-	jw_kint(w, "id", a->id);
-	jw_key(w, "ok");
-	jw_object(w);
+	w = chan_reply(ch, a->id);
 	jw_object_end(w);
 	(void)chan_end(ch, &near, 1); /* or it is dying */
 	ask_free(a);

@@ -36,7 +36,8 @@ struct gateways {
 	struct super *s;
 	int page_fd;
 	size_t n;
-	bool rest; /* not only the first was started */
+	bool rest;   /* not only the first was started */
+	bool served; /* one of them did */
 	LIST_HEAD(, extra) extras;
 	struct gateway_proc v[GATEWAYS_MAX];
 };

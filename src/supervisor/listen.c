@@ -8,30 +8,17 @@
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "supervisor/address.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #define BACKLOG 4096 /* the system cuts it to its own limit */
 #define SYSTEMD_FD 3 /* the first of its sockets */
-
-struct address {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-		struct sockaddr_un un;
-	};
-	socklen_t len;
-};
 
 /* --- addresses ----------------------------------------------------------- */
 
@@ -57,6 +44,8 @@ parse_address(const char *text, struct address *a, struct err *e)
 {
 	const char *colon = strrchr(text, ':');
 	char host[64] = "";
+	const char *number = host;
+	int family = AF_INET;
 	size_t n;
 	int64_t port;
 
@@ -72,57 +61,20 @@ parse_address(const char *text, struct address *a, struct err *e)
 	memcpy(host, text, n);
 	if (host[0] == '[' && host[n - 1] == ']') {
 		host[n - 1] = '\0';
-		a->in6.sin6_family = AF_INET6;
-		a->in6.sin6_port = htons((uint16_t)port);
-		a->len = sizeof(a->in6);
-		if (inet_pton(AF_INET6, host + 1, &a->in6.sin6_addr) == 1)
-			return 0;
-	} else {
-		const char *number = strcmp(host, "localhost") == 0
-					 ? "127.0.0.1"
-				     : strcmp(host, "*") == 0 ? "0.0.0.0"
-							      : host;
-
-		a->in.sin_family = AF_INET;
-		a->in.sin_port = htons((uint16_t)port);
-		a->len = sizeof(a->in);
-		if (inet_pton(AF_INET, number, &a->in.sin_addr) == 1)
-			return 0;
+		number = host + 1;
+		family = AF_INET6;
+	} else if (strcmp(host, "localhost") == 0) {
+		number = "127.0.0.1";
+	} else if (strcmp(host, "*") == 0) {
+		number = "0.0.0.0";
 	}
+	if (address_set(a, number, (uint16_t)port) == 0 &&
+	    a->sa.sa_family == family)
+		return 0;
 	return err_set(e, ERR_BAD_REQUEST,
 	    "listen: '%.200s': the address must be a number, such as "
 	    "127.0.0.1:2468 or [::1]:2468",
 	    text);
-}
-
-static bool
-is_local(const struct address *a)
-{
-	if (a->sa.sa_family == AF_UNIX)
-		return true;
-	if (a->sa.sa_family == AF_INET)
-		return ntohl(a->in.sin_addr.s_addr) >> 24 == 127;
-	if (a->sa.sa_family == AF_INET6 &&
-	    IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
-		return a->in6.sin6_addr.s6_addr[12] == 127;
-	return a->sa.sa_family == AF_INET6 &&
-	       IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
-}
-
-static char *
-address_name(const struct address *a)
-{
-	char host[INET6_ADDRSTRLEN] = "?";
-
-	if (a->sa.sa_family == AF_UNIX)
-		return xasprintf("unix:%s",
-		    a->un.sun_path[0] != '\0' ? a->un.sun_path : "?");
-	if (a->sa.sa_family == AF_INET) {
-		(void)inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host));
-		return xasprintf("%s:%u", host, ntohs(a->in.sin_port));
-	}
-	(void)inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host));
-	return xasprintf("[%s]:%u", host, ntohs(a->in6.sin6_port));
 }
 
 /* Whoever may connect may run commands: that is not left to chance. */
@@ -130,7 +82,7 @@ static int
 check_open(const struct super *s, const struct address *a, const char *name,
     struct err *e)
 {
-	if (is_local(a) || s->http.auth || s->http.no_token)
+	if (address_is_local(a) || s->http.auth || s->http.no_token)
 		return 0;
 	return err_set(e, ERR_DENIED,
 	    "listen on %s: others than this machine could connect; set "
@@ -154,7 +106,8 @@ each_address(struct super *s, bool default_too,
 	}
 	if (w->n > 0 || !default_too)
 		return 0;
-	copy = rest = xstrdup(s->conf.listen);
+	copy = xstrdup(s->conf.listen);
+	rest = copy;
 	while ((word = strtok_r(rest, " \t", &rest)) != NULL) {
 		if (each(s, word, e) == -1)
 			return -1;
@@ -262,7 +215,7 @@ open_unix(struct super *s, const struct address *a, struct err *e)
 	const char *path = a->un.sun_path;
 	struct listener *l;
 	struct stat st;
-	mode_t mode, mask;
+	mode_t mode = 0, mask;
 	gid_t gid;
 	int rc;
 
@@ -286,7 +239,7 @@ open_unix(struct super *s, const struct address *a, struct err *e)
 		(void)unlink(path); /* it was ours */
 		return -1;
 	}
-	l = add(s, fd_steal(&fd), address_name(a), false);
+	l = add(s, fd_steal(&fd), address_text(a), false);
 	l->path = xstrdup(path);
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
@@ -311,7 +264,7 @@ open_tcp(struct super *s, struct address *a, const char *text, struct err *e)
 	if (bind(fd, &a->sa, a->len) == -1 || listen(fd, BACKLOG) == -1 ||
 	    getsockname(fd, &a->sa, &a->len) == -1)
 		return err_sys(e, "listen on %s", text);
-	(void)add(s, fd_steal(&fd), address_name(a), s->http.tls_cert != NULL);
+	(void)add(s, fd_steal(&fd), address_text(a), s->http.tls_cert != NULL);
 	return 0;
 }
 
@@ -366,7 +319,7 @@ take_one(struct super *s, int fd, bool control, struct err *e)
 		s->listeners->control_fd = fd;
 		return 0;
 	}
-	name = address_name(&a);
+	name = address_text(&a);
 	if (s->http.off) {
 		(void)close(fd);
 		return 0;

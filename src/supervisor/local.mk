@@ -1,6 +1,8 @@
 # The privileged process.
 noinst_LIBRARIES += libsupervisor.a
 libsupervisor_a_SOURCES = \
+	src/supervisor/address.c \
+	src/supervisor/address.h \
 	src/supervisor/agents.c \
 	src/supervisor/agents.h \
 	src/supervisor/client.h \

@@ -151,34 +151,35 @@ http_option(struct options *o, int c, char *arg)
 	}
 }
 
+static const struct option longs[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "state-dir", required_argument, NULL, 'S' },
+	{ "run-dir", required_argument, NULL, 'R' },
+	{ "log-level", required_argument, NULL, 'L' },
+	{ "log-format", required_argument, NULL, 'F' },
+	{ "libexec-dir", required_argument, NULL, 'X' },
+	{ "ready-fd", required_argument, NULL, 'r' },
+	{ "listen", required_argument, NULL, 'l' },
+	{ "no-http", no_argument, NULL, 'N' },
+	{ "token", required_argument, NULL, 't' },
+	{ "token-file", required_argument, NULL, 'T' },
+	{ "no-token", no_argument, NULL, 'U' },
+	{ "tls-cert", required_argument, NULL, 'E' },
+	{ "tls-key", required_argument, NULL, 'K' },
+	{ "cors-allow-origin", required_argument, NULL, 'O' },
+	{ "cors-allow-method", required_argument, NULL, 'M' },
+	{ "cors-allow-header", required_argument, NULL, 'A' },
+	{ "cors-allow-credentials", no_argument, NULL, 'D' },
+	{ "check", no_argument, NULL, 'n' },
+	{ "print", no_argument, NULL, 'C' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
 static void
 options_parse(struct options *o, int argc, char *argv[])
 {
-	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "state-dir", required_argument, NULL, 'S' },
-		{ "run-dir", required_argument, NULL, 'R' },
-		{ "log-level", required_argument, NULL, 'L' },
-		{ "log-format", required_argument, NULL, 'F' },
-		{ "libexec-dir", required_argument, NULL, 'X' },
-		{ "ready-fd", required_argument, NULL, 'r' },
-		{ "listen", required_argument, NULL, 'l' },
-		{ "no-http", no_argument, NULL, 'N' },
-		{ "token", required_argument, NULL, 't' },
-		{ "token-file", required_argument, NULL, 'T' },
-		{ "no-token", no_argument, NULL, 'U' },
-		{ "tls-cert", required_argument, NULL, 'E' },
-		{ "tls-key", required_argument, NULL, 'K' },
-		{ "cors-allow-origin", required_argument, NULL, 'O' },
-		{ "cors-allow-method", required_argument, NULL, 'M' },
-		{ "cors-allow-header", required_argument, NULL, 'A' },
-		{ "cors-allow-credentials", no_argument, NULL, 'D' },
-		{ "check", no_argument, NULL, 'n' },
-		{ "print", no_argument, NULL, 'C' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	int c;
 
 	memset(o, 0, sizeof(*o));

@@ -141,8 +141,6 @@ int64_t proc_call_id(const struct proc *p); /* of the call just begun */
 int proc_send(struct proc *p, const int *fds, size_t nfds);
 /* A notice: like proc_call without an answer. */
 struct jw *proc_notice(struct proc *p, enum msg_type type);
-/* Forget a caller: its calls' answers are dropped. */
-void proc_forget(struct proc *p, void *ctx);
 
 /* The grid, for the unit test that walks it. */
 typedef void proc_action(

@@ -126,17 +126,6 @@ proc_notice(struct proc *p, enum msg_type type)
 	return w;
 }
 
-void
-proc_forget(struct proc *p, void *ctx)
-{
-	struct proc_call *c;
-
-	TAILQ_FOREACH (c, &p->calls, link) {
-		if (c->ctx == ctx)
-			c->cb = NULL;
-	}
-}
-
 int
 proc_reply(struct proc *p, const struct proto_in *in,
     const struct chan_frame *f, struct err *e)

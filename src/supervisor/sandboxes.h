@@ -82,13 +82,17 @@ struct sandbox {
 	struct super *s;
 	char id[SANDBOX_ID_MAX + 1];
 	enum sandbox_state state;
-	char *owner;	  /* owned: the session it was made for, or NULL */
-	bool listed;	  /* in the table */
-	bool born;	  /* was up and stored once: a create that succeeded */
-	bool put;	  /* its record may be in the store */
-	unsigned puts;	  /* of its record, under way for a start */
-	bool want;	  /* should run */
-	bool quiet;	  /* its proc's end is no news */
+	char *owner;	 /* owned: the session it was made for, or NULL */
+	bool listed;	 /* in the table */
+	bool born;	 /* was up and stored once: a create that succeeded */
+	bool put;	 /* its record may be in the store */
+	unsigned puts;	 /* of its record, under way for a start */
+	bool want;	 /* should run */
+	bool quiet;	 /* its proc's end is no news */
+	bool frozen;	 /* its group is, or is about to be */
+	bool was_paused; /* and lost what ran: resume starts it */
+	bool destroy_begun;
+	unsigned destroy_waits;
 	char reason[256]; /* why it is stopped or in error */
 	struct sandbox_spec spec;
 	unsigned slot;			      /* of the id ranges; 0: none */
@@ -104,8 +108,6 @@ struct sandbox {
 	size_t nplan_mounts;
 	ev_timer time_limit;
 	struct sandbox_waiters start_waiters, stop_waiters, pause_waiters;
-	bool frozen;	       /* its group is, or is about to be */
-	bool was_paused;       /* and lost what ran: resume starts it */
 	int64_t freezing_ms;   /* since when (monotonic) */
 	ev_timer freeze_timer; /* looks whether it is frozen */
 	int64_t expires_at_ms; /* epoch; 0: never */
@@ -116,8 +118,6 @@ struct sandbox {
 	int64_t changed_at_ms; /* epoch: of its last event */
 	struct err why;	       /* what start_waiters are told at its end */
 	struct err left; /* what stop_waiters are told: it did not all go */
-	bool destroy_begun;
-	unsigned destroy_waits;
 	struct exec_list execs;
 	LIST_HEAD(, exposed) exposed; /* ports; owned */
 };

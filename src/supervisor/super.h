@@ -16,7 +16,6 @@
 
 struct sandbox;
 struct session;
-struct client;
 struct cgroup_host;
 struct hide;
 struct storec;

@@ -17,7 +17,7 @@ my %may = (
 	'sandboxd-init' => 'libev|libyajl|libarchive',
 	'sandboxd-session' => 'libev|libyajl',
 	'sandboxd-relay' => 'libev|libyajl',
-	'sandboxd-gateway' => 'libev|libyajl|liblmdb|libmicrohttpd|libwslay' .
+	'sandboxd-gateway' => 'libev|libyajl|liblmdb|libmicrohttpd|libgnutls|libwslay' .
 	    '|libmd',
 	'sandboxctl' => 'libyajl',
 	'sandboxctl-http' => 'libyajl|libcurl|libmd',

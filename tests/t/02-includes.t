@@ -20,8 +20,9 @@ my %may = (
 # The only user of each outside library, by folder.
 my %only = (
 	'lmdb.h' => qr{^(?:store/|gateway/db\.c)},
-	'seccomp.h' => qr{^(?:sandbox/|gateway/confine\.c)},
+	'seccomp.h' => qr{^sandbox/},
 	'microhttpd.h' => qr{^gateway/},
+	'gnutls/' => qr{^gateway/http_tls\.c},
 	'wslay/' => qr{^gateway/ws\.c},
 	# The store scans appends itself, without a tree.
 	'yajl/' => qr{^(?:lib/json(?:_\w+)?|store/append)\.c$},

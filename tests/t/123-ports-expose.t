@@ -71,6 +71,14 @@ is(ports()->{8081}, undef, 'nothing of this stays');
 is($d->http('POST', '/i/nope/v1/ports', json => { port => 1 })->{status}, 404, 'no such sandbox');
 is($d->http('POST', '/i/box/v1/ports', json => { port => 1 }, token => undef)->{status}, 401,
     'nor without a token');
+my $limited = $d->ok('token.create', { sandbox => 'box' })->{token};
+for ([{ port => 8082, listen => '127.0.0.1:0' }, 403], [{ port => 8082 }, 200]) {
+	my ($body, $status) = @$_;
+	is($d->http('POST', '/i/box/v1/ports', json => $body, token => $limited)->{status},
+	    $status, 'a token of one sandbox: ' . to_json($body));
+}
+is($d->http('DELETE', '/i/box/v1/ports/8082', token => $limited)->{status}, 204,
+    'and takes back');
 is(expose(port => $_)->{status}, 200, "port $_") for 1 .. 62;
 is(expose(port => 63)->{status}, 429, 'there is a limit');
 $d->http('DELETE', "/i/box/v1/ports/$_") for 1 .. 62;

@@ -63,12 +63,20 @@ for my $c (
     ['a control character', "X: \x01\r\n\r\n"],
     ['a name that is no word', "X(y): z\r\n\r\n"],
     ['a name beyond ASCII', "X\xc3\xa9: z\r\n\r\n"]) {
-	like(play("POST /v1/health HTTP/1.1\r\n$h$c->[1]$next"),
-	    qr/^400(?: 400)? closed$/, "$c->[0]: refused, and nothing behind it is read");
+	is(play("POST /v1/health HTTP/1.1\r\n$h$c->[1]$next"), '400 closed',
+	    "$c->[0]: refused, and nothing behind it is read");
 }
-is(play("POST /v1/health HTTP/1.1\r\n${h}Content-Length: "
-    . '9' x 40 . "\r\n\r\n$next") =~ /^413/ ? 'ok' : 'no', 'ok',
-    'a length without end');
+is(play("POST /v1/health HTTP/1.1\r\n${h}Content-Length: $_\r\n\r\n$next"),
+    '413 closed', 'a length without end') for '9' x 19, '9' x 40, '9' x 400;
+for my $bad ('5x', '-5', '9' x 40) {
+	my $c = $d->http_client;
+	$c->write("POST /v1/health HTTP/1.1\r\n${h}Content-Length: $bad\r\n\r\nabcde");
+	my $r = $c->response;
+	like($r->{json}{type}, qr/^urn:sandbox-agent:error:/, "a document about '$bad'");
+	is($r->{json}{status}, $r->{status}, 'with its status');
+	is($r->{headers}{connection}, 'close', 'says that it closes');
+	is($c->rest(5), '', 'and nothing follows');
+}
 is(play("GET /v1/health HTTP/1.1\r\n\r\n$next"), '400 closed', 'no host');
 is(play("POST / HTTP/1.0\r\n${h}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n$next"),
     '400 closed', 'chunks in HTTP/1.0');
@@ -81,13 +89,45 @@ for my $c (['a negative one', "-3\r\nabc\r\n"], ['no number', "zz\r\nabc\r\n"],
     ['an empty line', "\r\n3\r\nabc\r\n"]) {
 	is(play("$chunked$c->[1]0\r\n\r\n$next"), '400 closed', "a chunk with $c->[0]");
 }
-like(play("${chunked}ffffffffffffffffffffff\r\nabc"), qr/^41?[03] closed$/,
+is(play("${chunked}ffffffffffffffffffffff\r\nabc"), '413 closed',
     'a chunk without end');
+for my $c (['its line', "3\nabc\r\n0\r\n\r\n"], ['its data', "3\r\nabc\n0\r\n\r\n"],
+    ['the last line', "3\r\nabc\r\n0\n\r\n"], ['the end', "3\r\nabc\r\n0\r\n\n"],
+    ['an extension', "3;a\nabc\r\n0\r\n\r\n"],
+    ['a trailer', "3\r\nabc\r\n0\r\nX: y\n\r\n"]) {
+	is(play("$chunked$c->[1]$next"), '400 closed', "a chunk: $c->[0] ends in LF alone");
+	# Byte by byte: it is seen however it is cut.
+	my $k = $d->http_client;
+	$k->write($_) && sleep 0.002 for split //, "$chunked$c->[1]";
+	is($k->response->{status}, 400, '... also byte by byte');
+}
+my $put = $d->http_client;
+$d->ok('sandbox.create', { id => 'default' });
+$put->write("PUT /v1/fs/file?path=/tmp/cut HTTP/1.1\r\n${h}"
+    . "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+sleep 0.2;
+$put->write("3\nabc\r\n0\r\n\r\n");
+is($put->response->{status}, 400, 'a chunk in the midst of a file that comes');
+isnt($d->http('GET', '/v1/fs/file?path=/tmp/cut')->{status}, 200, 'which is not made');
 is(play("${chunked}3\r\nabc\r\n0\r\n\r\n$next"), '200 200', 'good ones are taken');
 is(play("${chunked}3\r\nab", half => 1, wait => 1) =~ /^(?:closed)?$/ ? 'ok' : 'no', 'ok',
     'half a chunk is never answered');
 
 # --- lines ----------------------------------------------------------------------------------
+for my $c (['the request line', "GET /v1/health HTTP/1.1\n$h\r\n"],
+    ['a header', "GET /v1/health HTTP/1.1\r\nHost: x\n\r\n"],
+    ['an empty header', "GET /v1/health HTTP/1.1\r\n${h}X:\n\r\n"],
+    ['the end', "GET /v1/health HTTP/1.1\r\n$h\n"],
+    ['every line', "GET /v1/health HTTP/1.1\nHost: x\n\n"],
+    ['an empty line before', "\n$get\r\n"]) {
+	is(play("$c->[1]$next"), '400 closed', "$c->[0] ends in LF alone");
+	(my $cr = $c->[1]) =~ s/(?<!\r)\n/\r/g;
+	like(play("$cr$next"), qr/^(?:400 )?closed$/, 'or in CR alone');
+	is(play("$get\r\n$c->[1]$next"), '200 400 closed', 'after a good one, too');
+}
+is(play("${get}X: a\r\n b\r\n\r\n$next"), '400 closed', 'a folded header');
+is(play("POST /v1/health HTTP/1.1\r\n${h}Content-Length:\r\n 5\r\n\r\nabcde$next"),
+    '400 closed', 'a folded length');
 is(play("GET /v1/hea\0lth HTTP/1.1\r\n$h\r\n$next"), '400 closed', 'a NUL in the path');
 is(play("GET /v1/hea\x01lth HTTP/1.1\r\n$h\r\n$next"), '400 closed',
     'a control character in the path');
@@ -105,6 +145,18 @@ my $c = $d->http_client;
 $c->write("GET / HTTP/9\r\n\r\n");
 is($c->response->{headers}{'content-type'}, 'application/problem+json',
     'what is no HTTP is answered with a document, too');
+
+# --- many -------------------------------------------------------------------------------------
+for my $n (500, 1000, 4000) {
+	is(play('GET /v1/health?' . join('&', ('state=x') x $n)
+	    . " HTTP/1.1\r\n$h\r\n"), '200', "$n parameters");
+	is(play("${get}Cookie: " . join('; ', ('a=b') x $n) . "\r\n\r\n"), '200',
+	    "$n cookies");
+	like(play($get . "a: b\r\n" x $n . "\r\n"), qr/^(?:200|431 closed)$/,
+	    "$n headers");
+}
+is($d->http('GET', '/v1/sessions/x/events?' . join('&', ('limit=1') x 500))->{status}, 400,
+    'parameters that may come once');
 
 # --- bytes -----------------------------------------------------------------------------------
 srand(7);
@@ -127,7 +179,6 @@ is(play("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" . "\0" x 500 . "\r\n\r\n"
 # --- half of it --------------------------------------------------------------------------------
 is(play("$get\r\n", half => 1) =~ /^200/ ? 'ok' : 'no', 'ok',
     'a client that has said its last word is answered');
-$d->ok('sandbox.create', { id => 'default' });
 my $run = Sandboxd::to_json({ command => 'sh', timeoutMs => 20000,
     args => ['-c', 'echo $$ >/tmp/left; sleep 1; echo done'] });
 sub run {

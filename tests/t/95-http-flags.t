@@ -366,6 +366,23 @@ SKIP: {
 	ok(wait_for(15, sub { $ask->("$dir/old.pem") ne '200' }),
 	    'in place of the old one');
 	$d->stop;
+
+	# Two that do not belong together.
+	run_cmd(['cp', "$dir/key.pem", "$dir/other.key"]);
+	chmod(0600, "$dir/other.key");
+	$make->(0600);
+	my $from = time;
+	$got = second('--listen', '127.0.0.1:0', '--tls-cert', "$dir/cert.pem",
+	    '--tls-key', "$dir/other.key");
+	is($got->{status}, 111, 'a key of another certificate');
+	like($got->{err}, qr/certificate and the key.*together/, 'is told');
+	like($got->{err}, qr/\Q$dir\E\/other\.key/, 'with its name');
+	unlike($got->{err}, qr/ready/, 'before anything is served');
+	ok(time - $from < 10 * slow_factor(), 'at once');
+	spew("$dir/bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n"
+	    . "-----END CERTIFICATE-----\n");
+	is(second('--listen', '127.0.0.1:0', '--tls-cert', "$dir/bad.pem",
+	    '--tls-key', "$dir/key.pem")->{status}, 111, 'a broken certificate');
 }
 
 # --- without root ---------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /*
- * gateway/base64 and gateway/lossy: bytes as text, and text as bytes.
+ * lib/base64 and gateway/lossy: bytes as text, and text as bytes.
  */
-#include "gateway/base64.h"
+#include "lib/base64.h"
 #include "gateway/lossy.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,18 +37,28 @@ static void
 every_byte(void **state ATTR_UNUSED)
 {
 	unsigned char bytes[256];
-	char code[BASE64_LEN(256)], why[BASE64_WHY_MAX];
-	struct buf b;
+	char why[BASE64_WHY_MAX];
+	struct buf b, code;
 	size_t i;
 
 	for (i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)i;
-	base64_put(code, bytes, sizeof(bytes));
-	buf_init(&b, 256);
-	assert_int_equal(base64_get(&b, code, sizeof(code), why), 0);
-	assert_int_equal(b.len, 256);
-	assert_memory_equal(b.data, bytes, 256);
-	buf_free(&b);
+	for (i = 1; i <= sizeof(bytes); i++) {
+		buf_init(&code, BASE64_LEN(256));
+		buf_init(&b, 256);
+		assert_int_equal(base64_add(&code, bytes, i), 0);
+		assert_int_equal(code.len, BASE64_LEN(i));
+		assert_int_equal(base64_get(&b, code.data, code.len, why), 0);
+		assert_int_equal(b.len, i);
+		assert_memory_equal(b.data, bytes, i);
+		buf_free(&b);
+		buf_free(&code);
+	}
+	buf_init(&code, 3);
+	assert_int_equal(base64_add(&code, bytes, 1), -1);
+	assert_true(code.failed);
+	assert_int_equal(code.len, 0);
+	buf_free(&code);
 }
 
 static void

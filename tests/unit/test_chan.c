@@ -6,7 +6,6 @@
 #include "lib/chan.h"
 #include "lib/frame.h"
 #include "lib/log.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +14,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <cmocka.h>
+
+#include "open_fds.h"
 
 struct side {
 	struct chan *ch;
@@ -34,19 +35,6 @@ static struct ev_loop *loop;
 static struct side us;
 static int peer_fd = -1;
 static int fds_at_start;
-
-static int
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
 
 static void
 on_chan(struct chan *ch, enum chan_what what, const struct chan_frame *f,

@@ -1,10 +1,9 @@
 /*
  * sandboxctl over HTTP, the parts that know no connection: endpoints and
- * tokens, server-sent events however they are cut, base64.
+ * tokens, server-sent events however they are cut.
  */
 #include "test_ctl.h"
 
-#include "ctl/http/base64.h"
 #include "ctl/http/sse.h"
 #include "ctl/http/target.h"
 
@@ -162,44 +161,6 @@ events_stopped(void **state)
 	buf_free(&seen);
 }
 
-/* --- base64 -------------------------------------------------------------- */
-
-static void
-base64_both_ways(void **state)
-{
-	static const char *const bad[] = { "A", "AB", "ABC", "A===", "AB=C",
-		"AB C", "A-BC", "=AAA" };
-	char bytes[256];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (char)i;
-	for (i = 0; i < sizeof(bytes); i++) {
-		struct buf text, back;
-
-		buf_init(&text, 1024);
-		buf_init(&back, 1024);
-		base64_encode(&text, bytes, i);
-		assert_int_equal(text.len, (i + 2) / 3 * 4);
-		assert_int_equal(
-		    base64_decode(&back, i == 0 ? "" : text.data, text.len), 0);
-		assert_int_equal(back.len, i);
-		if (i > 0)
-			assert_memory_equal(back.data, bytes, i);
-		buf_free(&text);
-		buf_free(&back);
-	}
-	for (i = 0; i < countof(bad); i++) {
-		struct buf back;
-
-		buf_init(&back, 64);
-		assert_int_equal(
-		    base64_decode(&back, bad[i], strlen(bad[i])), -1);
-		buf_free(&back);
-	}
-}
-
 int
 main(void)
 {
@@ -209,7 +170,6 @@ main(void)
 		cmocka_unit_test(escapes),
 		cmocka_unit_test(events_cut),
 		cmocka_unit_test(events_stopped),
-		cmocka_unit_test(base64_both_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,6 @@
 #include "lib/fdio.h"
 #include "lib/proctitle.h"
 #include <errno.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdbool.h>
@@ -16,18 +15,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-static int
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
+#include "open_fds.h"
 
 static bool
 cloexec(int fd)

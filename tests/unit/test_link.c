@@ -7,7 +7,6 @@
 #include "gateway/link.h"
 #include "lib/frame.h"
 #include "lib/log.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +14,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <cmocka.h>
+
+#include "open_fds.h"
 
 static struct gateway gw;
 static int super_fd = -1; /* the supervisor's end */
@@ -24,19 +25,6 @@ static int fds_at_start;
 static char told[4000];
 static struct buf last; /* members of the last "ok" */
 static int last_fd = -1;
-
-static int
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
 
 static void
 on_super(struct chan *ch, enum chan_what what, const struct chan_frame *f,

@@ -143,14 +143,15 @@ bridge_nonsense(struct err *e, const char *what)
 
 int
 bridge_ask(struct bridge *b, const char *method, const char *path,
-    const struct buf *body, struct json **j_out, long *status_out,
-    struct err *e)
+    const struct buf *body, struct json **j_out, struct err *e)
 {
 	struct http_call c;
 	int r;
 
 	if (j_out != NULL)
 		*j_out = NULL;
+	if (body != NULL && body->failed)
+		return err_set(e, ERR_TOO_LARGE, "the request is too long");
 	http_call_init(&c, method, path);
 	if (body != NULL) {
 		c.body = body->data;
@@ -159,8 +160,6 @@ bridge_ask(struct bridge *b, const char *method, const char *path,
 	r = http_do(&b->http, &c, e);
 	if (r == 0 && (c.status < 200 || c.status >= 300))
 		r = http_problem(&c, e);
-	if (status_out != NULL)
-		*status_out = c.status;
 	if (r == 0 && j_out != NULL && c.body_in.len > 0 &&
 	    json_parse(c.body_in.data, c.body_in.len, ANSWER_DEPTH, j_out, e) ==
 		-1)

@@ -44,11 +44,10 @@ void bridge_ok_empty(struct bridge *b);
  * frees. SANDBOX: its scope is put in front, NULL: none. */
 char *
 bridge_path(const char *sandbox, const char *form, const char *const *words);
-/* Ask and parse. *J_OUT is NULL without a body; BODY may be NULL. A refusal is
- * -1, and *STATUS_OUT (may be NULL) tells which. */
+/* Ask and parse. BODY may be NULL; that writing it has failed is an error.
+ * *J_OUT is NULL when the answer has no body. A refusal is -1. */
 int bridge_ask(struct bridge *b, const char *method, const char *path,
-    const struct buf *body, struct json **j_out, long *status_out,
-    struct err *e);
+    const struct buf *body, struct json **j_out, struct err *e);
 
 /* E says why something of the server's does not parse: that is no fault of
  * the request. Always -1. */

@@ -6,9 +6,9 @@
  * terminal it is a process of the server's that is ended, and forgotten, when
  * the terminal is left.
  */
-#include "ctl/http/base64.h"
 #include "ctl/http/bridge.h"
 #include "ctl/http/sse.h"
+#include "lib/base64.h"
 #include "lib/strutil.h"
 #include <signal.h>
 #include <string.h>
@@ -75,6 +75,7 @@ on_output(struct exec *x, const char *name, const struct json *ev)
 	const char *encoding = json_str(ev, "encoding", NULL);
 	const struct json *data = json_get(ev, "data");
 	struct bridge *b = x->b;
+	char why[BASE64_WHY_MAX];
 	struct buf bytes;
 	int r = 0;
 
@@ -92,10 +93,11 @@ on_output(struct exec *x, const char *name, const struct json *ev)
 	buf_init(&bytes, SSE_EVENT_MAX);
 	if (encoding == NULL)
 		(void)buf_add(&bytes, data->str, data->len);
-	else
-		(void)base64_decode(&bytes, data->str, data->len);
-	if (bytes.len > 0 && fd_write_all(b->fds[name[3] == 'o' ? 1 : 2],
-				 bytes.data, bytes.len) == -1)
+	else if (base64_get(&bytes, data->str, data->len, why) == -1)
+		r = err_set(&x->e, ERR_INTERNAL, "an output of bytes: %s", why);
+	if (r == 0 && bytes.len > 0 &&
+	    fd_write_all(
+		b->fds[name[3] == 'o' ? 1 : 2], bytes.data, bytes.len) == -1)
 		r = reader_gone(x);
 	buf_free(&bytes);
 	return r;
@@ -200,7 +202,7 @@ write_stdin(
 	if (len == 0)
 		return 0;
 	buf_init(&code, BODY_MAX);
-	base64_encode(&code, data, len);
+	(void)base64_add(&code, data, len);
 	jw_key(w, "stdin");
 	jw_strn(w, code.data, code.len);
 	jw_kstr(w, "stdinEncoding", "base64");
@@ -253,8 +255,7 @@ start_process(
 	jw_kbool(&w, "tty", true);
 	jw_kbool(&w, "interactive", true);
 	jw_object_end(&w);
-	r = body.failed ? err_set(e, ERR_TOO_LARGE, "the request is too long")
-			: bridge_ask(b, "POST", path, &body, &j, NULL, e);
+	r = bridge_ask(b, "POST", path, &body, &j, e);
 	buf_free(&body);
 	if (r == 0)
 		*id_out = strdup(json_str(j, "id", ""));
@@ -273,8 +274,8 @@ forget_process(struct bridge *b, const char *sandbox, const char *id)
 	struct err none;
 
 	b->http.peer_fd = -1; /* also when the command has left */
-	(void)bridge_ask(b, "POST", kill_path, NULL, NULL, NULL, &none);
-	(void)bridge_ask(b, "DELETE", path, NULL, NULL, NULL, &none);
+	(void)bridge_ask(b, "POST", kill_path, NULL, NULL, &none);
+	(void)bridge_ask(b, "DELETE", path, NULL, NULL, &none);
 	b->http.peer_fd = b->fd;
 }
 

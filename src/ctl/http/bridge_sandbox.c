@@ -76,12 +76,11 @@ answer_box(struct bridge *b, const char *id, struct err *e)
 	struct json *j;
 	struct err none;
 
-	if (bridge_ask(b, "GET", path, NULL, &j, NULL, e) == -1)
+	if (bridge_ask(b, "GET", path, NULL, &j, e) == -1)
 		return -1;
 	/* Only lines of the answer hang on these. */
-	(void)bridge_ask(
-	    b, "GET", isolation_path, NULL, &isolation, NULL, &none);
-	(void)bridge_ask(b, "GET", stats_path, NULL, &stats, NULL, &none);
+	(void)bridge_ask(b, "GET", isolation_path, NULL, &isolation, &none);
+	(void)bridge_ask(b, "GET", stats_path, NULL, &stats, &none);
 	write_box(bridge_begin(b, "ok"), j, isolation, stats);
 	bridge_send(b, -1);
 	json_free(j);
@@ -151,7 +150,7 @@ list_page(struct bridge *b, const struct json *args, unsigned page,
 	(void)buf_addf(&q, B "?pageSize=200&page=%u", page);
 	write_filter(&q, args);
 	r = q.failed ? err_set(e, ERR_TOO_LARGE, "the filter is too long")
-		     : bridge_ask(b, "GET", q.data, NULL, &j, NULL, e);
+		     : bridge_ask(b, "GET", q.data, NULL, &j, e);
 	buf_free(&q);
 	if (r == -1)
 		return -1;
@@ -244,9 +243,7 @@ bridge_sandbox_create(struct bridge *b, const struct json *args, struct err *e)
 	jw_init(&w, &body);
 	r = write_create(&w, args, e);
 	if (r == 0)
-		r = body.failed
-			? err_set(e, ERR_TOO_LARGE, "the request is too long")
-			: bridge_ask(b, "POST", B, &body, &j, NULL, e);
+		r = bridge_ask(b, "POST", B, &body, &j, e);
 	buf_free(&body);
 	if (r == -1) {
 		if (e->code == ERR_SANDBOX_STATE)
@@ -269,7 +266,7 @@ change(struct bridge *b, const struct json *args, const char *method,
 
 	if (body != NULL && body->failed)
 		return err_set(e, ERR_TOO_LARGE, "the request is too long");
-	if (bridge_ask(b, method, path, body, NULL, NULL, e) == -1)
+	if (bridge_ask(b, method, path, body, NULL, e) == -1)
 		return -1;
 	if (record)
 		return answer_box(b, json_str(args, "id", ""), e);
@@ -377,7 +374,7 @@ bridge_sandbox_update(struct bridge *b, const struct json *args, struct err *e)
 		buf_init(&body, BODY_MAX);
 		jw_init(&w, &body);
 		jw_value(&w, v);
-		r = bridge_ask(b, "PATCH", path, &body, NULL, NULL, e);
+		r = bridge_ask(b, "PATCH", path, &body, NULL, e);
 		buf_free(&body);
 		if (r == -1)
 			return -1;
@@ -392,7 +389,7 @@ bridge_sandbox_events(struct bridge *b, const struct json *args, struct err *e)
 	struct json *j;
 	struct jw *w;
 
-	if (bridge_ask(b, "GET", path, NULL, &j, NULL, e) == -1)
+	if (bridge_ask(b, "GET", path, NULL, &j, e) == -1)
 		return -1;
 	w = bridge_begin(b, "ok");
 	jw_object(w);
@@ -433,7 +430,7 @@ bridge_sandbox_expose(struct bridge *b, const struct json *args, struct err *e)
 		if (json_get(args, same[i]) != NULL)
 			jw_kvalue(&w, same[i], json_get(args, same[i]));
 	jw_object_end(&w);
-	r = bridge_ask(b, "POST", path, &body, &j, NULL, e);
+	r = bridge_ask(b, "POST", path, &body, &j, e);
 	buf_free(&body);
 	if (r == -1)
 		return -1;
@@ -451,7 +448,7 @@ bridge_sandbox_unexpose(
 	autofree char *path =
 	    bridge_path(json_str(args, "id", ""), "/v1/ports/{}", words);
 
-	if (bridge_ask(b, "DELETE", path, NULL, NULL, NULL, e) == -1)
+	if (bridge_ask(b, "DELETE", path, NULL, NULL, e) == -1)
 		return -1;
 	bridge_ok_empty(b);
 	return 0;
@@ -468,14 +465,14 @@ bridge_status(struct bridge *b, const struct json *args, struct err *e)
 	struct jw *w;
 
 	(void)args;
-	if (bridge_ask(b, "GET", "/v1/health", NULL, NULL, NULL, e) == -1 ||
-	    bridge_ask(b, "GET", "/", NULL, &root, NULL, e) == -1)
+	if (bridge_ask(b, "GET", "/v1/health", NULL, NULL, e) == -1 ||
+	    bridge_ask(b, "GET", "/", NULL, &root, e) == -1)
 		return -1;
 	w = bridge_begin(b, "ok");
 	jw_object(w);
 	jw_kstr(w, "endpoint", t->unix_path != NULL ? t->unix_path : t->base);
 	jw_kstr(w, "version", json_str(root, "version", "?"));
-	if (bridge_ask(b, "GET", "/v1/ready", NULL, &ready, NULL, &why) == 0) {
+	if (bridge_ask(b, "GET", "/v1/ready", NULL, &ready, &why) == 0) {
 		json_foreach (m, ready)
 			jw_kvalue(w, m->key, m);
 	} else {

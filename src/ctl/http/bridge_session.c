@@ -35,7 +35,7 @@ post(struct bridge *b, const char *path, struct buf *body, struct err *e)
 {
 	if (body != NULL && body->failed)
 		return err_set(e, ERR_TOO_LARGE, "the request is too long");
-	return bridge_ask(b, "POST", path, body, NULL, NULL, e);
+	return bridge_ask(b, "POST", path, body, NULL, e);
 }
 
 /* --- records ------------------------------------------------------------- */
@@ -72,7 +72,7 @@ get_session(struct bridge *b, const struct json *args, struct json **j_out,
 {
 	autofree char *path = session_path(args, S "/{}");
 
-	if (bridge_ask(b, "GET", path, NULL, j_out, NULL, e) == -1)
+	if (bridge_ask(b, "GET", path, NULL, j_out, e) == -1)
 		return -1;
 	if (*j_out != NULL && (*j_out)->type == JSON_OBJECT)
 		return 0;
@@ -101,7 +101,7 @@ bridge_session_list(struct bridge *b, const struct json *args, struct err *e)
 	struct json *j;
 	struct jw *w;
 
-	if (bridge_ask(b, "GET", path, NULL, &j, NULL, e) == -1)
+	if (bridge_ask(b, "GET", path, NULL, &j, e) == -1)
 		return -1;
 	w = bridge_begin(b, "ok");
 	jw_object(w);
@@ -146,7 +146,7 @@ bridge_session_create(struct bridge *b, const struct json *args, struct err *e)
 	jw_object_end(&w);
 	r = post(b, path, &body, e);
 	buf_free(&body);
-	if (r == -1 || bridge_ask(b, "GET", look, NULL, &j, NULL, e) == -1)
+	if (r == -1 || bridge_ask(b, "GET", look, NULL, &j, e) == -1)
 		return -1;
 	write_session(bridge_begin(b, "ok"), j);
 	bridge_send(b, -1);
@@ -250,7 +250,7 @@ bridge_session_configure(
 	copy(&w, args, "model", "model");
 	copy(&w, args, "permission_mode", "permissionMode");
 	jw_object_end(&w);
-	r = bridge_ask(b, "PATCH", path, &body, NULL, NULL, e);
+	r = bridge_ask(b, "PATCH", path, &body, NULL, e);
 	buf_free(&body);
 	return r == -1 ? -1 : bridge_session_get(b, args, e);
 }
@@ -405,7 +405,7 @@ list_page(struct bridge *b, const char *base, int64_t *after, int64_t limit,
 		(long long)limit, raw ? "&include_raw=true" : "");
 	struct json *j;
 
-	if (bridge_ask(b, "GET", path, NULL, &j, NULL, e) == -1)
+	if (bridge_ask(b, "GET", path, NULL, &j, e) == -1)
 		return -1;
 	*more_out = false;
 	json_foreach (event, json_get(j, "events")) {

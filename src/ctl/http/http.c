@@ -184,8 +184,8 @@ set_body(struct http_call *c)
 		    c->easy, CURLOPT_CUSTOMREQUEST, c->method);
 }
 
-int
-http_start(struct http *h, struct http_call *c, struct err *e)
+static int
+start(struct http *h, struct http_call *c, struct err *e)
 {
 	autofree char *url = xasprintf("%s%s", h->target->base, c->path);
 
@@ -258,30 +258,23 @@ leave_if_alone(const struct http *h)
 		_exit(EXIT_OK);
 }
 
-int
-http_step(struct http *h, struct curl_waitfd *fds, unsigned nfds,
-    int timeout_ms, struct err *e)
+static int
+step(struct http *h, struct err *e)
 {
-	struct curl_waitfd all[HTTP_FDS + 1];
-	unsigned i;
+	struct curl_waitfd peer = { .fd = h->peer_fd,
+		.events = CURL_WAIT_POLLIN };
 	int n;
 
-	for (i = 0; i < nfds && i < HTTP_FDS; i++)
-		all[i] = fds[i];
-	all[i] = (struct curl_waitfd){ .fd = h->peer_fd,
-		.events = CURL_WAIT_POLLIN };
-	if (curl_multi_poll(h->multi, all, h->peer_fd == -1 ? i : i + 1,
-		timeout_ms, &n) != CURLM_OK)
+	if (curl_multi_poll(h->multi, &peer, h->peer_fd == -1 ? 0 : 1,
+		IDLE_STEP_MS, &n) != CURLM_OK)
 		return err_set(e, ERR_SYSTEM, "libcurl cannot wait");
 	if (h->peer_fd != -1)
 		leave_if_alone(h);
-	while (i-- > 0)
-		fds[i].revents = all[i].revents;
 	return perform(h, e);
 }
 
-int
-http_result(const struct http *h, const struct http_call *c, struct err *e)
+static int
+look(const struct http *h, const struct http_call *c, struct err *e)
 {
 	const char *where = h->target->unix_path != NULL ? h->target->unix_path
 							 : h->target->base;
@@ -320,12 +313,12 @@ http_end(struct http *h, struct http_call *c)
 int
 http_do(struct http *h, struct http_call *c, struct err *e)
 {
-	if (http_start(h, c, e) == -1 || perform(h, e) == -1)
+	if (start(h, c, e) == -1 || perform(h, e) == -1)
 		return -1;
 	while (!c->is_done)
-		if (http_step(h, NULL, 0, IDLE_STEP_MS, e) == -1)
+		if (step(h, e) == -1)
 			return -1;
-	return http_result(h, c, e);
+	return look(h, c, e);
 }
 
 CURL *

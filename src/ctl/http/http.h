@@ -16,7 +16,6 @@
 #define HTTP_BODY_MAX (256u << 20) /* of an answer that is kept */
 #define HTTP_HEADERS 8
 #define HTTP_WANTED 3
-#define HTTP_FDS 4 /* others that http_step() watches */
 
 struct http {
 	CURLM *multi;		     /* owned */
@@ -62,14 +61,8 @@ struct http_call {
 int http_open(struct http *h, const struct target *t, struct err *e);
 void http_close(struct http *h);
 
-/* A call for METHOD on PATH, to be filled in further before http_start(). */
+/* A call for METHOD on PATH, to be filled in further before http_do(). */
 void http_call_init(struct http_call *c, const char *method, const char *path);
-int http_start(struct http *h, struct http_call *c, struct err *e);
-/* Move all that was started; wait at most TIMEOUT_MS for it, or for FDS. */
-int http_step(struct http *h, struct curl_waitfd *fds, unsigned nfds,
-    int timeout_ms, struct err *e);
-/* After is_done: -1 with a sentence when no answer came. */
-int http_result(const struct http *h, const struct http_call *c, struct err *e);
 /* The call is over, finished or not: its connection may be used again. */
 void http_end(struct http *h, struct http_call *c);
 

@@ -7,8 +7,6 @@ libctlhttp_a_SOURCES = \
 	src/ctl/http/api_body.c \
 	src/ctl/http/api_sessions.c \
 	src/ctl/http/backend.c \
-	src/ctl/http/base64.c \
-	src/ctl/http/base64.h \
 	src/ctl/http/bridge.c \
 	src/ctl/http/bridge.h \
 	src/ctl/http/bridge_exec.c \

@@ -4,9 +4,9 @@
  * process carries bytes and sizes between the slave and a WebSocket. Runs as
  * the caller.
  */
-#include "ctl/http/base64.h"
 #include "ctl/http/bridge.h"
 #include "ctl/http/ws.h"
+#include "lib/base64.h"
 #include "lib/strutil.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +101,7 @@ send_input(struct terminal *t, struct err *e)
 		return 0; /* nothing yet, or the command has left: poll tells */
 	buf_init(&b, 3 * INPUT_MAX);
 	(void)buf_adds(&b, "{\"type\":\"input\",\"data\":\"");
-	base64_encode(&b, bytes, (size_t)n);
+	(void)base64_add(&b, bytes, (size_t)n);
 	(void)buf_adds(&b, "\",\"encoding\":\"base64\"}");
 	r = ws_send(&t->ws, WS_TEXT, b.data, b.len, e);
 	buf_free(&b);

@@ -3,7 +3,7 @@
  * is bounded, must not be masked, and must keep the order of fragments.
  */
 #include "ctl/http/ws.h"
-#include "ctl/http/base64.h"
+#include "lib/base64.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <sys/random.h>
 
 #define KEY_BYTES 16
-#define KEY_TEXT 25
 #define HEAD_MAX 65536
 #define READ_CHUNK 65536
 #define HANDSHAKE_MS 30000
@@ -87,16 +86,13 @@ expect_answer(struct ws *s, const char *key)
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	uint8_t digest[SHA1_DIGEST_LENGTH];
 	SHA1_CTX sha;
-	struct buf b;
 
 	SHA1Init(&sha);
 	SHA1Update(&sha, (const uint8_t *)key, strlen(key));
 	SHA1Update(&sha, (const uint8_t *)guid, strlen(guid));
 	SHA1Final(digest, &sha);
-	buf_init(&b, sizeof(s->accept) - 1);
-	base64_encode(&b, digest, sizeof(digest));
-	memcpy(s->accept, b.data, b.len + 1);
-	buf_free(&b);
+	base64_put(s->accept, digest, sizeof(digest));
+	s->accept[BASE64_LEN(sizeof(digest))] = '\0';
 }
 
 static int
@@ -104,22 +100,21 @@ send_request(
     struct ws *s, const struct target *t, const char *path, struct err *e)
 {
 	unsigned char raw[KEY_BYTES];
+	char key[BASE64_LEN(KEY_BYTES) + 1];
 	autofree char *text = NULL;
-	struct buf key;
 
 	if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
 		return err_sys(e, "getrandom");
-	buf_init(&key, KEY_TEXT);
-	base64_encode(&key, raw, sizeof(raw));
+	base64_put(key, raw, sizeof(raw));
+	key[sizeof(key) - 1] = '\0';
 	text = xasprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\n"
 			 "Connection: Upgrade\r\nUpgrade: websocket\r\n"
 			 "Sec-WebSocket-Version: 13\r\n"
 			 "Sec-WebSocket-Key: %s\r\n%s%s%s\r\n",
-	    t->prefix, path, t->host, key.data,
+	    t->prefix, path, t->host, key,
 	    t->token == NULL ? "" : "Authorization: Bearer ",
 	    t->token == NULL ? "" : t->token, t->token == NULL ? "" : "\r\n");
-	expect_answer(s, key.data);
-	buf_free(&key);
+	expect_answer(s, key);
 	return send_all(s, text, strlen(text), e);
 }
 

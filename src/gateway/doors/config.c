@@ -19,9 +19,11 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
-#define NAME_MAX_BYTES 1024
 #define FILE_MS 30000
-#define TRIES_MAX 16
+/* Somebody was quicker each time: two gateways do meet, but each other try
+ * comes later, by a little chance, so that neither starves. */
+#define TRIES_MAX 64
+#define AGAIN_STEP_S 0.002
 #define ETAG_MAX 256
 
 struct change {
@@ -35,7 +37,8 @@ struct change {
 	char etag[ETAG_MAX]; /* of the file as it was read; "": none */
 	bool there;	     /* the file was */
 	unsigned tries;
-	char *text; /* owned: the new file */
+	ev_timer again; /* another try */
+	char *text;	/* owned: the new file */
 	size_t len;
 	int64_t upload;
 };
@@ -43,6 +46,25 @@ struct change {
 static TAILQ_HEAD(, change) changes = TAILQ_HEAD_INITIALIZER(changes);
 
 static void change_read(struct change *c);
+
+static void
+on_again(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
+{
+	change_read(t->data);
+}
+
+static void
+change_again(struct change *c)
+{
+	/* The clock's last digits are chance enough. */
+	double share = (double)((uint64_t)(ev_time() * 1e6) % 1000) / 1000.0;
+
+	free(STEAL(c->text));
+	ev_timer_init(&c->again, on_again,
+	    AGAIN_STEP_S * (double)MIN(c->tries, 20U) * share, 0.);
+	c->again.data = c;
+	ev_timer_start(c->r->gw->loop, &c->again);
+}
 
 /* --- one after the other -------------------------------------------------- */
 
@@ -111,8 +133,7 @@ on_committed(void *ctx, const struct json *ok, int *fds, size_t nfds,
 		req_reply_empty(c->r, 204);
 		change_end(c);
 	} else if (e->code == ERR_PRECONDITION && ++c->tries < TRIES_MAX) {
-		free(STEAL(c->text));
-		change_read(c);
+		change_again(c);
 	} else {
 		/* It could be read, so the path is a path. */
 		why = *e;

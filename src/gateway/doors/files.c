@@ -81,7 +81,8 @@ member_copy(struct jw *w, const struct json *entry, const char *key)
 		jw_kvalue(w, key, v);
 }
 
-void
+/* The members that clients know of an entry, and those that tell more. */
+static void
 files_entry_members(struct jw *w, const struct json *entry)
 {
 	static const char *const names[] = { "path", "entryType", "size",
@@ -92,7 +93,7 @@ files_entry_members(struct jw *w, const struct json *entry)
 		member_copy(w, entry, names[i]);
 }
 
-void
+static void
 files_entry_details(struct jw *w, const struct json *entry)
 {
 	char mode[8];

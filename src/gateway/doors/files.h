@@ -16,10 +16,6 @@ void files_fail(struct req *r, const struct err *e);
 /* errno of our own doing: "No space left on device (os error 28)". */
 void files_fail_errno(struct req *r, int number);
 
-/* The members that clients know of an entry, and those that tell more. */
-void files_entry_members(struct jw *w, const struct json *entry);
-void files_entry_details(struct jw *w, const struct json *entry);
-
 /* Begin the members of a message: an object with "path" from the query. */
 void files_fields(struct buf *b, struct jw *w, const struct req *r);
 

@@ -5,6 +5,7 @@
  * What listens is asked of the sandbox's init; what is exposed stands in the
  * sandbox's record, which the supervisor writes.
  */
+#include "gateway/auth.h"
 #include "gateway/call.h"
 #include "gateway/db.h"
 #include "gateway/link.h"
@@ -336,9 +337,18 @@ on_there(void *ctx, const struct json *ok, int *fds, size_t nfds,
 void
 route_port_expose(struct req *r)
 {
-	struct json *rec = record_of(r->gw, r->sandbox);
-	bool there = rec != NULL;
+	struct json *rec;
+	bool there;
 
+	/* An address of the host could stand in for a service of it. */
+	if (json_str(r->json, "listen", NULL) != NULL &&
+	    auth_sandbox(r) != NULL) {
+		req_problem(r, PROBLEM_PERMISSION_DENIED,
+		    "listen: this needs a token without limits");
+		return;
+	}
+	rec = record_of(r->gw, r->sandbox);
+	there = rec != NULL;
 	json_free(rec);
 	req_hold(r);
 	/* The sandbox `default` is made by whoever talks to it first. */

@@ -4,7 +4,7 @@
  * all that is known of them. Nothing is remembered here.
  */
 #include "gateway/doors/processes.h"
-#include "gateway/base64.h"
+#include "lib/base64.h"
 #include "lib/proclog.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
@@ -37,16 +37,6 @@ process_number(const char *word)
 	return 0;
 }
 
-int64_t
-process_id(struct req *r)
-{
-	int64_t n = process_number(r->params[0]);
-
-	if (n == 0)
-		process_missing(r, r->params[0]);
-	return n;
-}
-
 static void
 details_write(struct buf *b, const char *key, const char *value,
     const char *key2, const char *value2)
@@ -63,7 +53,7 @@ details_write(struct buf *b, const char *key, const char *value,
 	jw_object_end(&w);
 }
 
-void
+static void
 process_missing(struct req *r, const char *id)
 {
 	struct buf b;
@@ -72,6 +62,16 @@ process_missing(struct req *r, const char *id)
 	req_problem_ext(
 	    r, PROBLEM_NOT_FOUND, b.failed ? NULL : b.data, "process %s", id);
 	buf_free(&b);
+}
+
+int64_t
+process_id(struct req *r)
+{
+	int64_t n = process_number(r->params[0]);
+
+	if (n == 0)
+		process_missing(r, r->params[0]);
+	return n;
 }
 
 static void
@@ -84,7 +84,7 @@ problem_message(struct req *r, enum problem p, const char *message)
 	buf_free(&b);
 }
 
-void
+static void
 process_conflict(struct req *r, const char *why)
 {
 	problem_message(r, PROBLEM_CONFLICT, why);
@@ -108,19 +108,14 @@ process_fail(struct req *r, const struct err *e, const char *what)
 		(void)snprintf(text, sizeof(text), "%s: %s", what, e->text);
 		problem_message(r, PROBLEM_STREAM_ERROR, text);
 		break;
-	case ERR_LIMIT:
-		req_problem(r, PROBLEM_LIMIT, "%s", e->text);
-		break;
-	case ERR_TIMEOUT:
-		req_problem(r, PROBLEM_TIMEOUT, "%s", e->text);
-		break;
 	default:
 		req_fail(r, e);
 		break;
 	}
 }
 
-bool
+/* False, and 422 is answered: NAME is there and null. */
+static bool
 process_no_null(struct req *r, const char *name)
 {
 	const struct json *v = json_get(r->json, name);
@@ -304,33 +299,28 @@ info_reply(struct req *r, const struct json *ok)
 
 /* Ends every call here that has one answer. */
 static void
-on_info(void *ctx, const struct json *ok, int *fds, size_t nfds,
-    const struct err *e)
+answered(
+    struct req *r, const struct json *ok, const struct err *e, const char *what)
 {
-	struct req *r = ctx;
-
-	(void)fds;
-	(void)nfds;
 	if (ok != NULL)
 		info_reply(r, ok);
 	else
-		process_fail(r, e, SPAWN_FAILED);
+		process_fail(r, e, what);
 	req_release(r);
 }
 
 static void
-on_tty_info(void *ctx, const struct json *ok, int *fds, size_t nfds,
-    const struct err *e)
+on_info(void *ctx, const struct json *ok, int *fds ATTR_UNUSED,
+    size_t nfds ATTR_UNUSED, const struct err *e)
 {
-	struct req *r = ctx;
+	answered(ctx, ok, e, SPAWN_FAILED);
+}
 
-	(void)fds;
-	(void)nfds;
-	if (ok != NULL)
-		info_reply(r, ok);
-	else
-		process_fail(r, e, SPAWN_TTY_FAILED);
-	req_release(r);
+static void
+on_tty_info(void *ctx, const struct json *ok, int *fds ATTR_UNUSED,
+    size_t nfds ATTR_UNUSED, const struct err *e)
+{
+	answered(ctx, ok, e, SPAWN_TTY_FAILED);
 }
 
 static void

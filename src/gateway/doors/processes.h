@@ -13,13 +13,9 @@ int64_t process_number(const char *word);
 int64_t process_id(struct req *r);
 /* What init has refused. WHAT stands before what the system said. */
 void process_fail(struct req *r, const struct err *e, const char *what);
-void process_missing(struct req *r, const char *id);
-void process_conflict(struct req *r, const char *why);
 /* Append what `command`, `args`, `cwd` and `env` of a body are to a message.
  * -1: the answer is given. TTY: which words a failure has. */
 int process_command(struct req *r, struct jw *w, bool tty);
-/* False, and 422 is answered: NAME is there and null. */
-bool process_no_null(struct req *r, const char *name);
 /* A message of one member, the process's number. */
 void process_fields(struct buf *b, int64_t id);
 /* The record of a run's end out of END_FD: 1; 0: not yet; -1: it will never

@@ -5,7 +5,7 @@
  * its command and costs no memory. A client that leaves ends the command.
  */
 #include "gateway/doors/processes.h"
-#include "gateway/base64.h"
+#include "lib/base64.h"
 #include "lib/fdio.h"
 #include "lib/proclog.h"
 #include "lib/strutil.h"

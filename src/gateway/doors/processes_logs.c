@@ -4,7 +4,7 @@
  * takes it; init keeps what waits, in the log.
  */
 #include "gateway/doors/processes.h"
-#include "gateway/base64.h"
+#include "lib/base64.h"
 #include "lib/fdio.h"
 #include "lib/proclog.h"
 #include "lib/strutil.h"

@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#define KEY_MAX 255
 #define ENTRY_MAX (4u << 20)
 #define WHOLE_MAX (64u << 10) /* a shorter list goes out in one piece */
 
@@ -28,7 +29,7 @@ session_scope(const struct req *r)
 /* The supervisor writes `sandbox` right behind `id`, and the store `log`
  * before both: the first match cannot lie inside of a string, where a quote
  * would be escaped. */
-bool
+static bool
 session_in_scope(const struct db_session *s, const char *scope)
 {
 	static const char name[] = "\",\"sandbox\":\"";
@@ -129,6 +130,23 @@ record_write(struct jw *w, const struct db_session *s, const struct json *rec)
 }
 
 int
+session_key(struct req *r, const char **key_out)
+{
+	const char *key = req_header(r, "idempotency-key");
+
+	*key_out = key;
+	if (key == NULL)
+		return 0;
+	if (key[0] != '\0' && strlen(key) <= KEY_MAX &&
+	    utf8_valid_prefix(key, strlen(key)) == strlen(key))
+		return 0;
+	req_problem(r, PROBLEM_INVALID_REQUEST,
+	    "Idempotency-Key: 1 to %d bytes of text", KEY_MAX);
+	return -1;
+}
+
+/* Write one session as clients see it; -1: its record is damaged. */
+static int
 session_write(struct jw *w, const struct db_session *s)
 {
 	struct json *rec;

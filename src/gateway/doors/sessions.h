@@ -15,19 +15,17 @@
 
 /* The sandbox whose sessions exist for R; NULL: all. */
 const char *session_scope(const struct req *r);
-/* Is RECORD one of a session in SCOPE? */
-bool session_in_scope(const struct db_session *s, const char *scope);
 /* The session that the path names, between db_begin and db_end. */
 bool session_look(const struct req *r, struct db_session *s_out);
 /* The same, alone; when it is not there the request has been answered. */
 bool session_find(struct req *r, struct db_session *s_out);
 /* 404 for the session of the path. */
 void session_missing(struct req *r);
+/* The request's Idempotency-Key, NULL without one; -1: the request was
+ * answered, as it is none. */
+int session_key(struct req *r, const char **key_out);
 /* What a worker, or the way to it, has refused. */
 void session_fail(struct req *r, const struct err *e);
-
-/* Write one session as clients see it; -1: its record is damaged. */
-int session_write(struct jw *w, const struct db_session *s);
 
 /* Events of a session behind AFTER. */
 struct events_from {

@@ -19,8 +19,7 @@
 #include <string.h>
 
 #define ARGS_MAX (900u << 10) /* in one frame with what surrounds them */
-#define KEY_MAX 255
-#define AGENT_MAX 64 /* as ops.def has it */
+#define AGENT_MAX 64	      /* as ops.def has it */
 #define EXT_MAX 8192
 
 struct create {
@@ -226,19 +225,15 @@ static int
 key_write(struct create *c, struct jw *w)
 {
 	struct req *r = c->r;
-	const char *key = req_header(r, "idempotency-key");
+	const char *key;
 	char hex[SHA256_DIGEST_STRING_LENGTH];
 	const char *texts[] = { r->sandbox, r->body };
 	const size_t lens[] = { strlen(r->sandbox), r->body_len };
 
+	if (session_key(r, &key) == -1)
+		return -1;
 	if (key == NULL)
 		return 0;
-	if (key[0] == '\0' || strlen(key) > KEY_MAX ||
-	    utf8_valid_prefix(key, strlen(key)) != strlen(key)) {
-		req_problem(r, PROBLEM_INVALID_REQUEST,
-		    "Idempotency-Key: 1 to %d bytes of text", KEY_MAX);
-		return -1;
-	}
 	digest(hex, texts, lens, countof(texts));
 	jw_kstr(w, "idempotency_key", key);
 	jw_kstr(w, "request_hash", hex);

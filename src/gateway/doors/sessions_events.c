@@ -83,20 +83,6 @@ put(struct copy *c, const char *p, size_t len)
 	c->full = k < len;
 }
 
-static size_t
-put_decimal(char dst[20], uint64_t v)
-{
-	char tmp[20];
-	size_t n = sizeof(tmp);
-
-	do {
-		tmp[--n] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v != 0);
-	memcpy(dst, tmp + n, sizeof(tmp) - n);
-	return sizeof(tmp) - n;
-}
-
 #define PUT(c, literal) put((c), (literal), sizeof(literal) - 1)
 
 static void
@@ -202,7 +188,7 @@ sse_event(void *ctx, uint64_t sequence, const struct stored_event *ev)
 	f->c.skip = v->part;
 	f->c.seen = 0;
 	PUT(&f->c, "id: ");
-	put(&f->c, digits, put_decimal(digits, sequence));
+	put(&f->c, digits, str_decimal(digits, sequence));
 	PUT(&f->c, "\ndata: ");
 	put_event(&f->c, v, ev);
 	PUT(&f->c, "\n\n");

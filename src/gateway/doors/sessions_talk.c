@@ -19,7 +19,6 @@
 #define PROMPT_MS 600000
 #define FIELDS_MAX (FRAME_MAX - 1024)
 #define TEXT_MAX 1000000 /* as proto.def has it */
-#define KEY_MAX 255
 #define ANSWERS_MAX 64
 #define WORD_MAX 4096
 
@@ -85,15 +84,6 @@ session_fail(struct req *r, const struct err *e)
 		break;
 	case ERR_KEY_REUSED:
 		req_problem(r, PROBLEM_KEY_REUSED, "%s", e->text);
-		break;
-	case ERR_LIMIT:
-		req_problem(r, PROBLEM_LIMIT, "%s", e->text);
-		break;
-	case ERR_TIMEOUT:
-		req_problem(r, PROBLEM_TIMEOUT, "%s", e->text);
-		break;
-	case ERR_SHUTTING_DOWN:
-		req_problem(r, PROBLEM_UNAVAILABLE, "%s", e->text);
 		break;
 	default:
 		req_fail(r, e);
@@ -213,17 +203,12 @@ attachments_write(struct req *r, struct jw *w)
 static int
 key_write(struct req *r, struct jw *w)
 {
-	const char *key = req_header(r, "idempotency-key");
+	const char *key;
 
-	if (key == NULL)
-		return 0;
-	if (key[0] == '\0' || strlen(key) > KEY_MAX ||
-	    utf8_valid_prefix(key, strlen(key)) != strlen(key)) {
-		req_problem(r, PROBLEM_INVALID_REQUEST,
-		    "Idempotency-Key: 1 to %d bytes of text", KEY_MAX);
+	if (session_key(r, &key) == -1)
 		return -1;
-	}
-	jw_kstr(w, "key", key);
+	if (key != NULL)
+		jw_kstr(w, "key", key);
 	return 0;
 }
 

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define LOCATION "claude"
-#define REFS_MAX 4
 #define DIFF_BYTES_MAX (64u << 10)
 
 static bool

@@ -1,9 +1,8 @@
 /*
- * Base64 with the standard alphabet (RFC 4648, section 4). Runs in
- * sandboxd-gateway, on text that anybody sent: only the one way to write a
- * value is taken.
+ * Base64; see base64.h. What is read anybody may have sent: only the one way to
+ * write a value is taken. Any process.
  */
-#include "gateway/base64.h"
+#include "base64.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,8 +32,20 @@ base64_put(char *dst, const void *p, size_t n)
 	dst[3] = '=';
 }
 
-static int
-value(char c)
+int
+base64_add(struct buf *b, const void *p, size_t n)
+{
+	char *dst = buf_reserve(b, BASE64_LEN(n));
+
+	if (dst == NULL)
+		return -1;
+	base64_put(dst, p, n);
+	b->len += BASE64_LEN(n);
+	return 0;
+}
+
+int
+base64_value(char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -53,11 +64,11 @@ check(const char *s, size_t n, char why[BASE64_WHY_MAX])
 {
 	size_t digits = 0, i;
 
-	while (digits < n && value(s[digits]) != -1)
+	while (digits < n && base64_value(s[digits]) != -1)
 		digits++;
 	for (i = digits; i < n && s[i] == '='; i++)
 		;
-	if (i < n && (value(s[i]) == -1 || i == digits)) {
+	if (i < n && (base64_value(s[i]) == -1 || i == digits)) {
 		(void)snprintf(why, BASE64_WHY_MAX,
 		    "Invalid symbol %u, offset %zu.", (unsigned char)s[i], i);
 		return -1;
@@ -91,7 +102,7 @@ base64_get(struct buf *out, const char *s, size_t n, char why[BASE64_WHY_MAX])
 		return -1;
 	}
 	for (i = 0; i < digits; i++) {
-		v = v << 6 | (unsigned)value(s[i]);
+		v = v << 6 | (unsigned)base64_value(s[i]);
 		bits += 6;
 		if (bits < 8)
 			continue;

@@ -1,0 +1,21 @@
+/*
+ * Giving up everything, for programs that only move bytes between descriptors
+ * (relay, gateway): an empty root, ids that own nothing, no capability, no way
+ * back. The store and what runs in sandboxes have confinements of their own.
+ */
+#ifndef LIB_CONFINE_H
+#define LIB_CONFINE_H
+
+#include "defs.h"
+
+#include <sys/types.h>
+
+/* Enter ROOT, an empty directory, as UID and GID; with UID -1 stay who we are.
+ * Then nothing can be had again. First thing, single-threaded, before a byte of
+ * anybody's is read. Ends the process when it cannot be done. */
+void confine_or_die(int64_t uid, int64_t gid, const char *root);
+/* Let it make no process and leave no core, and open as many descriptors as it
+ * may at all: how many those are. */
+size_t confine_limits(void);
+
+#endif
