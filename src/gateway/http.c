@@ -144,8 +144,7 @@ mhd_open(struct http *h, struct mhd *m, const char *cert, const char *key,
 		    "TLS: the certificate and the key cannot be used, or do "
 		    "not belong together");
 	if (m->daemon == NULL)
-		return err_set(
-		    e, ERR_SYSTEM, "libmicrohttpd does not start");
+		return err_set(e, ERR_SYSTEM, "libmicrohttpd does not start");
 	info = MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	if (info == NULL)
 		return err_set(e, ERR_SYSTEM, "libmicrohttpd has no epoll");

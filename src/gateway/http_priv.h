@@ -33,13 +33,13 @@ struct conn {
 	struct address *address;
 	int fd; /* MHD's */
 	enum conn_phase phase;
-	bool local;	    /* a unix socket */
-	bool kill;	    /* to be closed as soon as MHD asks */
-	bool linger;	    /* what still comes is read before it is closed */
-	bool watched;	    /* is in hup_fd's set */
-	bool first;	    /* nothing was asked yet */
-	bool carried;	    /* upgraded, and MHD is to read no more of it */
-	unsigned nreqs;	    /* that MHD has seen */
+	bool local;	/* a unix socket */
+	bool kill;	/* to be closed as soon as MHD asks */
+	bool linger;	/* what still comes is read before it is closed */
+	bool watched;	/* is in hup_fd's set */
+	bool first;	/* nothing was asked yet */
+	bool carried;	/* upgraded, and MHD is to read no more of it */
+	unsigned nreqs; /* that MHD has seen */
 	struct scan scan;
 	int64_t since;	    /* of the phase, or of its last progress */
 	uint64_t seen;	    /* a counter of bytes, as it was then */

@@ -63,8 +63,8 @@ recv(int fd, void *p, size_t n, int flags)
 	ssize_t got = recvfrom(fd, p, n, flags, NULL, NULL);
 	struct conn *c = recv_conn(fd);
 
-	if (got > 0 && c != NULL && c->phase != CONN_AWAY &&
-	    !c->mhd->secure && (flags & MSG_PEEK) == 0)
+	if (got > 0 && c != NULL && c->phase != CONN_AWAY && !c->mhd->secure &&
+	    (flags & MSG_PEEK) == 0)
 		scan_bytes(&c->scan, p, (size_t)got);
 	if (got != 0 || n == 0 || !waits(c))
 		return got;

@@ -29,8 +29,8 @@ blank(char c)
 
 /* Is the line a header of this NAME, with its colon? Its value, trimmed. */
 static bool
-header_is(const struct scan *s, const char *name, const char **v_out,
-    size_t *n_out)
+header_is(
+    const struct scan *s, const char *name, const char **v_out, size_t *n_out)
 {
 	size_t len = strlen(name), end = MIN(s->len, sizeof(s->line));
 
@@ -213,6 +213,7 @@ scan_bytes(struct scan *s, const char *p, size_t n)
 		took = MIN(n, s->left);
 		s->left -= took;
 		if (s->left == 0)
-			s->at = s->at == SCAN_BODY ? SCAN_BEGIN : SCAN_DATA_LINE;
+			s->at =
+			    s->at == SCAN_BODY ? SCAN_BEGIN : SCAN_DATA_LINE;
 	}
 }

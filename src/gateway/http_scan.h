@@ -30,9 +30,9 @@ struct scan {
 	unsigned bad;	  /* the first that is not to be served; 0: none */
 	uint8_t at;	  /* enum scan_at */
 	bool chunked;
-	bool unread;	/* its length or its coding was not understood */
-	char last;	/* byte of the line */
-	size_t len;	/* of the line */
+	bool unread; /* its length or its coding was not understood */
+	char last;   /* byte of the line */
+	size_t len;  /* of the line */
 	char line[SCAN_LINE_MAX];
 };
 

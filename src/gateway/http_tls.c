@@ -90,8 +90,8 @@ carrier_break(struct tls_carrier *t)
 static void
 carrier_watch(struct tls_carrier *t)
 {
-	bool writes = t->out != NULL || t->out_half ||
-		      (t->out_ends && !t->out_over);
+	bool writes =
+	    t->out != NULL || t->out_half || (t->out_ends && !t->out_over);
 
 	if (t->closed && t->out_over) {
 		carrier_free(t);
@@ -150,6 +150,17 @@ in_end(struct tls_carrier *t)
 	(void)shutdown(t->fd, SHUT_WR); /* the other side may be closed */
 }
 
+/* Many end without a word of TLS, and still want an answer: the session, if it
+ * saw that, would send no more. */
+static bool
+said_its_last(struct tls_carrier *t)
+{
+	char byte;
+
+	return gnutls_record_check_pending(t->session) == 0 &&
+	       recv(t->net_rd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void
 on_net_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -162,12 +173,14 @@ on_net_readable(struct ev_loop *loop, ev_io *io, int revents)
 	(void)loop;
 	(void)revents;
 	for (i = 0; i < PIECES_MAX && t->in == NULL && !t->in_over; i++) {
+		if (said_its_last(t)) {
+			in_end(t);
+			break;
+		}
 		n = gnutls_record_recv_seq(
 		    t->session, piece, sizeof(piece), seq);
 		if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
 			break;
-		if (n == GNUTLS_E_PREMATURE_TERMINATION)
-			n = 0; /* many do not say that they end */
 		if (n < 0 && gnutls_error_is_fatal((int)n) == 0)
 			continue; /* it wants a handshake: no */
 		if (n < 0) {

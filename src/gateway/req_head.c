@@ -79,8 +79,8 @@ length_take(struct hreq *q, const char *value, size_t len)
 
 	if (q->nlength++ > 0 || len == 0 || len > 18)
 		q->bad_header = true;
-	q->long_length = q->nlength == 1 && len > 18 &&
-			 strspn(value, "0123456789") == len;
+	q->long_length =
+	    q->nlength == 1 && len > 18 && strspn(value, "0123456789") == len;
 	for (i = 0; i < len && !q->bad_header; i++) {
 		if (value[i] < '0' || value[i] > '9')
 			q->bad_header = true;

@@ -21,7 +21,7 @@ struct hreq {
 	struct conn *conn;	   /* NULL once the client has left */
 	struct MHD_Connection *mc; /* the same */
 	unsigned holds;
-	unsigned nth; /* of its connection, from 1 */
+	unsigned nth;	/* of its connection, from 1 */
 	bool begun;	/* the headers were looked at */
 	bool body_done; /* all of the body was here */
 	bool called;	/* the door was */

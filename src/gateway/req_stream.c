@@ -17,6 +17,7 @@
  * each, which the library would clear, and so touch, as a whole. */
 #define STREAM_BLOCK 32768
 #define STREAM_BLOCK_CHUNKED 512
+#define SECOND_TURN_S 0.01
 
 struct streamer {
 	struct hreq *q;
@@ -118,8 +119,13 @@ upgrade_over(void *ctx)
 
 	(void)MHD_upgrade_action(up->urh, MHD_UPGRADE_ACTION_CLOSE);
 	free(up);
-	/* It closes the connection when it runs next. */
+	/* It closes the connection when it runs next; over TLS it first sees
+	 * the end of its pair, and asks for no second turn. */
 	ev_feed_event(m->http->gw->loop, &m->io, EV_READ);
+	if (m->secure && !ev_is_active(&m->timer)) {
+		ev_timer_set(&m->timer, SECOND_TURN_S, 0.);
+		ev_timer_start(m->http->gw->loop, &m->timer);
+	}
 }
 
 static void

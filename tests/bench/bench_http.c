@@ -16,7 +16,6 @@
  *
  * One JSON object on standard output.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -254,8 +254,10 @@ for my $clients (1, 8) {
 		? sprintf('%.0f%%', 100 * (1 - $peer->{events} / $burst / $clients))
 		: undef);
 }
-my $again = tool('first', $port, '/v1/sessions/burst1/events/sse?offset=10');
-line('http_reconnect_first_byte', 'ms', $again->{first_ms}, 0, goal => 2);
+my @again = sort { $a <=> $b } map {
+	tool('first', $port, '/v1/sessions/burst1/events/sse?offset=10')->{first_ms}
+} 1 .. 9;
+line('http_reconnect_first_byte', 'ms', $again[4], 0, goal => 2);
 
 # A thousand that only listen; then one in a thousand that does not read.
 my $many = $quick ? 100 : 1000;
@@ -294,5 +296,6 @@ line('http_download', 'MB/s', $down->{mb_s}, $peer->{mb_s}, goal => 1200,
 # Starting, with all that was stored above.
 my $state = $d->{state};
 $d->stop;
-line('http_start', 'ms', sprintf('%.1f', 1000 * start_time($state)) + 0, 0,
+my @starts = sort { $a <=> $b } map { start_time($state) } 1 .. 5;
+line('http_start', 'ms', sprintf('%.1f', 1000 * $starts[2]) + 0, 0,
     goal => 10, store_bytes => -s "$state/store/data.mdb");

@@ -110,8 +110,9 @@ all_behind_a_bad_one_is_bad(void **state ATTR_UNUSED)
 static void
 long_lines(void **state ATTR_UNUSED)
 {
-	static const char *const names[] = { "Content-Length:",
-		"Transfer-Encoding:", "X-Other:" };
+	static const char *const names[] = {
+		"Content-Length:", "Transfer-Encoding:", "X-Other:"
+	};
 	char pad[SCAN_LINE_MAX + 1];
 	size_t i;
 

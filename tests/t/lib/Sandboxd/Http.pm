@@ -13,7 +13,8 @@ use Errno qw(EINTR EAGAIN);
 use IO::Socket::IP;
 use IO::Socket::UNIX;
 use JSON::PP ();
-use Socket qw(SOCK_STREAM IPPROTO_TCP TCP_NODELAY);
+use POSIX ();
+use Socket qw(SOCK_STREAM IPPROTO_TCP TCP_NODELAY AF_UNIX PF_UNSPEC);
 use Time::HiRes qw(time);
 
 # ADDRESS: 127.0.0.1:80, or unix:/path. undef when nobody answers there.
@@ -29,8 +30,34 @@ sub new {
 	return bless { fh => $fh, buffer => '', address => $address }, $class;
 }
 
+# The same over TLS, with openssl's client between. CERT is whom it believes.
+sub new_tls {
+	my ($class, $address, $cert) = @_;
+	socketpair(my $fh, my $its, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or return undef;
+	my $pid = fork // return undef;
+	if ($pid == 0) {
+		CORE::close($fh);
+		open(STDIN, '<&', $its);
+		open(STDOUT, '>&', $its);
+		open(STDERR, '>', '/dev/null');
+		exec('openssl', 's_client', '-quiet', '-verify_return_error',
+		    '-CAfile', $cert, '-connect', $address) or POSIX::_exit(127);
+	}
+	CORE::close($its);
+	$fh->blocking(0);
+	return bless { fh => $fh, buffer => '', address => $address, pid => $pid },
+	    $class;
+}
+
 sub fh { return $_[0]{fh} }
-sub close { my ($self) = @_; CORE::close(delete $self->{fh}) if $self->{fh} }
+sub close {
+	my ($self) = @_;
+	CORE::close(delete $self->{fh}) if $self->{fh};
+	my $pid = delete $self->{pid} or return;
+	kill('TERM', $pid);
+	waitpid($pid, 0);
+}
+sub DESTROY { local ($?, $!); $_[0]->close }
 # No more from us; what comes can still be read.
 sub half_close { shutdown($_[0]{fh}, 1) }
 
