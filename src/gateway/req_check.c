@@ -82,6 +82,23 @@ route_take(struct hreq *q)
 	return false;
 }
 
+/* Without a token nothing but its origin tells a page that somebody happens to
+ * look at from a client of ours, and a POST without a body needs no preflight.
+ * What listens on a port of a sandbox decides for itself. */
+static bool
+page_may(struct hreq *q)
+{
+	const struct route *rt = q->r.route;
+
+	if (q->origin == NULL || rt->who == WHO_OPEN || rt->who == WHO_READ ||
+	    rt->who == WHO_READ_Q || rt->method == M_ANY ||
+	    cors_may_connect(&q->r))
+		return true;
+	req_problem(&q->r, PROBLEM_PERMISSION_DENIED,
+	    "a page of another origin may not do this without a token");
+	return false;
+}
+
 static bool
 body_expect(struct hreq *q)
 {
@@ -157,7 +174,8 @@ req_check_head(
 	}
 	if (!route_take(q))
 		return false;
-	return auth_check(q, q->r.route->id) && query_take(q) && body_expect(q);
+	return auth_check(q, q->r.route->id) && page_may(q) && query_take(q) &&
+	       body_expect(q);
 }
 
 bool

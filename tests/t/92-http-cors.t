@@ -83,4 +83,17 @@ is(cors($d->http('GET', '/v1/health', headers => { Origin => 'http://x' })),
 is($d->http('POST', '/nope', headers => { Origin => $origin })
     ->{headers}{"$allow-origin"}, $origin, 'errors can be read');
 
+# Without a token a page from elsewhere may look, but change nothing: a POST
+# without a body needs no preflight. Pages of this machine and those named may.
+for (['http://evil.example', 403], ['null', 403], ['http://127.0.0.1:3000', 200],
+    ['http://localhost:8000', 200], [undef, 200]) {
+	my ($from, $status) = @$_;
+	my %h = defined $from ? (Origin => $from) : ();
+	my $name = $from // 'no page';
+	is($d->http('POST', '/v1/fs/mkdir?path=/tmp/by-page', headers => \%h)->{status},
+	    $status, "a change by $name");
+	is($d->http('GET', '/v1/fs/stat?path=/tmp', headers => \%h)->{status}, 200,
+	    "a look by $name");
+}
+
 done_testing;
