@@ -3,12 +3,11 @@
  * for it: records are walked as the doors do, values must survive being written
  * again, and what was taken must be the one way to write it.
  *
- * Also: src/gateway/base64.c
  * Also: src/gateway/lossy.c
  */
 #include "fuzz.h"
-#include "gateway/base64.h"
 #include "gateway/lossy.h"
+#include "lib/base64.h"
 #include "lib/proclog.h"
 #include "lib/strutil.h"
 #include <string.h>
