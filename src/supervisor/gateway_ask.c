@@ -293,6 +293,14 @@ connect_session(struct gateway_ask *a)
 	ask_fail(a, &e);
 }
 
+static void connect_serve(struct gateway_ask *a);
+
+static void
+on_default_free(void *ctx, const struct err *e ATTR_UNUSED)
+{
+	connect_serve(ctx);
+}
+
 static void
 connect_sandbox(struct gateway_ask *a)
 {
@@ -300,6 +308,8 @@ connect_sandbox(struct gateway_ask *a)
 	struct err e;
 
 	if (strcmp(a->name, "default") == 0) {
+		if (sandbox_when_gone(a->s, a->name, on_default_free, a))
+			return;
 		if (sandbox_default(a->s, &sb, &e) == -1) {
 			ask_fail(a, &e);
 			return;

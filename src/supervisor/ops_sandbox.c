@@ -63,13 +63,29 @@ repeated(struct request *r)
 	return true;
 }
 
+/* The former sandbox of this id is gone. */
+static void
+on_id_free(void *ctx, const struct err *e ATTR_UNUSED)
+{
+	struct request *r = ctx;
+	struct err stopping;
+
+	if (!r->s->stopping) {
+		op_sandbox_create(r);
+		return;
+	}
+	err_set(&stopping, ERR_SHUTTING_DOWN, "the supervisor is stopping");
+	request_end_err(r, &stopping);
+}
+
 void
 op_sandbox_create(struct request *r)
 {
+	const char *id = json_str(r->op.args, "id", "");
 	struct sandbox *sb;
 	struct err e;
 
-	if (repeated(r))
+	if (sandbox_when_gone(r->s, id, on_id_free, r) || repeated(r))
 		return;
 	if (sandbox_create(r->s, r->op.args, &sb, &e) == -1) {
 		request_end_err(r, &e);

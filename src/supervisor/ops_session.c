@@ -13,11 +13,35 @@
 /* A worker that says nothing for so long is stuck. */
 #define WORKER_MS 20000
 
+/* The sandbox that an earlier one of this id was is gone. */
+static void
+on_sandbox_id_free(void *ctx, const struct err *e ATTR_UNUSED)
+{
+	struct request *r = ctx;
+	struct err stopping;
+
+	if (!r->s->stopping) {
+		op_session_create(r);
+		return;
+	}
+	err_set(&stopping, ERR_SHUTTING_DOWN, "the supervisor is stopping");
+	request_end_err(r, &stopping);
+}
+
 void
 op_session_create(struct request *r)
 {
+	const struct json *spec = json_get(r->op.args, "sandbox_spec");
+	const char *sandbox = json_str(r->op.args, "sandbox", "default");
 	struct err e;
 
+	/* One that would be made for it. */
+	if (spec != NULL)
+		sandbox = json_str(spec, "id", "");
+	else if (strcmp(sandbox, "default") != 0)
+		sandbox = "";
+	if (sandbox_when_gone(r->s, sandbox, on_sandbox_id_free, r))
+		return;
 	if (session_create(r, &e) == -1)
 		request_end_err(r, &e);
 }

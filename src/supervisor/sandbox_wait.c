@@ -33,6 +33,18 @@ sandbox_wake(struct sandbox_waiters *q, const struct err *e)
 	}
 }
 
+bool
+sandbox_when_gone(
+    struct super *s, const char *id, sandbox_done *done, void *ctx)
+{
+	struct sandbox *sb = sandbox_find(s, id);
+
+	if (sb == NULL || sb->state != SB_DESTROYING)
+		return false;
+	sandbox_wait_for(&sb->stop_waiters, done, ctx);
+	return true;
+}
+
 void
 sandbox_forget(struct sandbox *sb, void *ctx)
 {

@@ -131,6 +131,10 @@ int sandbox_create(struct super *s, const struct json *args,
     struct sandbox **sb_out, struct err *e);
 /* The sandbox that sessions get which name none: found or created. */
 int sandbox_default(struct super *s, struct sandbox **sb_out, struct err *e);
+/* Is a sandbox of this id being destroyed? Then DONE is called when the id is
+ * free: to everybody else it has been since the destroy began. */
+bool sandbox_when_gone(
+    struct super *s, const char *id, sandbox_done *done, void *ctx);
 /* DONE when it runs: at once if it does already; starts it if it is stopped.
  * Never calls DONE before it returns, unless it runs already. */
 void sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx);
