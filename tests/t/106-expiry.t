@@ -128,4 +128,20 @@ for my $signal (qw(TERM KILL)) {
 }
 is(join(' ', $d->children(qr/\binit\b.*\bep\b/)), '', 'nothing of it runs');
 
+# A name is free as soon as its sandbox cannot be seen any more, also while its
+# processes and files are still being removed.
+for my $round (1 .. 10) {
+	$d->ok('sandbox.create', { id => 'again' });
+	my ($first, $second) = ($d->client, $d->client);
+	my $going = $first->send('sandbox.destroy', { id => 'again' });
+	wait_for(5, sub { is_gone('again') });
+	my $coming = $second->send('sandbox.create', { id => 'again' });
+	my $made = $second->finish($coming);
+	is($made->{ok}{state}, 'running', "made anew at once, round $round")
+	    or diag(to_json($made));
+	is($first->finish($going)->{ok}{state}, 'destroyed',
+	    'and the former is told to be gone');
+	$d->ok('sandbox.destroy', { id => 'again' });
+}
+
 done_testing;
