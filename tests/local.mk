@@ -14,7 +14,14 @@ unit_tests = \
 	tests/unit/test_chan \
 	tests/unit/test_changes \
 	tests/unit/test_claude \
+	tests/unit/test_pi \
+	tests/unit/test_amp \
+	tests/unit/test_codex \
 	tests/unit/test_conf \
+	tests/unit/test_credentials \
+	tests/unit/test_courier_confine \
+	tests/unit/test_courier_tree \
+	tests/unit/test_courier_words \
 	tests/unit/test_ctl_apply \
 	tests/unit/test_ctl_changes \
 	tests/unit/test_ctl_client \
@@ -42,13 +49,21 @@ unit_tests = \
 	tests/unit/test_proto \
 	tests/unit/test_proxy \
 	tests/unit/test_relay \
+	tests/unit/test_replay \
+	tests/unit/test_secrets \
 	tests/unit/test_relay_load \
 	tests/unit/test_remove \
 	tests/unit/test_route \
 	tests/unit/test_scan \
+	tests/unit/test_secret \
 	tests/unit/test_session \
+	tests/unit/test_acp_agent \
+	tests/unit/test_acp_encode \
+	tests/unit/test_acp_pass \
+	tests/unit/test_acp_serve \
 	tests/unit/test_session_gateway \
 	tests/unit/test_gateway_db \
+	tests/unit/test_agents \
 	tests/unit/test_spec \
 	tests/unit/test_store_append \
 	tests/unit/test_store_confine \
@@ -56,6 +71,7 @@ unit_tests = \
 	tests/unit/test_store_disk \
 	tests/unit/test_store_hostile \
 	tests/unit/test_store_records \
+	tests/unit/test_store_tail \
 	tests/unit/test_store_serve \
 	tests/unit/test_strutil \
 	tests/unit/test_tar \
@@ -88,12 +104,15 @@ tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
 tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
 
 EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/bench/bench_memory.pl \
-	tests/bench/bench_http.pl \
+	tests/bench/bench_acp.pl tests/bench/bench_http.pl \
 	tests/bench/run tests/e2e tests/fuzz tests/t tests/tap tests/unit/fixtures
 noinst_HEADERS = \
+	tests/unit/codex_stand_in.h \
 	tests/unit/open_fds.h \
 	tests/unit/sandbox_box.h \
 	tests/unit/session_play.h \
+	tests/unit/stand_in.h \
+	tests/unit/test_courier.h \
 	tests/unit/test_ctl.h \
 	tests/unit/test_init_box.h \
 	tests/unit/test_init_help.h \
@@ -122,14 +141,38 @@ tests_unit_test_changes_SOURCES = tests/unit/test_changes.c
 tests_unit_test_changes_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_changes_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_changes_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
-tests_unit_test_claude_SOURCES = tests/unit/test_claude.c tests/unit/session_play.c
+tests_unit_test_claude_SOURCES = tests/unit/test_claude.c tests/unit/session_play.c tests/unit/stand_in.c
 tests_unit_test_claude_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_claude_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_claude_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_pi_SOURCES = tests/unit/test_pi.c tests/unit/session_play.c tests/unit/stand_in.c
+tests_unit_test_pi_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_pi_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_pi_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_amp_SOURCES = tests/unit/test_amp.c tests/unit/session_play.c tests/unit/stand_in.c
+tests_unit_test_amp_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_amp_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_amp_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_codex_SOURCES = tests/unit/test_codex.c tests/unit/codex_stand_in.c tests/unit/session_play.c
+tests_unit_test_codex_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_codex_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_codex_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
 tests_unit_test_conf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_conf_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_conf_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_courier_confine_SOURCES = tests/unit/test_courier_confine.c
+tests_unit_test_courier_confine_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_courier_confine_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_courier_confine_LDADD = libcourier.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka -lpthread
+tests_unit_test_courier_tree_SOURCES = tests/unit/test_courier_tree.c
+tests_unit_test_courier_tree_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_courier_tree_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_courier_tree_LDADD = libcourier.a libbase.a $(MD_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_courier_words_SOURCES = tests/unit/test_courier_words.c
+tests_unit_test_courier_words_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_courier_words_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_courier_words_LDADD = libcourier.a libbase.a $(MD_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_ctl_apply_SOURCES = tests/unit/test_ctl_apply.c
 tests_unit_test_ctl_apply_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ctl_apply_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -150,6 +193,14 @@ tests_unit_test_ctl_http_SOURCES = tests/unit/test_ctl_http.c
 tests_unit_test_ctl_http_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ctl_http_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_ctl_http_LDADD = libctlhttp.a libctl.a libbase.a $(CURL_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_credentials_SOURCES = tests/unit/test_credentials.c
+tests_unit_test_credentials_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_credentials_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_credentials_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_secret_SOURCES = tests/unit/test_secret.c
+tests_unit_test_secret_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_secret_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_secret_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_ctl_text_SOURCES = tests/unit/test_ctl_text.c
 tests_unit_test_ctl_text_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ctl_text_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -202,6 +253,14 @@ tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_log_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_log_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_secrets_SOURCES = tests/unit/test_secrets.c
+tests_unit_test_secrets_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_secrets_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_secrets_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_replay_SOURCES = tests/unit/test_replay.c
+tests_unit_test_replay_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_replay_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_replay_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_mock_SOURCES = tests/unit/test_mock.c tests/unit/session_play.c
 tests_unit_test_mock_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_mock_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -246,6 +305,21 @@ tests_unit_test_session_SOURCES = tests/unit/test_session.c tests/unit/session_p
 tests_unit_test_session_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_session_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_session_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_acp_agent_SOURCES = tests/unit/test_acp_agent.c tests/unit/session_play.c tests/unit/stand_in.c
+tests_unit_test_acp_agent_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_acp_agent_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_acp_agent_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_acp_pass_SOURCES = tests/unit/test_acp_pass.c tests/unit/session_play.c tests/unit/stand_in.c
+tests_unit_test_acp_pass_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_acp_pass_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_acp_pass_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_acp_encode_SOURCES = tests/unit/test_acp_encode.c
+tests_unit_test_acp_encode_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_acp_encode_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_acp_serve_SOURCES = tests/unit/test_acp_serve.c tests/unit/session_play.c
+tests_unit_test_acp_serve_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_acp_serve_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_acp_serve_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_session_gateway_SOURCES = tests/unit/test_session_gateway.c tests/unit/session_play.c
 tests_unit_test_session_gateway_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_session_gateway_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
@@ -257,10 +331,18 @@ tests_unit_test_gateway_db_LDADD = libgateway.a libstore.a libbase.a $(EV_LIBS) 
 tests_unit_test_osb_SOURCES = tests/unit/test_osb.c
 tests_unit_test_osb_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_osb_LDADD = libgateway.a libbase.a $(YAJL_LIBS) -lcmocka
+tests_unit_test_agents_SOURCES = tests/unit/test_agents.c
+tests_unit_test_agents_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_agents_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_agents_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
 tests_unit_test_spec_SOURCES = tests/unit/test_spec.c
 tests_unit_test_spec_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_spec_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_spec_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_store_tail_SOURCES = tests/unit/test_store_tail.c
+tests_unit_test_store_tail_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_tail_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_tail_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
 tests_unit_test_store_append_SOURCES = tests/unit/test_store_append.c
 tests_unit_test_store_append_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_store_append_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

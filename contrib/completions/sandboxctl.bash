@@ -9,7 +9,7 @@ _sandboxctl_ids()
 		sandboxctl "${_sandboxctl_socket[@]}" ls --quiet 2>/dev/null
 		;;
 	prompt | events | reply | cancel | "session get" | "session set" | \
-		"session end")
+		"session end" | "session rm")
 		sandboxctl "${_sandboxctl_socket[@]}" session ls --quiet \
 			2>/dev/null
 		;;
@@ -17,10 +17,20 @@ _sandboxctl_ids()
 		sandboxctl "${_sandboxctl_socket[@]}" token list --quiet \
 			2>/dev/null
 		;;
-	run | "session new")
-		printf '%s\n' claude mock
+	run | "session new" | "agents install")
+		sandboxctl "${_sandboxctl_socket[@]}" agents ls --quiet \
+			2>/dev/null
 		;;
 	esac
+}
+
+# Is this the first of two words that name a command?
+_sandboxctl_takes_two()
+{
+	case $1 in
+	session | token | agents | credentials) return 0 ;;
+	esac
+	return 1
 }
 
 _sandboxctl()
@@ -40,7 +50,7 @@ _sandboxctl()
 		*)
 			if [ -z "$command" ]; then
 				command=$word
-			elif [ "$command" = session ] || [ "$command" = token ]; then
+			elif _sandboxctl_takes_two "$command"; then
 				command="$command $word"
 			fi
 			;;
@@ -56,7 +66,7 @@ _sandboxctl()
 		if [ -z "$command" ]; then
 			words=$(sandboxctl help --words | sed 's/ .*//' |
 				sort -u)
-		elif [ "$command" = session ] || [ "$command" = token ]; then
+		elif _sandboxctl_takes_two "$command"; then
 			words=$(sandboxctl help --words |
 				sed -n "s/^$command //p")
 		else

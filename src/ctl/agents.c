@@ -1,12 +1,15 @@
 /*
  * What `run` knows of agents; see agents.h. Runs as the caller and looks at
- * the caller's PATH and environment, which it trusts.
+ * the caller's PATH and environment, which it trusts; what it does not know
+ * itself it asks the supervisor.
  *
  * An agent gets only the variables that its row names: a key that it needs is
  * there, everything else of the caller's environment is not.
  */
 #include "ctl/agents.h"
+#include "ctl/client.h"
 #include "lib/strutil.h"
+#include "lib/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -33,6 +36,60 @@ agent_info_find(const char *name)
 			return &agents[i];
 	return NULL;
 }
+
+/* --- what the supervisor knows ------------------------------------------- */
+
+/* The texts of LIST; both belong to the tree. */
+static const char *const *
+words_of(const struct json *list)
+{
+	const char **v =
+	    xcalloc((list != NULL ? list->len : 0) + 1, sizeof(*v));
+	size_t n = 0;
+
+	json_foreach (it, list) {
+		if (it->type == JSON_STRING && it->len > 0)
+			v[n++] = it->str;
+	}
+	return v;
+}
+
+const struct agent_info *
+agent_info_ask(struct ctl *ctl, const char *name)
+{
+	static struct answer ans; /* what INFO points into */
+	static struct agent_info info;
+	const struct json *agent;
+	struct client c;
+	struct err e;
+	struct jw *w;
+	int r;
+
+	answer_free(&ans);
+	free((void *)info.env);
+	free((void *)info.keys);
+	info = (struct agent_info){ 0 };
+	client_init(&c, ctl);
+	w = client_begin(&c, "agent.list");
+	jw_kstr(w, "id", name);
+	r = client_call(&c, &ans, &e);
+	client_close(&c);
+	agent = r == 0 ? json_get(ans.body, "agents") : NULL;
+	if (agent == NULL || agent->child == NULL)
+		return NULL;
+	agent = agent->child;
+	info.name = name;
+	info.program = json_bool(agent, "installed", false)
+			   ? NULL
+			   : json_str(agent, "program", NULL);
+	info.needs_network =
+	    strcmp(json_str(agent, "protocol", ""), "mock") != 0;
+	info.env = words_of(json_get(agent, "pass_env"));
+	info.keys = words_of(json_get(agent, "credential_env"));
+	return &info;
+}
+
+/* --- variables ----------------------------------------------------------- */
 
 bool
 agent_info_env(const struct agent_info *ai, const char *name, size_t len)

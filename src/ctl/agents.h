@@ -10,7 +10,8 @@
 
 struct agent_info {
 	const char *name;
-	const char *program; /* on PATH; NULL: built in */
+	/* On PATH; NULL: built in, or the supervisor has it. */
+	const char *program;
 	bool needs_network;
 	const char *const *env;	 /* names, or prefixes ending in '*' */
 	const char *const *keys; /* one of these should be set */
@@ -18,6 +19,9 @@ struct agent_info {
 
 /* NULL for one that we know nothing of; the supervisor may. */
 const struct agent_info *agent_info_find(const char *name);
+/* The same from the supervisor, which is asked: NULL when it knows nothing of
+ * it either, or cannot be asked. Good until the next call. */
+const struct agent_info *agent_info_ask(struct ctl *ctl, const char *name);
 /* May the agent have variable NAME (up to LEN) of our environment? */
 bool agent_info_env(const struct agent_info *ai, const char *name, size_t len);
 

@@ -253,6 +253,8 @@ create_session(struct run *r, struct err *e)
 		jw_kstr(w, "directory", WORKSPACE);
 	spec_copy(w, r->a, "model", "model");
 	spec_copy(w, r->a, "mode", "permission_mode");
+	spec_copy(w, r->a, "agent-mode", "agent_mode");
+	spec_copy(w, r->a, "thought-level", "thought_level");
 	if (r->program.ncommand > 0) {
 		jw_key(w, "command");
 		jw_array(w);
@@ -261,6 +263,8 @@ create_session(struct run *r, struct err *e)
 		jw_array_end(w);
 	}
 	ret = write_env(r, w, e);
+	if (ret == 0)
+		ret = spec_install(w, r->a, e);
 	if (ret == 0)
 		ret = client_call(&c, &a, e);
 	if (ret == 0)
@@ -402,6 +406,8 @@ run_run(struct ctl *ctl, const struct args *a)
 	struct err e;
 	int code = -1;
 
+	if (r.agent == NULL)
+		r.agent = agent_info_ask(ctl, r.agent_name);
 	if (prepare(&r, &e) == -1 || signals_open(3, &e) == -1 ||
 	    create_sandbox(&r, &e) == -1)
 		return ctl_fail(ctl, &e);
@@ -424,13 +430,18 @@ static const struct opt_def run_opts[] = {
 	{ "yes", 'y', "REPLY",
 	    "Answer permission requests: once, always or reject." },
 	{ "model", '\0', "MODEL", "The model." },
-	{ "mode", '\0', "MODE", "default, acceptEdits, plan or bypass." },
+	{ "mode", '\0', "MODE",
+	    "default, acceptEdits, plan, bypass, or the agent's own." },
+	{ "agent-mode", '\0', "MODE",
+	    "build (the default), plan, or its own." },
+	{ "thought-level", '\0', "LEVEL", "How much the model thinks." },
 	{ "env", 'e', "NAME[=VALUE]", "A variable for the agent." },
 	{ "network", 'n', "NET", "none or host; else what the agent needs." },
 	{ "image", 'i', "IMAGE", "Root file system: host, or a directory." },
 	{ "mount", 'v', "SRC:DST[:MODE]", "Show another host path inside." },
 	{ "user", 'u', "USER", "Who the agent runs as inside." },
 	{ "sandbox-id", '\0', "ID", "Name of sandbox and session." },
+	SPEC_INSTALL_OPTS,
 	SPEC_LIMIT_OPTS,
 };
 

@@ -73,6 +73,59 @@ ctl_find_socket(struct ctl *ctl, const char *told, struct err *e)
 	return 0;
 }
 
+/* As scripts of that other program know it: one line with the time. */
+static int
+fail_as_program(const struct err *e)
+{
+	static const char *const kinds[] = { "io error: ", "json error: ",
+		"http error: ", "server error: ", "unexpected http status: " };
+	const char *kind = e->code == ERR_SYSTEM || e->code == ERR_DISK_FULL
+			       ? kinds[0]
+			       : "server error: ";
+	char now[TIME_TEXT_MAX];
+	struct buf b, quoted;
+
+	for (size_t i = 0; i < countof(kinds); i++) {
+		if (str_starts(e->text, kinds[i]))
+			kind = "";
+	}
+	time_text(now);
+	buf_init(&b, 16384);
+	buf_init(&quoted, 16384);
+	text_clean(&b, e->text, strlen(e->text), false);
+	for (size_t i = 0; i < b.len; i++) {
+		if (b.data[i] == '"' || b.data[i] == '\\')
+			(void)buf_addc(&quoted, '\\');
+		(void)buf_addc(&quoted, b.data[i]);
+	}
+	(void)fprintf(stderr,
+	    "ts=%s level=error target=sandbox_agent "
+	    "message=\"sandbox-agent failed\" error=\"%s%s\"\n",
+	    now, kind, quoted.len == 0 || quoted.failed ? "?" : quoted.data);
+	buf_free(&b);
+	buf_free(&quoted);
+	return EXIT_FAILED;
+}
+
+int
+ctl_misuse(const struct ctl *ctl, const struct err *e)
+{
+	struct err wrong = *e;
+	struct buf b;
+
+	if (ctl->program == NULL) {
+		wrong.code = ERR_BAD_REQUEST;
+		return ctl_fail(ctl, &wrong);
+	}
+	buf_init(&b, 16384);
+	text_clean(&b, e->text, strlen(e->text), false);
+	(void)fprintf(stderr,
+	    "error: %s\n\nFor more information, try '--help'.\n",
+	    b.len == 0 || b.failed ? "wrong use" : b.data);
+	buf_free(&b);
+	return CTL_EXIT_MISUSE;
+}
+
 int
 ctl_fail(const struct ctl *ctl, const struct err *e)
 {
@@ -80,6 +133,8 @@ ctl_fail(const struct ctl *ctl, const struct err *e)
 	struct jw w;
 
 	(void)fflush(stdout); /* what went before stands before */
+	if (ctl->program != NULL)
+		return fail_as_program(e);
 	buf_init(&b, 16384);
 	if (ctl->json) {
 		jw_init(&w, &b);
@@ -124,7 +179,8 @@ ctl_note(const struct ctl *ctl, const char *fmt, ...)
 	buf_init(&b, 8 * NOTE_MAX);
 	text_clean(&b, text, strlen(text), false);
 	if (!b.failed && b.len > 0)
-		(void)fprintf(stderr, "sandboxctl: %s\n", b.data);
+		(void)fprintf(stderr, "%s: %s\n",
+		    ctl->program == NULL ? "sandboxctl" : ctl->program, b.data);
 	buf_free(&b);
 }
 

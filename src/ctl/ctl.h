@@ -17,6 +17,7 @@
 
 #define EXIT_FAILED 1 /* the operation or the turn failed */
 #define EXIT_CANCELLED 130
+#define CTL_EXIT_MISUSE 2 /* of another program's command line */
 
 /* Depth of JSON that the supervisor may send: what an agent printed, inside an
  * event, inside an item. */
@@ -29,6 +30,10 @@ struct ctl {
 	bool utf8;	  /* the caller's locale shows more than ASCII */
 	bool tty;	  /* standard output is a terminal */
 	bool refused;	  /* the last error came from the supervisor */
+	/* NULL: we are sandboxctl. Else the name of another program whose
+	 * command line we take, with its messages and its codes to end with:
+	 * 1 for every failure, 2 for wrong use. */
+	const char *program;
 	/* Over HTTP: where, and what opens a connection that takes requests as
 	 * the control socket does. NULL: the control socket itself. */
 	const char *endpoint; /* borrowed */
@@ -42,6 +47,8 @@ int ctl_find_socket(struct ctl *ctl, const char *told, struct err *e);
 
 /* Tell about E on standard error, as text or JSON; the code to exit with. */
 int ctl_fail(const struct ctl *ctl, const struct err *e);
+/* The same for wrong use of the command line, whatever E's code. */
+int ctl_misuse(const struct ctl *ctl, const struct err *e);
 /* A line on standard error for people, cleaned; silent with --json. */
 void ctl_note(const struct ctl *ctl, const char *fmt, ...) ATTR_PRINTF(2, 3);
 

@@ -3,7 +3,8 @@
  * Runs as the caller.
  *
  * The program is beside this one (a build directory), else where it was
- * installed. Nothing in the environment decides which program that is.
+ * installed with this one, wherever both have been moved to. Nothing in the
+ * environment decides which program that is.
  */
 #include "ctl/backend.h"
 #include "lib/strutil.h"
@@ -13,9 +14,9 @@
 
 #define HTTP_PROGRAM "sandboxctl-http"
 
-/* Beside /proc/self/exe; -1 when there is none. */
+/* From where /proc/self/exe is; -1 when there is none. */
 static int
-find_beside(char *dst, size_t size)
+find_near(char *dst, size_t size)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -28,7 +29,11 @@ find_beside(char *dst, size_t size)
 	if (slash == NULL)
 		return -1;
 	*slash = '\0';
-	if (str_format(dst, size, "%s/" HTTP_PROGRAM, self) == -1)
+	if (str_format(dst, size, "%s/" HTTP_PROGRAM, self) == 0 &&
+	    access(dst, X_OK) == 0)
+		return 0;
+	if (str_format(
+		dst, size, "%s/../libexec/sandboxd/" HTTP_PROGRAM, self) == -1)
 		return -1;
 	return access(dst, X_OK);
 }
@@ -38,7 +43,7 @@ hand_over(char **argv, struct err *e)
 {
 	char path[PATH_MAX];
 
-	if (find_beside(path, sizeof(path)) == -1 &&
+	if (find_near(path, sizeof(path)) == -1 &&
 	    str_copy(path, sizeof(path), LIBEXECDIR "/" HTTP_PROGRAM) == -1)
 		return err_set(e, ERR_SYSTEM, "the program's path is too long");
 	(void)execv(path, argv);

@@ -13,7 +13,11 @@ libctl_a_SOURCES = \
 	src/ctl/changes.h \
 	src/ctl/client.c \
 	src/ctl/client.h \
+	src/ctl/cmd_agents.c \
+	src/ctl/cmd_agents_install.c \
 	src/ctl/cmd_apply.c \
+	src/ctl/cmd_credentials.c \
+	src/ctl/cmd_credentials.h \
 	src/ctl/cmd_diff.c \
 	src/ctl/cmd_exec.c \
 	src/ctl/cmd_lifecycle.c \
@@ -24,10 +28,34 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_token.c \
 	src/ctl/command.c \
 	src/ctl/commands.h \
+	src/ctl/compat/background.c \
+	src/ctl/compat/background.h \
+	src/ctl/compat/compat.c \
+	src/ctl/compat/compat.h \
+	src/ctl/compat/daemon.c \
+	src/ctl/compat/desktop.c \
+	src/ctl/compat/echo.c \
+	src/ctl/compat/install.c \
+	src/ctl/compat/listen.c \
+	src/ctl/compat/listen.h \
+	src/ctl/compat/log.c \
+	src/ctl/compat/log.h \
+	src/ctl/compat/opencode.c \
+	src/ctl/compat/place.c \
+	src/ctl/compat/place.h \
+	src/ctl/compat/server.c \
+	src/ctl/compat/server.h \
+	src/ctl/compat/server_conf.c \
+	src/ctl/compat/server_conf.h \
+	src/ctl/credentials.c \
+	src/ctl/credentials.h \
+	src/ctl/credfiles.c \
 	src/ctl/ctl.c \
 	src/ctl/ctl.h \
 	src/ctl/follow.c \
 	src/ctl/follow.h \
+	src/ctl/home.c \
+	src/ctl/home.h \
 	src/ctl/opt.c \
 	src/ctl/opt.h \
 	src/ctl/patch.c \
@@ -44,6 +72,8 @@ libctl_a_SOURCES = \
 	src/ctl/signals.h \
 	src/ctl/spec.c \
 	src/ctl/spec.h \
+	src/ctl/spread.c \
+	src/ctl/spread.h \
 	src/ctl/table.c \
 	src/ctl/table.h \
 	src/ctl/term.c \

@@ -7,6 +7,7 @@
 #endif
 #include "ctl/backend.h"
 #include "ctl/commands.h"
+#include "ctl/compat/compat.h"
 #include "lib/fdio.h"
 #include "lib/ops.h"
 #include "lib/strutil.h"
@@ -53,6 +54,7 @@ static const struct {
 	{ "token ls", "token list", false },
 	{ "token new", "token create", false },
 	{ "token rm", "token revoke", false },
+	{ "credentials", "credentials extract", true },
 };
 
 /* --- finding a command --------------------------------------------------- */
@@ -96,6 +98,20 @@ find_command(int argc, char **argv, int *used_out)
 	return NULL;
 }
 
+/* The first word of commands of two. */
+static bool
+is_group(const char *word)
+{
+	size_t n = strlen(word);
+	size_t i;
+
+	for (i = 0; i < countof(commands); i++)
+		if (strncmp(commands[i]->name, word, n) == 0 &&
+		    commands[i]->name[n] == ' ')
+			return true;
+	return false;
+}
+
 static int
 unknown_command(const struct ctl *ctl, int argc, char **argv)
 {
@@ -105,8 +121,8 @@ unknown_command(const struct ctl *ctl, int argc, char **argv)
 	struct err e;
 	size_t i;
 
-	if (argc > 1 && (opt_distance(argv[0], "session", 2) <= 2 ||
-			    strcmp(argv[0], "token") == 0))
+	if (argc > 1 &&
+	    (opt_distance(argv[0], "session", 2) <= 2 || is_group(argv[0])))
 		(void)snprintf(
 		    said, sizeof(said), "%.16s %.40s", argv[0], argv[1]);
 	else
@@ -205,8 +221,7 @@ run_help(struct ctl *ctl, const struct args *a)
 	if (a->noperands > 0) {
 		cmd = find_command((int)a->noperands, a->operands, &used);
 		if (cmd == NULL && a->noperands == 1 &&
-		    (strcmp(a->operands[0], "session") == 0 ||
-			strcmp(a->operands[0], "token") == 0))
+		    is_group(a->operands[0]))
 			a = &(struct args){ 0 }; /* all of them, below */
 		else if (cmd == NULL)
 			return unknown_command(
@@ -466,6 +481,8 @@ main(int argc, char *argv[])
 	open_standard_fds();
 	(void)signal(SIGPIPE, SIG_IGN); /* writing tells as well */
 	ctl_init(&ctl);
+	if (compat_called(argv[0]))
+		return finish(&ctl, compat_main(&ctl, argc, argv));
 	code = args_parse_global(&global, argc - 1, argv + 1, &used, &e);
 	ctl.json = args_has(&global, "json");
 	if (code == -1)

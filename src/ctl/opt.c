@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define DISTANCE_WORD_MAX 63
+#define FLAG_TEXT_MAX 48
 
 const struct opt_def opt_global[] = {
 	{ "socket", '\0', "PATH", "The supervisor's control socket." },
@@ -28,6 +29,8 @@ opt_at(const struct command *cmd, size_t i)
 
 	if (i < n)
 		return &cmd->opts[i];
+	if (cmd != NULL && cmd->program != NULL)
+		return NULL;
 	return i - n < opt_nglobal ? &opt_global[i - n] : NULL;
 }
 
@@ -263,30 +266,36 @@ args_has(const struct args *a, const char *name)
 	return args_str(a, name, NULL) != NULL;
 }
 
+/* "-p, --port PORT" */
 static void
-usage_flag(const struct opt_def *o, FILE *f)
+flag_text(const struct opt_def *o, char left[FLAG_TEXT_MAX])
 {
-	char left[48];
-
-	(void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s",
+	(void)snprintf(left, FLAG_TEXT_MAX, "%c%c%s --%s%s%s",
 	    o->letter == '\0' ? ' ' : '-', o->letter == '\0' ? ' ' : o->letter,
 	    o->letter == '\0' ? " " : ",", o->name, o->arg == NULL ? "" : " ",
 	    o->arg == NULL ? "" : o->arg);
-	(void)fprintf(f, "  %-26s %s\n", left, o->help);
 }
 
 void
 opt_usage(const struct command *cmd, FILE *f)
 {
+	char left[FLAG_TEXT_MAX];
+	size_t width = 26;
 	size_t i;
 
-	(void)fprintf(f, "usage: sandboxctl %s%s%s%s\n\n%s\n\n", cmd->name,
+	(void)fprintf(f, "usage: %s %s%s%s%s\n\n%s\n\n",
+	    cmd->program == NULL ? "sandboxctl" : cmd->program, cmd->name,
 	    cmd->nopts > 0 ? " [flags]" : "", *cmd->operands == '\0' ? "" : " ",
 	    cmd->operands, cmd->help);
-	for (i = 0; i < cmd->nopts; i++)
-		usage_flag(&cmd->opts[i], f);
-	for (i = 0; i < opt_nglobal; i++)
-		usage_flag(&opt_global[i], f);
+	for (i = 0; opt_at(cmd, i) != NULL; i++) {
+		flag_text(opt_at(cmd, i), left);
+		width = MAX(width, strlen(left));
+	}
+	for (i = 0; opt_at(cmd, i) != NULL; i++) {
+		flag_text(opt_at(cmd, i), left);
+		(void)fprintf(
+		    f, "  %-*s %s\n", (int)width, left, opt_at(cmd, i)->help);
+	}
 }
 
 void

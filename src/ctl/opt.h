@@ -25,6 +25,9 @@ struct command {
 	size_t nopts;
 	int min, max;  /* operands; max -1: any number */
 	bool verbatim; /* flags end at the first operand */
+	/* NULL: sandboxctl. Else the name of another program, whose commands
+	 * take no flags but their own. */
+	const char *program;
 	int (*run)(struct ctl *ctl, const struct args *a);
 };
 

@@ -218,3 +218,16 @@ spec_copy(struct jw *w, const struct args *a, const char *flag, const char *key)
 	if (v != NULL)
 		jw_kstr(w, key, v);
 }
+
+int
+spec_install(struct jw *w, const struct args *a, struct err *e)
+{
+	bool yes = args_has(a, "install");
+
+	if (yes && args_has(a, "no-install"))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "--install and --no-install: one of them");
+	if (yes || args_has(a, "no-install"))
+		jw_kbool(w, "install", yes);
+	return 0;
+}

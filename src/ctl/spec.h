@@ -39,6 +39,15 @@ int spec_limits(struct jw *w, const struct args *a, struct err *e);
 void spec_copy(
     struct jw *w, const struct args *a, const char *flag, const char *key);
 
+/* --install or --no-install, as "install"; nothing without either. */
+int spec_install(struct jw *w, const struct args *a, struct err *e);
+
+#define SPEC_INSTALL_OPTS                                                 \
+	{ "install", '\0', NULL, "Install the agent if it is missing." }, \
+	{                                                                 \
+		"no-install", '\0', NULL, "Do not."                       \
+	}
+
 #define SPEC_LIMIT_OPTS                                                        \
 	{ "memory", 'm', "SIZE", "Memory at most, like 512M or 2G." },         \
 	    { "cpu", '\0', "CORES", "Processor time at most, like 1.5." },     \

@@ -19,6 +19,7 @@
  * the case that it goes silent. */
 #define CALL_S 120.0
 #define LONG_CALL_S 700.0 /* operations that may be given minutes */
+#define INSTALL_S 3600.0  /* those that may have to download */
 #define BUCKETS 256	  /* a power of two */
 #define FRAME_ROOM (FRAME_MAX - 1024)
 
@@ -145,13 +146,22 @@ is_flat_enough(const struct buf *args)
 	return true;
 }
 
+static double
+seconds_for(const char *op)
+{
+	if (strcmp(op, "sandbox.stop") == 0)
+		return LONG_CALL_S;
+	if (strcmp(op, "agent.install") == 0 ||
+	    strcmp(op, "session.create") == 0)
+		return INSTALL_S;
+	return CALL_S;
+}
+
 void
 super_call(struct gateway *gw, const char *op, const struct buf *args,
     call_done *done, void *ctx)
 {
-	bool is_long = strcmp(op, "sandbox.stop") == 0;
-	struct call *c =
-	    call_new(gw, MSG_GATEWAY_CALL, is_long ? LONG_CALL_S : CALL_S, ctx);
+	struct call *c = call_new(gw, MSG_GATEWAY_CALL, seconds_for(op), ctx);
 	struct jw *w;
 
 	c->done = done;

@@ -9,29 +9,13 @@
  * do without it. Written out rather than given to libseccomp: that library
  * costs more memory than all that we keep.
  */
-#ifdef HAVE_CONFIG_H
-#	include "config.h"
-#endif
 #include "gateway/confine.h"
-#include "lib/log.h"
+
+#include "lib/callfilter.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#if defined(__x86_64__)
-#	define ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#	define ARCH AUDIT_ARCH_AARCH64
-#elif defined(__riscv) && __riscv_xlen == 64
-#	define ARCH AUDIT_ARCH_RISCV64
-#endif
 
 static const unsigned allowed[] = {
 	SYS_read,
@@ -155,84 +139,21 @@ static const unsigned deadly[] = {
 #endif
 };
 
-#define PROGRAM_MAX 400
-
-struct program {
-	struct sock_filter code[PROGRAM_MAX];
-	unsigned short len;
-};
-
-static void
-put(struct program *p, struct sock_filter f)
-{
-	if (p->len == PROGRAM_MAX)
-		fatal("confine", "the list of calls is too long");
-	p->code[p->len++] = f;
-}
-
-static void
-load(struct program *p, size_t offset)
-{
-	put(p, (struct sock_filter)BPF_STMT(
-		   BPF_LD | BPF_W | BPF_ABS, (unsigned)offset));
-}
-
-static void
-verdict(struct program *p, unsigned v)
-{
-	put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, v));
-}
-
-/* Each of CALLS gets V; the others go on behind. */
-static void
-list(struct program *p, const unsigned *calls, size_t n, unsigned v)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		put(p, (struct sock_filter)BPF_JUMP(
-			   BPF_JMP | BPF_JEQ | BPF_K, calls[i], 0, 1));
-		verdict(p, v);
-	}
-}
-
-static void
-program_build(struct program *p)
-{
-	const size_t prot = offsetof(struct seccomp_data, args[2]) +
-			    (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
-	size_t i;
-
-	load(p, offsetof(struct seccomp_data, arch));
-	put(p, (struct sock_filter)BPF_JUMP(
-		   BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0));
-	verdict(p, SECCOMP_RET_KILL_PROCESS);
-	load(p, offsetof(struct seccomp_data, nr));
-	list(p, allowed, countof(allowed), SECCOMP_RET_ALLOW);
-	for (i = 0; i < countof(mapping); i++) {
-		put(p, (struct sock_filter)BPF_JUMP(
-			   BPF_JMP | BPF_JEQ | BPF_K, mapping[i], 0, 4));
-		load(p, prot);
-		put(p, (struct sock_filter)BPF_JUMP(
-			   BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1));
-		verdict(p, SECCOMP_RET_KILL_PROCESS);
-		verdict(p, SECCOMP_RET_ALLOW);
-	}
-	list(p, deadly, countof(deadly), SECCOMP_RET_KILL_PROCESS);
-	verdict(p, SECCOMP_RET_ERRNO | EPERM);
-}
-
 void
 confine_calls_or_die(void)
 {
-	static struct program p;
-	struct sock_fprog prog;
+	static struct callfilter f;
 
-#ifdef SANITIZED
-	return; /* its runtime makes calls that we do not */
-#endif
-	program_build(&p);
-	prog = (struct sock_fprog){ p.len, p.code };
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) == -1)
-		fatal("confine", "seccomp: %s", strerror(errno));
+	callfilter_begin(&f);
+	callfilter_list(&f, allowed, countof(allowed), SECCOMP_RET_ALLOW);
+	for (size_t i = 0; i < countof(mapping); i++) {
+		callfilter_when(&f, mapping[i], 4);
+		callfilter_load_argument(&f, 2);
+		callfilter_when_any(&f, PROT_EXEC, 1);
+		callfilter_verdict(&f, SECCOMP_RET_KILL_PROCESS);
+		callfilter_verdict(&f, SECCOMP_RET_ALLOW);
+	}
+	callfilter_list(&f, deadly, countof(deadly), SECCOMP_RET_KILL_PROCESS);
+	callfilter_verdict(&f, SECCOMP_RET_ERRNO | EPERM);
+	callfilter_apply_or_die(&f);
 }

@@ -249,6 +249,44 @@ db_session_next(struct db *db, uint64_t *cursor, const char **id_out,
 	return found;
 }
 
+/* The id behind ID of those that begin with PREFIX, into ID. */
+static bool
+id_next(MDB_cursor *cur, const char *prefix, char id[SESSION_ID_MAX + 1])
+{
+	const char *from = id[0] != '\0' ? id : prefix;
+	MDB_val k = val(from, strlen(from)), v;
+	int rc = mdb_cursor_get(cur, &k, &v, MDB_SET_RANGE);
+
+	if (rc == 0 && id[0] != '\0' && k.mv_size == strlen(id) &&
+	    memcmp(k.mv_data, id, k.mv_size) == 0)
+		rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);
+	if (rc != 0 || k.mv_size < strlen(prefix) ||
+	    k.mv_size > SESSION_ID_MAX ||
+	    memcmp(k.mv_data, prefix, strlen(prefix)) != 0)
+		return false;
+	memcpy(id, k.mv_data, k.mv_size);
+	id[k.mv_size] = '\0';
+	return true;
+}
+
+bool
+db_session_below(struct db *db, const char *prefix, char id[SESSION_ID_MAX + 1],
+    struct db_session *s_out)
+{
+	MDB_cursor *cur;
+	bool found = true;
+
+	if (mdb_cursor_open(db->txn, db->sessions, &cur) != 0)
+		return false;
+	while (found) {
+		found = id_next(cur, prefix, id);
+		if (found && db_session(db, id, s_out))
+			break; /* one without a log is damaged */
+	}
+	mdb_cursor_close(cur);
+	return found;
+}
+
 bool
 db_record(struct db *db, const char *table, const char *key,
     const char **text_out, size_t *len_out)

@@ -11,6 +11,7 @@
 
 #include "gateway/gateway.h"
 #include "lib/buf.h"
+#include "lib/strutil.h"
 #include "store/stored.h"
 
 /* Open the environment below DIR; before confinement. */
@@ -34,6 +35,10 @@ bool db_session(struct db *db, const char *id, struct db_session *s_out);
  */
 bool db_session_next(struct db *db, uint64_t *cursor, const char **id_out,
     size_t *id_len_out, struct db_session *s_out);
+/* Sessions whose ids begin with PREFIX, sorted by id: ID begins as "" and moves
+ * along. False at the end. */
+bool db_session_below(struct db *db, const char *prefix,
+    char id[SESSION_ID_MAX + 1], struct db_session *s_out);
 /* A record of `sandboxes` or `tokens`, as JSON text until db_end. */
 bool db_record(struct db *db, const char *table, const char *key,
     const char **text_out, size_t *len_out);

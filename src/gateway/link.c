@@ -181,7 +181,11 @@ call_send(struct link_call *c)
 	c->sent = true;
 	c->nfds = 0;
 	if (chan_end(c->l->ch, c->fds, nfds) == -1) {
-		err_set(&e, ERR_LIMIT, "%s is busy or ending", c->l->id);
+		/* With nothing before it there was room, but nobody. */
+		err_set(&e,
+		    chan_queued(c->l->ch) > 0 ? ERR_LIMIT
+					      : kinds[c->l->kind].gone,
+		    "%s is busy or ending", c->l->id);
 		call_fail_soon(c, &e);
 	}
 }

@@ -15,6 +15,15 @@ libgateway_a_SOURCES = \
 	src/gateway/cors.h \
 	src/gateway/db.c \
 	src/gateway/db.h \
+	src/gateway/doors/acp.c \
+	src/gateway/doors/acp.h \
+	src/gateway/doors/acp_list.c \
+	src/gateway/doors/acp_make.c \
+	src/gateway/doors/acp_post.c \
+	src/gateway/doors/agents.c \
+	src/gateway/doors/agents.h \
+	src/gateway/doors/agents_config.c \
+	src/gateway/doors/agents_install.c \
 	src/gateway/doors/files.c \
 	src/gateway/doors/files.h \
 	src/gateway/doors/files_batch.c \

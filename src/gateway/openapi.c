@@ -132,7 +132,8 @@ body_write(struct jw *w, const struct route *rt)
 		return;
 	jw_key(w, "requestBody");
 	jw_object(w);
-	jw_kbool(w, "required", rt->body == BODY_JSON);
+	jw_kbool(
+	    w, "required", rt->body == BODY_JSON || rt->body == BODY_WHOLE);
 	jw_key(w, "content");
 	jw_object(w);
 	jw_key(w, rt->body == BODY_STREAM ? "application/octet-stream"

@@ -70,7 +70,7 @@ struct req {
 	/* JSON bodies: checked against the route's BODY rows; NULL when the
 	 * body may be missing and is. */
 	const struct json *json;
-	const char *body; /* its text */
+	const char *body; /* its text; WHOLE: all of it, unchecked */
 	size_t body_len;
 	int64_t content_length; /* STREAM: -1 when it is not known */
 	const char *caller;	/* token id, or "" without one */
@@ -130,6 +130,8 @@ void req_reply_stream(struct req *r, unsigned status, const char *content_type,
     int64_t len, const struct req_stream *ops, void *ctx);
 void req_wake(struct req *r); /* fill has something again */
 void req_body_resume(struct req *r);
+/* WHOLE: the body is not needed any more, though the answer may be far off. */
+void req_body_drop(struct req *r);
 
 /* Problem documents (RFC 7807); on routes of the OpenSandbox dialect
  * {"code","message"} instead. The detail gets the type's prefix. */

@@ -179,6 +179,10 @@ on_body_end(struct hreq *q)
 		q->r.route->body == BODY_JSON_OPT) &&
 	    !req_check_json(q))
 		return;
+	if (q->r.route->body == BODY_WHOLE) {
+		q->r.body = q->body.len > 0 ? q->body.data : "";
+		q->r.body_len = q->body.len;
+	}
 	q->called = true;
 	q->r.route->door(&q->r);
 	if (q->r.route->body == BODY_STREAM && !q->answered &&

@@ -190,6 +190,19 @@ req_body_resume(struct req *r)
 	hreq_wake(q);
 }
 
+void
+req_body_drop(struct req *r)
+{
+	struct hreq *q = hreq_of(r);
+
+	r->body = NULL;
+	r->body_len = 0;
+	r->gw->http->buffered -= q->buffered;
+	q->buffered = 0;
+	buf_clear(&q->body);
+	buf_trim(&q->body, BODY_KEPT);
+}
+
 static void
 count(struct hreq *q)
 {

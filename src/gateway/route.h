@@ -26,6 +26,7 @@ enum route_body {
 	BODY_NONE,
 	BODY_JSON,
 	BODY_JSON_OPT,
+	BODY_WHOLE, /* kept until it is all there, of any type */
 	BODY_STREAM
 };
 

@@ -58,12 +58,14 @@ confine_or_die(int64_t uid, int64_t gid, const char *root)
 	if (uid != -1) {
 		/* PRIV: root outside of sandboxes; only what is on descriptor
 		 * 3 has been ours so far. */
-		root_enter_or_die(root);
+		if (root != NULL)
+			root_enter_or_die(root);
 		for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 			if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
 				break;
 		ids_take_or_die((uid_t)uid, (gid_t)gid);
-		/* PRIV: nobody, in an empty directory, without capabilities. */
+		/* PRIV: nobody, in an empty directory (or where we were, with
+		 * the rights of nobody), without capabilities. */
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)

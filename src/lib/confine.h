@@ -10,7 +10,8 @@
 
 #include <sys/types.h>
 
-/* Enter ROOT, an empty directory, as UID and GID; with UID -1 stay who we are.
+/* Enter ROOT, an empty directory, as UID and GID; with UID -1 stay who we are,
+ * with ROOT NULL (the courier, which needs files of the host) where we are.
  * Then nothing can be had again. First thing, single-threaded, before a byte of
  * anybody's is read. Ends the process when it cannot be done. */
 void confine_or_die(int64_t uid, int64_t gid, const char *root);

@@ -42,7 +42,17 @@ struct json {
  * tree does not point into TEXT. */
 int json_parse(const char *text, size_t len, unsigned max_depth,
     struct json **j_out, struct err *e) ATTR_WARN_UNUSED;
+/* The same for a text that a person has written: when it is refused, *AT_OUT
+ * is about where in it. */
+int json_parse_at(const char *text, size_t len, unsigned max_depth,
+    struct json **j_out, size_t *at_out, struct err *e) ATTR_WARN_UNUSED;
 void json_free(struct json *j); /* accepts NULL; only for the root */
+/* An escape of half a surrogate pair is U+FFFD to json_parse. Other parsers,
+ * the store's too, read something else there, and could find a name twice where
+ * it has found two: a text that is to be handed on as it is has such escapes
+ * replaced, in TEXT itself. */
+void json_mend(char *text, size_t len);
+bool json_whole(const char *text, size_t len); /* has it none? */
 
 #define json_foreach(it, parent)                                            \
 	for (const struct json *it = (parent) ? (parent)->child : NULL; it; \
@@ -128,5 +138,8 @@ void jw_kint(struct jw *w, const char *key, int64_t v);
 void jw_kbool(struct jw *w, const char *key, bool v);
 void jw_kvalue(struct jw *w, const char *key, const struct json *v);
 void jw_knull(struct jw *w, const char *key);
+
+/* V as text, the caller's; NULL for NULL, and when it is longer than MAX. */
+char *json_text(const struct json *v, size_t max);
 
 #endif

@@ -45,6 +45,7 @@ struct parser {
 	char *lo, *hi;	     /* free space of the newest common chunk */
 	size_t next_size;
 	size_t nodes, nodes_max;
+	size_t at; /* where it went wrong, if it did */
 	unsigned depth, depth_max;
 	const char *key; /* waiting for its value */
 	struct json *root;
@@ -402,81 +403,29 @@ static yajl_alloc_funcs yajl_memory = { yajl_get, yajl_more, yajl_drop, NULL };
 
 /* --- text ---------------------------------------------------------------- */
 
-/* The four hex digits at S, or -1. */
 static int
-hex4(const char *s)
-{
-	int v = 0, i, d;
-
-	for (i = 0; i < 4; i++) {
-		if (s[i] >= '0' && s[i] <= '9')
-			d = s[i] - '0';
-		else if ((s[i] | 0x20) >= 'a' && (s[i] | 0x20) <= 'f')
-			d = (s[i] | 0x20) - 'a' + 10;
-		else
-			return -1;
-		v = v * 16 + d;
-	}
-	return v;
-}
-
-/* Where from S[at] on stands a \u escape of half a surrogate pair without its
- * other half? N if nowhere. Streaming agents print such when they cut a text
- * between two pieces; yajl would turn them into a question mark or into bytes
- * that are not UTF-8. */
-static size_t
-lone_surrogate(const char *s, size_t at, size_t n)
-{
-	const char *p;
-	int v, w;
-
-	while (at < n && (p = memchr(s + at, '\\', n - at)) != NULL) {
-		at = (size_t)(p - s);
-		if (n - at < 6 || p[1] != 'u') {
-			at += MIN(n - at, (size_t)2);
-			continue;
-		}
-		v = hex4(p + 2);
-		if (v < 0xd800 || v > 0xdfff) {
-			at += v == -1 ? 2 : 6;
-			continue;
-		}
-		w = n - at >= 12 && p[6] == '\\' && p[7] == 'u' ? hex4(p + 8)
-								: -1;
-		if (v >= 0xdc00 || w < 0xdc00 || w > 0xdfff)
-			return at;
-		at += 12;
-	}
-	return n;
-}
-
-/* A copy of S in which every lone surrogate has become U+FFFD. */
-static char *
-surrogates_replace(const char *s, size_t n, size_t at)
-{
-	char *copy;
-
-	copy = malloc(n);
-	if (copy == NULL)
-		return NULL;
-	memcpy(copy, s, n);
-	for (; at < n; at = lone_surrogate(copy, at, n))
-		memcpy(copy + at, "\\ufffd", 6);
-	return copy;
-}
-
-static int
-text_check(const char *text, size_t len, struct err *e)
+text_check(const char *text, size_t len, size_t *at_out, struct err *e)
 {
 	size_t valid;
 
+	*at_out = 0;
 	if (len > TEXT_MAX)
 		return err_set(e, ERR_TOO_LARGE,
 		    "JSON text longer than %u bytes", TEXT_MAX);
-	valid = utf8_valid_prefix(text, len);
+	*at_out = valid = utf8_valid_prefix(text, len);
 	if (valid < len)
 		return err_set(e, ERR_BAD_REQUEST,
 		    "not valid JSON: byte %zu is not UTF-8", valid);
+	/* yajl takes these two for blanks. */
+	for (size_t i = 0; len > 0 && i < 2; i++) {
+		const char *bad = memchr(text, "\f\v"[i], len);
+
+		if (bad != NULL) {
+			*at_out = (size_t)(bad - text);
+			return err_set(e, ERR_BAD_REQUEST,
+			    "not valid JSON: byte %zu is no blank", *at_out);
+		}
+	}
 	return 0;
 }
 
@@ -497,6 +446,7 @@ yajl_explain(yajl_handle y, size_t at, struct err *e)
 static int
 run(struct parser *p, const char *text, size_t len)
 {
+	bool unfinished = false;
 	yajl_status st;
 	yajl_handle y;
 	size_t at;
@@ -513,10 +463,19 @@ run(struct parser *p, const char *text, size_t len)
 	at = yajl_get_bytes_consumed(y);
 	if (st == yajl_status_ok) {
 		at = len;
-		st = yajl_complete_parse(y);
+		/* A string that was begun behind the value would pass for its
+		 * end: no string may hold this. */
+		st = yajl_parse(y, (const unsigned char *)"\n", 1);
+		unfinished = st == yajl_status_error;
 	}
+	if (st == yajl_status_ok)
+		st = yajl_complete_parse(y);
+	p->at = at;
 	if (st == yajl_status_client_canceled)
 		r = err_prefix(p->e, "not valid JSON: byte %zu", at);
+	else if (unfinished)
+		r = err_set(p->e, ERR_BAD_REQUEST,
+		    "not valid JSON: byte %zu: parse error: premature EOF", at);
 	else if (st != yajl_status_ok)
 		r = yajl_explain(y, at, p->e);
 	else if (p->root == NULL)
@@ -529,18 +488,27 @@ int
 json_parse(const char *text, size_t len, unsigned max_depth,
     struct json **j_out, struct err *e)
 {
+	size_t at;
+
+	return json_parse_at(text, len, max_depth, j_out, &at, e);
+}
+
+int
+json_parse_at(const char *text, size_t len, unsigned max_depth,
+    struct json **j_out, size_t *at_out, struct err *e)
+{
 	struct parser p;
 	autofree char *copy = NULL;
-	size_t lone;
 
-	if (text_check(text, len, e) == -1)
+	if (text_check(text, len, at_out, e) == -1)
 		return -1;
-	lone = lone_surrogate(text, 0, len);
-	if (lone < len) {
-		copy = surrogates_replace(text, len, lone);
+	if (!json_whole(text, len)) {
+		copy = malloc(len);
 		if (copy == NULL)
 			return err_set(
 			    e, ERR_LIMIT, "no memory for a JSON text");
+		memcpy(copy, text, len);
+		json_mend(copy, len);
 		text = copy;
 	}
 	/* The stack stays as it is: each level is written when entered. */
@@ -552,6 +520,7 @@ json_parse(const char *text, size_t len, unsigned max_depth,
 	if (arena_more(&p, sizeof(struct json)) == -1)
 		return -1;
 	if (run(&p, text, len) == -1) {
+		*at_out = p.at;
 		chunks_free(p.first);
 		return -1;
 	}

@@ -401,3 +401,19 @@ jw_knull(struct jw *w, const char *key)
 	jw_key(w, key);
 	jw_null(w);
 }
+
+char *
+json_text(const struct json *v, size_t max)
+{
+	struct buf b;
+	struct jw w;
+
+	if (v == NULL)
+		return NULL;
+	buf_init(&b, max);
+	jw_init(&w, &b);
+	jw_value(&w, v);
+	if (b.failed)
+		buf_free(&b);
+	return b.data != NULL ? buf_steal(&b) : NULL;
+}

@@ -5,6 +5,8 @@ libbase_a_SOURCES = \
 	src/lib/base64.h \
 	src/lib/buf.c \
 	src/lib/buf.h \
+	src/lib/callfilter.c \
+	src/lib/callfilter.h \
 	src/lib/chan.c \
 	src/lib/chan.h \
 	src/lib/chan_priv.h \
@@ -22,6 +24,7 @@ libbase_a_SOURCES = \
 	src/lib/json.c \
 	src/lib/json.h \
 	src/lib/json_check.c \
+	src/lib/json_mend.c \
 	src/lib/json_parse.c \
 	src/lib/json_write.c \
 	src/lib/log.c \
@@ -39,6 +42,8 @@ libbase_a_SOURCES = \
 	src/lib/proto.c \
 	src/lib/proto.def \
 	src/lib/proto.h \
+	src/lib/secret.c \
+	src/lib/secret.h \
 	src/lib/strutil.c \
 	src/lib/strutil.h \
 	src/lib/tar.c \

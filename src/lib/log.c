@@ -1,7 +1,8 @@
 /*
  * Log lines. Runs in every process of ours. Messages and keys are constants
  * of ours, values may come from anybody: each byte that is not printable ASCII
- * leaves here escaped, so no value can begin a line or move a cursor.
+ * leaves here escaped, so no value can begin a line or move a cursor; and what
+ * in a value looks like a key of somebody's is masked.
  *
  * Logging never allocates, never ends the process and never waits: when
  * standard error is gone or full the line is dropped and counted, and the
@@ -9,6 +10,7 @@
  */
 #include "log.h"
 #include "err.h"
+#include "secret.h"
 #include "strutil.h"
 #include <errno.h>
 #include <poll.h>
@@ -227,10 +229,24 @@ is_bare(const char *s)
 	return p > s;
 }
 
+/* S without secrets, in ROOM; its end may be missing, where the line has no
+ * room for it either. */
+static const char *
+value_shown(char room[LOG_LINE_MAX + 1], const char *s)
+{
+	size_t n = strnlen(s, LOG_LINE_MAX);
+
+	memcpy(room, s, n);
+	room[secret_scrub(room, n)] = '\0';
+	return room;
+}
+
 static void
 line_text(struct line *l, const char *now, enum log_level level,
     const char *sub, const char *msg, const struct log_field *f, size_t n)
 {
+	char room[LOG_LINE_MAX + 1];
+	const char *str;
 	size_t i, mark;
 
 	line_adds(l, now);
@@ -247,13 +263,14 @@ line_text(struct line *l, const char *now, enum log_level level,
 		line_add(l, " ", 1);
 		line_adds(l, f[i].key);
 		line_add(l, "=", 1);
-		if (f[i].str == NULL)
+		str = f[i].str == NULL ? NULL : value_shown(room, f[i].str);
+		if (str == NULL)
 			line_add_int(l, f[i].num);
-		else if (is_bare(f[i].str))
-			line_escape_text(l, f[i].str, false, 0);
+		else if (is_bare(str))
+			line_escape_text(l, str, false, 0);
 		else {
 			line_add(l, "\"", 1);
-			line_escape_text(l, f[i].str, true, 1);
+			line_escape_text(l, str, true, 1);
 			line_add(l, "\"", 1);
 		}
 		if (l->full) {
@@ -276,6 +293,7 @@ static void
 line_json(struct line *l, const char *now, enum log_level level,
     const char *sub, const char *msg, const struct log_field *f, size_t n)
 {
+	char room[LOG_LINE_MAX + 1];
 	size_t i, mark;
 
 	line_adds(l, "{\"time\":\"");
@@ -288,7 +306,7 @@ line_json(struct line *l, const char *now, enum log_level level,
 	for (i = 0; i < n && !l->full; i++) {
 		mark = l->len;
 		if (f[i].str != NULL) {
-			line_json_str(l, f[i].key, f[i].str);
+			line_json_str(l, f[i].key, value_shown(room, f[i].str));
 		} else {
 			line_add(l, ",\"", 2);
 			line_adds(l, f[i].key);

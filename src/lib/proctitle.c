@@ -7,6 +7,7 @@
  * a title, and the arguments and environment that stood there are wiped.
  */
 #include "proctitle.h"
+#include "secret.h"
 #include "xalloc.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,7 +58,8 @@ proctitle_set(const char *comm, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(title, sizeof(title), fmt, ap); /* cut */
 	va_end(ap);
-	len = MIN(strlen(title), area_size - 1);
+	/* Everybody on the host may read it. */
+	len = MIN(secret_scrub(title, strlen(title)), area_size - 1);
 	memcpy(area, title, len);
 	memset(area + len, 0, area_size - len);
 }

@@ -18,8 +18,11 @@
 #define WHO_SESSION BIT(ROLE_SESSION)
 #define WHO_RELAY BIT(ROLE_RELAY)
 #define WHO_GATEWAY BIT(ROLE_GATEWAY)
+#define WHO_COURIER BIT(ROLE_COURIER)
 #define WHO_CALLER (WHO_SUPER | WHO_GATEWAY) /* of a session worker */
-#define WHO_CHILD (WHO_STORE | WHO_INIT | WHO_SESSION | WHO_RELAY | WHO_GATEWAY)
+#define WHO_CHILD                                                       \
+	(WHO_STORE | WHO_INIT | WHO_SESSION | WHO_RELAY | WHO_GATEWAY | \
+	    WHO_COURIER)
 #define IS_REQUEST true
 #define IS_NOTICE false
 #define ANY (BIT(PS_N) - 1)
@@ -99,6 +102,7 @@ role_name(enum role r)
 		[ROLE_SESSION] = "session",
 		[ROLE_RELAY] = "relay",
 		[ROLE_GATEWAY] = "gateway",
+		[ROLE_COURIER] = "courier",
 	};
 
 	return (unsigned)r < ROLE_N ? names[r] : "unknown";

@@ -16,6 +16,7 @@ enum role {
 	ROLE_SESSION,
 	ROLE_RELAY,
 	ROLE_GATEWAY,
+	ROLE_COURIER,
 	ROLE_N
 };
 

@@ -10,6 +10,10 @@
 static const struct agent_ops *const agents[] = {
 	&agent_mock,
 	&agent_claude,
+	&agent_codex,
+	&agent_acp,
+	&agent_pi,
+	&agent_amp,
 };
 
 const struct agent_ops *

@@ -24,6 +24,10 @@
 #define PROCESS_PASSED_FD 3
 #define PROCESS_PASSED "/dev/fd/3"
 
+/* What was read out of a line, as JSON text again, the caller's; NULL for NULL,
+ * and when it has become too long. */
+char *agent_json(const struct json *v);
+
 struct process;
 
 struct process_ops {

@@ -116,7 +116,7 @@ session_question(struct session *s, struct asker who, const char *id,
 }
 
 int
-agent_ask_permission(
+session_ask_permission(
     struct agent *a, const char *id, const char *action, const char *metadata)
 {
 	struct session *s = a->session;
@@ -141,7 +141,7 @@ agent_ask_permission(
 }
 
 int
-agent_ask_question(struct agent *a, const char *id, const char *prompt,
+session_ask_question(struct agent *a, const char *id, const char *prompt,
     const char *options, bool multi)
 {
 	struct session *s = a->session;
@@ -155,7 +155,7 @@ agent_ask_question(struct agent *a, const char *id, const char *prompt,
 }
 
 void
-agent_request_settled(
+session_request_settled(
     struct agent *a, enum origin from, const char *id, const char *response)
 {
 	struct session *s = a->session;

@@ -5,7 +5,7 @@
  *	{"turns":4,"turn":3,"open":true,"items":9,"native":"…",
  *	 "items_open":[[9,0,"msg_1:0","message","assistant"]],
  *	 "requests":[["p",true,"req_1","Bash",{…}]],
- *	 "always":["bash"],"queue":[[4,false,"next message"]]}
+ *	 "always":["bash"],"queue":[[4,false,"next message",[…]]]}
  *
  * It must stay below CHECKPOINT_BYTES_MAX whatever ids an agent invents. If it
  * does not fit it is written again with less: first without the metadata of
@@ -111,6 +111,8 @@ queue_write(struct jw *w, const struct session *s)
 		jw_int(w, (int64_t)p->number);
 		jw_bool(w, p->cancelled);
 		jw_strn(w, p->text, p->len);
+		if (p->parts != NULL)
+			jw_raw(w, p->parts, strlen(p->parts));
 		jw_array_end(w);
 	}
 	jw_array_end(w);
@@ -243,11 +245,14 @@ requests_read(struct session *s, const struct json *list)
 static void
 queue_read(struct session *s, const struct json *list)
 {
-	const struct json *text;
+	const struct json *text, *parts;
 	struct prompt *p;
+	struct buf b;
+	struct jw w;
 
 	json_foreach (it, list) {
 		text = at(it, 2);
+		parts = at(it, 3);
 		/* One whose turn had begun is not begun again. */
 		if (num_at(it, 0) <= s->turn || text == NULL ||
 		    text->type != JSON_STRING || s->nqueue == QUEUE_MAX)
@@ -258,10 +263,17 @@ queue_read(struct session *s, const struct json *list)
 		p->text = xmalloc(text->len + 1);
 		memcpy(p->text, text->str, text->len);
 		p->text[text->len] = '\0';
-		p->len = text->len;
+		p->len = p->bytes = text->len;
+		if (parts != NULL && parts->type == JSON_ARRAY) {
+			buf_init(&b, CHECKPOINT_BYTES_MAX);
+			jw_init(&w, &b);
+			jw_value(&w, parts);
+			p->bytes += b.len;
+			p->parts = buf_steal(&b); /* it came from there */
+		}
 		p->saved = true;
-		s->saved_bytes += p->len;
-		s->queue_bytes += p->len;
+		s->saved_bytes += p->bytes;
+		s->queue_bytes += p->bytes;
 		s->nqueue++;
 		TAILQ_INSERT_TAIL(&s->queue, p, link);
 	}

@@ -12,45 +12,12 @@
 #include "lib/log.h"
 #include "lib/proto.h"
 #include "lib/xalloc.h"
+#include "session/acp/door.h"
+#include "session/conf.h"
 #include <ev.h>
 #include <string.h>
 
 #define MESSAGE_BYTES_MAX (2u << 20)
-
-static char *
-dup_or_null(const char *s)
-{
-	return s != NULL ? xstrdup(s) : NULL;
-}
-
-/* A value as JSON text, the caller's; NULL for NULL. */
-static char *
-text_or_null(const struct json *v)
-{
-	struct buf b;
-	struct jw w;
-
-	if (v == NULL)
-		return NULL;
-	buf_init(&b, MESSAGE_BYTES_MAX);
-	jw_init(&w, &b);
-	jw_value(&w, v);
-	if (b.failed)
-		buf_free(&b);
-	return b.data != NULL ? buf_steal(&b) : NULL;
-}
-
-/* {"NAME":"value"} as NAME=value strings. */
-static char **
-env_vector(const struct json *map)
-{
-	char **v = xcalloc(map->len + 1, sizeof(*v));
-	size_t n = 0;
-
-	json_foreach (it, map)
-		v[n++] = xasprintf("%s=%s", it->key, it->str);
-	return v;
-}
 
 static void
 on_start(struct session *s, struct asker who, const struct json *m,
@@ -62,21 +29,7 @@ on_start(struct session *s, struct asker who, const struct json *m,
 		return;
 	}
 	s->start_id = who.id;
-	s->conf.session = xstrdup(json_str(m, "session", ""));
-	s->conf.agent = xstrdup(json_str(m, "agent", ""));
-	if (json_get(m, "command") != NULL)
-		s->conf.command = json_strv(json_get(m, "command"));
-	if (s->conf.command != NULL && s->conf.command[0] == NULL) {
-		strv_free(s->conf.command);
-		s->conf.command = NULL;
-	}
-	s->conf.env = env_vector(json_get(m, "env"));
-	s->conf.directory = xstrdup(json_str(m, "directory", "/"));
-	s->conf.model = dup_or_null(json_str(m, "model", NULL));
-	s->conf.permission_mode = xstrdup(json_str(m, "permission_mode", ""));
-	s->conf.agent_mode = xstrdup(json_str(m, "agent_mode", ""));
-	s->conf.mcp = text_or_null(json_get(m, "mcp"));
-	s->conf.skills = text_or_null(json_get(m, "skills"));
+	conf_read(&s->conf, m);
 	if (s->next != 0)
 		session_go(s);
 }
@@ -105,31 +58,39 @@ on_gateway(struct session *s, struct asker who, const struct json *m,
 		log_warn("session", "gateway channel without a descriptor");
 }
 
-/* The message, with its attachments as lines below it. */
+/* The attachments, {path, mime, filename}, as content blocks; NULL when there
+ * are none. */
 static char *
-message_text(const struct json *m, size_t *len_out)
+message_parts(const struct json *list)
 {
-	const struct json *text = json_get(m, "text");
-	const struct json *list = json_get(m, "attachments");
-	const char *path;
+	const char *path, *name;
 	struct buf b;
+	struct jw w;
 
-	buf_init(&b, MESSAGE_BYTES_MAX);
-	(void)buf_add(&b, text->str, text->len);
-	if (list != NULL && list->len > 0) {
-		(void)buf_adds(&b, "\n\nAttachments:\n");
-		json_foreach (it, list) {
-			path = json_str(it, "path", NULL);
-			if (path != NULL)
-				(void)buf_addf(&b, "- %s\n", path);
-		}
-	}
-	if (b.failed) {
-		buf_free(&b);
+	if (list == NULL || list->len == 0)
 		return NULL;
+	buf_init(&b, MESSAGE_BYTES_MAX);
+	jw_init(&w, &b);
+	jw_array(&w);
+	json_foreach (it, list) {
+		autofree char *uri = NULL;
+
+		path = json_str(it, "path", NULL);
+		if (path == NULL)
+			continue;
+		uri = xasprintf("file://%s", path);
+		name = strrchr(path, '/');
+		jw_object(&w);
+		jw_kstr(&w, "type", "resource_link");
+		jw_kstr(&w, "uri", uri);
+		jw_kstr(&w, "name",
+		    json_str(it, "filename", name != NULL ? name + 1 : path));
+		if (json_str(it, "mime", NULL) != NULL)
+			jw_kstr(&w, "mimeType", json_str(it, "mime", NULL));
+		jw_object_end(&w);
 	}
-	*len_out = b.len;
-	return b.data != NULL ? buf_steal(&b) : xstrdup("");
+	jw_array_end(&w);
+	return buf_steal(&b); /* the list came in a frame */
 }
 
 static void
@@ -137,19 +98,15 @@ on_prompt(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
 	const char *name = json_str(m, "key", NULL);
+	const struct json *text = json_get(m, "text");
 	struct key key = { 0 };
-	size_t len = 0;
-	char *text = message_text(m, &len);
 
 	(void)f;
 	if (name != NULL)
-		key = key_of(
-		    name, json_get(m, "text"), json_get(m, "attachments"));
-	if (text == NULL)
-		session_reply_err(s, who, ERR_TOO_LARGE,
-		    "message and attachments are too long");
-	else
-		session_prompt(s, who, text, len, name != NULL ? &key : NULL);
+		key = key_of(name, text, json_get(m, "attachments"));
+	session_prompt(s, who, xstrndup(text->str, text->len), text->len,
+	    message_parts(json_get(m, "attachments")),
+	    name != NULL ? &key : NULL);
 }
 
 static void
@@ -198,24 +155,36 @@ static void
 on_configure(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f)
 {
-	const char *model = json_str(m, "model", NULL);
-	const char *mode = json_str(m, "permission_mode", NULL);
+	const struct agent_settings set = {
+		.model = json_str(m, "model", NULL),
+		.permission_mode = json_str(m, "permission_mode", NULL),
+		.agent_mode = json_str(m, "agent_mode", NULL),
+		.thought_level = json_str(m, "thought_level", NULL),
+	};
+	struct agent_conf *c = &s->conf;
+	const struct {
+		const char *value;
+		char **member;
+		unsigned bit;
+	} changes[] = {
+		{ set.model, &c->model, SET_MODEL },
+		{ set.permission_mode, &c->permission_mode, SET_MODE },
+		{ set.agent_mode, &c->agent_mode, SET_AGENT_MODE },
+		{ set.thought_level, &c->thought_level, SET_THOUGHT_LEVEL },
+	};
 	struct err e;
+	size_t i;
 
 	(void)f;
-	if (s->agent->ops->configure(s->agent, model, mode, &e) == -1) {
+	if (s->agent->ops->configure(s->agent, &set, &e) == -1) {
 		session_reply_failed(s, who, &e);
 		return;
 	}
-	if (model != NULL) {
-		free(s->conf.model);
-		s->conf.model = xstrdup(model);
-		s->dirty |= SET_MODEL;
-	}
-	if (mode != NULL) {
-		free(s->conf.permission_mode);
-		s->conf.permission_mode = xstrdup(mode);
-		s->dirty |= SET_MODE;
+	for (i = 0; i < countof(changes); i++) {
+		if (changes[i].value == NULL)
+			continue;
+		conf_set(changes[i].member, changes[i].value);
+		s->dirty |= changes[i].bit;
 	}
 	outbox_touch(&s->out);
 	session_reply_stored(s, who);
@@ -233,27 +202,40 @@ on_end(struct session *s, struct asker who, const struct json *m,
 typedef void command(struct session *s, struct asker who, const struct json *m,
     const struct chan_frame *f);
 
-static command *const commands[MSG_N] = {
-	[MSG_SESSION_START] = on_start,
-	[MSG_SESSION_STORE] = on_store,
-	[MSG_SESSION_GATEWAY] = on_gateway,
-	[MSG_SESSION_PROMPT] = on_prompt,
-	[MSG_SESSION_CANCEL] = on_cancel,
-	[MSG_SESSION_PERMISSION] = on_permission,
-	[MSG_SESSION_QUESTION] = on_question,
-	[MSG_SESSION_CONFIGURE] = on_configure,
-	[MSG_SESSION_END] = on_end,
+/* What a session takes when it is ready; ONLY: of this kind. */
+static const struct {
+	command *fn;
+	const struct session_kind *only;
+} commands[MSG_N] = {
+	[MSG_SESSION_START] = { on_start, NULL },
+	[MSG_SESSION_STORE] = { on_store, NULL },
+	[MSG_SESSION_GATEWAY] = { on_gateway, NULL },
+	[MSG_SESSION_PROMPT] = { on_prompt, &kind_universal },
+	[MSG_SESSION_CANCEL] = { on_cancel, &kind_universal },
+	[MSG_SESSION_PERMISSION] = { on_permission, &kind_universal },
+	[MSG_SESSION_QUESTION] = { on_question, &kind_universal },
+	[MSG_SESSION_CONFIGURE] = { on_configure, &kind_universal },
+	[MSG_SESSION_ACP] = { acp_door_take, &kind_acp },
+	[MSG_SESSION_END] = { on_end, NULL },
 };
 
 void
 session_command(struct session *s, struct asker who, const struct proto_in *in,
     const struct chan_frame *f)
 {
-	command *fn = commands[in->type];
+	command *fn = commands[in->type].fn;
 
-	if (fn == on_start || fn == on_store || fn == on_gateway ||
-	    s->stage == STAGE_READY) {
+	if (fn == on_start || fn == on_store || fn == on_gateway) {
 		fn(s, who, in->body, f);
+		return;
+	}
+	if (s->stage == STAGE_READY) {
+		if (commands[in->type].only != NULL &&
+		    commands[in->type].only != s->kind)
+			session_reply_err(s, who, ERR_BAD_REQUEST,
+			    "the session is of another kind");
+		else
+			fn(s, who, in->body, f);
 		return;
 	}
 	switch (s->stage) {
@@ -294,7 +276,7 @@ session_frame(struct chan *ch, enum chan_what what, const struct chan_frame *f,
 	}
 	if (proto_check(ROLE_SUPER, PS_RUNNING, ROLE_SESSION, f->msg, f->len,
 		f->nfds, &in, &e) == -1 ||
-	    in.kind != PROTO_MESSAGE || commands[in.type] == NULL) {
+	    in.kind != PROTO_MESSAGE || commands[in.type].fn == NULL) {
 		log_error("session", "breach by the supervisor",
 		    LOG_STR(
 			"why", in.kind == PROTO_MESSAGE ? e.text : "a reply"));

@@ -1,20 +1,87 @@
 # One worker per session.
 noinst_LIBRARIES += libsession.a
 libsession_a_SOURCES = \
+	src/session/acp/ask.c \
+	src/session/acp/choices.c \
+	src/session/acp/content.c \
+	src/session/acp/door.c \
+	src/session/acp/door.h \
+	src/session/acp/encode.c \
+	src/session/acp/encode.h \
+	src/session/acp/encode_call.c \
+	src/session/acp/encode_item.h \
+	src/session/acp/encode_tool.c \
+	src/session/acp/mcp.c \
+	src/session/acp/methods.c \
+	src/session/acp/pass.c \
+	src/session/acp/pass.h \
+	src/session/acp/pass_restore.c \
+	src/session/acp/pass_state.c \
+	src/session/acp/pass_words.c \
+	src/session/acp/program.c \
+	src/session/acp/prompt.c \
+	src/session/acp/serve.c \
+	src/session/acp/serve.h \
+	src/session/acp/session.c \
+	src/session/acp/state.c \
+	src/session/acp/waits.c \
+	src/session/acp/waits.h \
 	src/session/agent.c \
 	src/session/agent.h \
 	src/session/agent_find.c \
+	src/session/agent_host.c \
+	src/session/agent_host.h \
+	src/session/agent_message.c \
 	src/session/agent_process.c \
 	src/session/agent_process.h \
+	src/session/agents/acp.c \
+	src/session/agents/acp.h \
+	src/session/agents/acp_ask.c \
+	src/session/agents/acp_files.c \
+	src/session/agents/acp_form.c \
+	src/session/agents/acp_mcp.c \
+	src/session/agents/acp_open.c \
+	src/session/agents/acp_options.c \
+	src/session/agents/acp_read.c \
+	src/session/agents/acp_rpc.c \
+	src/session/agents/acp_settings.c \
+	src/session/agents/acp_tools.c \
+	src/session/agents/acp_turn.c \
+	src/session/agents/amp.c \
+	src/session/agents/amp.h \
+	src/session/agents/amp_read.c \
 	src/session/agents/claude.c \
 	src/session/agents/claude.h \
 	src/session/agents/claude_ask.c \
 	src/session/agents/claude_read.c \
 	src/session/agents/claude_tools.c \
+	src/session/agents/claude_options.c \
+	src/session/agents/claude_plan.c \
+	src/session/agents/codex.c \
+	src/session/agents/codex.h \
+	src/session/agents/codex_ask.c \
+	src/session/agents/codex_call.c \
+	src/session/agents/codex_config.c \
+	src/session/agents/codex_items.c \
+	src/session/agents/codex_options.c \
+	src/session/agents/codex_read.c \
+	src/session/agents/messages.c \
+	src/session/agents/messages.h \
 	src/session/agents/mock.c \
 	src/session/agents/mock.h \
+	src/session/agents/mock_news.c \
+	src/session/agents/mock_options.c \
 	src/session/agents/mock_script.c \
 	src/session/agents/mock_work.c \
+	src/session/agents/pi.c \
+	src/session/agents/pi.h \
+	src/session/agents/pi_ask.c \
+	src/session/agents/pi_options.c \
+	src/session/agents/pi_read.c \
+	src/session/agents/pi_tools.c \
+	src/session/agents/pi_turns.c \
+	src/session/agents/program.c \
+	src/session/agents/program.h \
 	src/session/asks.c \
 	src/session/callers.c \
 	src/session/callers.h \
@@ -24,17 +91,36 @@ libsession_a_SOURCES = \
 	src/session/commands.c \
 	src/session/content.c \
 	src/session/content.h \
+	src/session/conf.c \
+	src/session/conf.h \
+	src/session/conversation.c \
+	src/session/encoder.c \
 	src/session/keys.c \
 	src/session/keys.h \
+	src/session/options.c \
 	src/session/outbox.c \
 	src/session/outbox.h \
 	src/session/pending.c \
 	src/session/pending.h \
+	src/session/probe.c \
+	src/session/replay.c \
+	src/session/replay.h \
+	src/session/secrets.c \
+	src/session/secrets.h \
 	src/session/session.c \
 	src/session/session.h \
+	src/session/skills.c \
+	src/session/skills.h \
+	src/session/skills_fetch.c \
+	src/session/skills_fetch.h \
+	src/session/skills_source.c \
+	src/session/skills_source.h \
 	src/session/tools.c \
 	src/session/tools.h \
+	src/session/tools_mcp.c \
 	src/session/turns.c \
 	src/session/universal.c \
-	src/session/universal.h
+	src/session/universal.h \
+	src/session/universal_log.h \
+	src/session/universal_news.c
 libsession_a_CFLAGS = $(AM_CFLAGS)

@@ -54,7 +54,7 @@ batch_open(struct outbox *o)
 	b->number = ++o->batches;
 	b->first = o->next;
 	buf_init(&b->events, FRAME_MAX);
-	buf_init(&b->set, 64u << 10);
+	buf_init(&b->set, SET_BYTES_MAX);
 	(void)buf_addc(&b->events, '['); /* failure shows in `failed` */
 	o->bytes += b->events.len;
 	o->open = b;
@@ -120,13 +120,29 @@ head_stored(struct outbox *o)
 }
 
 static void
+tail_done(struct outbox *o, const struct json *events, const struct err *e)
+{
+	outbox_read *fn = STEAL(o->tail_fn);
+
+	o->tail_id = 0;
+	if (fn != NULL)
+		fn(o->tail_arg, events, e);
+}
+
+static void
 store_away(struct outbox *o)
 {
+	struct err e;
+
 	chan_free(o->ch);
 	o->ch = NULL;
 	o->attached = false;
 	o->in_flight = 0;
 	ev_timer_stop(o->loop, &o->retry);
+	if (o->tail_id == 0)
+		return;
+	(void)err_set(&e, ERR_STORE_UNAVAILABLE, "the store is restarting");
+	tail_done(o, NULL, &e);
 }
 
 static void
@@ -193,11 +209,30 @@ on_attached(struct outbox *o, const struct json *body)
 }
 
 static void
+on_tail(struct outbox *o, const struct proto_in *in, const struct json *msg)
+{
+	struct err e;
+
+	if (in->kind == PROTO_ERROR) {
+		(void)chan_reply_to_err(msg, &e); /* always -1 */
+		tail_done(o, NULL, &e);
+	} else if (proto_check_reply(MSG_STORE_TAIL, in->body, &e) == -1) {
+		o->hooks->broken(o->ctx, e.text);
+	} else {
+		tail_done(o, json_get(in->body, "events"), NULL);
+	}
+}
+
+static void
 on_answer(struct outbox *o, const struct proto_in *in, const struct json *msg)
 {
 	struct batch *b = TAILQ_FIRST(&o->closed);
 	struct err e;
 
+	if (in->id == o->tail_id && o->tail_id != 0) {
+		on_tail(o, in, msg);
+		return;
+	}
 	if (in->id != o->in_flight || o->in_flight == 0 || b == NULL) {
 		o->hooks->broken(o->ctx, "an answer nobody waits for");
 		return;
@@ -289,6 +324,7 @@ outbox_free(struct outbox *o)
 	struct outbox_waiter *wt;
 	struct batch *b;
 
+	o->tail_fn = NULL; /* nobody is there to be told */
 	store_away(o);
 	ev_prepare_stop(o->loop, &o->flush);
 	if (o->open != NULL)
@@ -308,8 +344,9 @@ outbox_connect(struct outbox *o, int fd)
 {
 	store_away(o);
 	o->ch = chan_new(o->loop, fd, "store", on_frame, o);
-	/* The record holds our checkpoint, and that what an agent asked. */
-	chan_set_depth(o->ch, JSON_DEPTH_AGENT);
+	/* The record holds our checkpoint, and that what an agent asked; events
+	 * that are read back hold what it said. */
+	chan_set_depth(o->ch, RECORD_DEPTH + 1);
 }
 
 int64_t
@@ -368,4 +405,28 @@ outbox_when_stored(struct outbox *o, outbox_stored *fn, void *arg)
 	wt->fn = fn;
 	wt->arg = arg;
 	TAILQ_INSERT_TAIL(&o->waiters, wt, link);
+}
+
+int
+outbox_tail(struct outbox *o, int64_t events, int64_t bytes, bool raw,
+    outbox_read *fn, void *arg, struct err *e)
+{
+	struct jw *w;
+
+	if (o->tail_id != 0)
+		return err_set(e, ERR_LIMIT, "the log is being read already");
+	if (!o->attached)
+		return err_set(
+		    e, ERR_STORE_UNAVAILABLE, "the store is restarting");
+	o->tail_id = ++o->requests;
+	o->tail_fn = fn;
+	o->tail_arg = arg;
+	w = chan_begin(o->ch);
+	proto_begin(w, MSG_STORE_TAIL, o->tail_id);
+	jw_kint(w, "events", events);
+	jw_kint(w, "bytes", bytes);
+	if (raw)
+		jw_kbool(w, "raw", true);
+	(void)chan_end(o->ch, NULL, 0); /* a failure is followed by CLOSED */
+	return 0;
 }

@@ -22,6 +22,9 @@
 #include <sys/queue.h>
 
 #define EVENT_BYTES_MAX (512u << 10) /* one event body */
+#define SET_BYTES_MAX (108u << 10)   /* what `set` may say */
+/* A record is as deep as the store lets it be, a stored event no deeper. */
+#define RECORD_DEPTH (JSON_DEPTH_AGENT + 4)
 
 struct outbox_hooks {
 	/* The store told where the session stands; called once. */
@@ -41,6 +44,11 @@ struct outbox_hooks {
  * (it is asked again) and the waiter is told why. */
 typedef void outbox_stored(void *ctx, void *arg, const struct err *e);
 
+/* The tail of the log: EVENTS is an array of stored events, borrowed; or NULL
+ * with E. */
+typedef void
+outbox_read(void *arg, const struct json *events, const struct err *e);
+
 struct batch;
 struct outbox_waiter;
 
@@ -58,7 +66,10 @@ struct outbox {
 	int64_t in_flight; /* request id of the append under way, or 0 */
 	int64_t requests;  /* request id given last */
 	size_t bytes;	   /* waiting, all batches together */
-	bool attached;	   /* this channel has said where it stands */
+	int64_t tail_id;   /* request id of the tail that is read, or 0 */
+	outbox_read *tail_fn;
+	void *tail_arg;
+	bool attached; /* this channel has said where it stands */
 	bool full;
 	bool refused; /* the store's last answer was an error */
 	ev_prepare flush;
@@ -81,5 +92,10 @@ bool outbox_settled(const struct outbox *o);
 /* Call FN once all that was added up to now is stored, or refused; at once if
  * that is so already. */
 void outbox_when_stored(struct outbox *o, outbox_stored *fn, void *arg);
+/* Read the last stored events back, at most EVENTS of them and BYTES of text;
+ * with RAW their `raw` too. One at a time: -1 when another is under way or the
+ * store is away, else FN is called, later. */
+int outbox_tail(struct outbox *o, int64_t events, int64_t bytes, bool raw,
+    outbox_read *fn, void *arg, struct err *e);
 
 #endif

@@ -21,6 +21,7 @@ struct request {
 	char *id;	/* owned */
 	char *what;	/* owned: action, or prompt */
 	char *metadata; /* owned JSON: metadata, or options; may be NULL */
+	int64_t number; /* of an ACP session: id of the request to the client */
 };
 
 struct pending {

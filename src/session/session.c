@@ -12,8 +12,9 @@
 #include "lib/proto.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "session/conf.h"
+#include "session/secrets.h"
 #include <inttypes.h>
-#include <malloc.h>
 #include <string.h>
 
 #define LEAVE_S 1.0 /* longest time between TERM and our exit */
@@ -124,7 +125,7 @@ on_attached(void *ctx, int64_t next, const struct json *record)
 	jw_init(&w, &b);
 	jw_value(&w, record);
 	if (b.failed ||
-	    json_parse(b.data, b.len, JSON_DEPTH_AGENT, &s->record, NULL) == -1)
+	    json_parse(b.data, b.len, RECORD_DEPTH, &s->record, NULL) == -1)
 		log_warn("session", "the stored record cannot be read",
 		    LOG_INT("next", next));
 	buf_free(&b);
@@ -136,32 +137,12 @@ static void
 on_set(void *ctx, struct jw *w)
 {
 	struct session *s = ctx;
-	struct buf b;
 
+	if (s->kind != NULL && s->kind->set != NULL)
+		s->kind->set(s, w);
 	if (s->dirty & SET_STATE)
 		jw_kstr(w, "state", s->state);
-	if (s->dirty & SET_NATIVE && s->uni.native_session != NULL)
-		jw_kstr(w, "native_session_id", s->uni.native_session);
-	if (s->dirty & SET_MODEL && s->conf.model != NULL)
-		jw_kstr(w, "model", s->conf.model);
-	if (s->dirty & SET_MODE)
-		jw_kstr(w, "permission_mode", s->conf.permission_mode);
-	if (s->dirty & SET_KEYS) {
-		jw_key(w, "keys");
-		keys_write(&s->keys, w);
-	}
-	s->dirty = 0;
-	buf_init(&b, 256u << 10);
-	checkpoint_write(s, &b);
-	if (b.failed ||
-	    (s->checkpoint != NULL && strcmp(s->checkpoint, b.data) == 0)) {
-		buf_free(&b);
-		return;
-	}
-	jw_key(w, "checkpoint");
-	jw_raw(w, b.data, b.len);
-	free(s->checkpoint);
-	s->checkpoint = buf_steal(&b);
+	s->dirty &= ~SET_STATE;
 }
 
 static void
@@ -169,8 +150,8 @@ on_full(void *ctx, bool full)
 {
 	struct session *s = ctx;
 
-	if (s->agent != NULL && s->stage == STAGE_READY)
-		s->agent->ops->pause(s->agent, full);
+	if (s->stage == STAGE_READY)
+		s->kind->pause(s, full);
 }
 
 static void
@@ -178,9 +159,8 @@ on_settled(void *ctx)
 {
 	struct session *s = ctx;
 
-	/* An idle session is to cost little. */
-	if (!s->turn_open)
-		(void)malloc_trim(0);
+	if (s->kind != NULL && s->kind->settled != NULL)
+		s->kind->settled(s);
 }
 
 static void
@@ -191,8 +171,8 @@ on_broken(void *ctx, const char *why)
 	/* Going on would tear the log; the next worker starts from what the
 	 * store says. */
 	log_error("session", "store channel broken", LOG_STR("why", why));
-	if (s->agent != NULL)
-		s->agent->ops->close(s->agent);
+	if (s->kind != NULL)
+		s->kind->close(s);
 	_exit(EXIT_BUG);
 }
 
@@ -214,82 +194,41 @@ session_state(struct session *s, const char *state)
 
 /* --- beginning and end --------------------------------------------------- */
 
-static void
-log_started(struct session *s)
+static const struct session_kind *
+kind_find(const char *name)
 {
-	struct buf b;
-	struct jw w;
+	static const struct session_kind *const kinds[] = { &kind_universal,
+		&kind_acp, &kind_probe };
+	size_t i;
 
-	buf_init(&b, 64u << 10);
-	jw_init(&w, &b);
-	jw_object(&w);
-	jw_kstr(&w, "agent", s->conf.agent);
-	jw_kstr(&w, "model", s->conf.model);
-	jw_kstr(&w, "permission_mode", s->conf.permission_mode);
-	jw_kstr(&w, "agent_mode", s->conf.agent_mode);
-	jw_kstr(&w, "directory", s->conf.directory);
-	jw_object_end(&w);
-	uni_session_started(&s->uni, b.failed ? NULL : b.data);
-	buf_free(&b);
+	for (i = 0; i < countof(kinds); i++)
+		if (strcmp(kinds[i]->name, name) == 0)
+			return kinds[i];
+	return NULL;
 }
 
-/* The worker before us died, or its machine did: what it left open cannot go
- * on, and the log must say so. */
-static void
-close_left_open(struct session *s)
+static int
+kind_open(struct session *s, bool fresh, struct err *e)
 {
-	if (!s->turn_open)
-		return;
-	uni_close_items(&s->uni);
-	session_decline(s, false);
-	uni_error(&s->uni, FROM_DAEMON, "worker_restarted",
-	    "the session's worker was restarted while a turn ran", NULL);
-	agent_turn_ended(s->agent, "error", NULL);
-}
+	const struct session_kind *kind = kind_find(s->conf.kind);
 
-static void
-adopt_record(struct session *s)
-{
-	const char *v;
-
-	v = json_str(s->record, "native_session_id", NULL);
-	uni_native_session(&s->uni, v);
-	if ((v = json_str(s->record, "model", NULL)) != NULL) {
-		free(s->conf.model);
-		s->conf.model = xstrdup(v);
-	}
-	if ((v = json_str(s->record, "permission_mode", NULL)) != NULL) {
-		free(s->conf.permission_mode);
-		s->conf.permission_mode = xstrdup(v);
-	}
-	checkpoint_read(s, json_get(s->record, "checkpoint"));
-	keys_read(&s->keys, json_get(s->record, "keys"));
+	if (kind == NULL)
+		return err_set(
+		    e, ERR_BAD_REQUEST, "there is no session of this kind");
+	if (agent_find(s->conf.protocol) == NULL)
+		return err_set(e, ERR_AGENT_UNKNOWN,
+		    "the worker knows no agent of this name");
+	s->kind = kind;
+	return kind->open(s, fresh, e);
 }
 
 void
 session_go(struct session *s)
 {
-	const struct agent_ops *ops = agent_find(s->conf.agent);
 	bool fresh = s->next == 1;
 	struct err e;
 
-	if (ops == NULL) {
-		s->stage = STAGE_REFUSED;
-		session_reply_err(s, (struct asker){ 0, s->start_id },
-		    ERR_AGENT_UNKNOWN,
-		    "the worker knows no agent of this name");
-		callers_resume(s);
-		return;
-	}
-	s->agent = xcalloc(1, ops->size);
-	s->agent->ops = ops;
-	s->agent->session = s;
-	s->agent->conf = &s->conf;
-	s->agent->out = &s->uni;
-	s->agent->loop = s->loop;
-	if (!fresh)
-		adopt_record(s);
-	if (ops->open(s->agent, fresh, &e) == -1) {
+	if (kind_open(s, fresh, &e) == -1) {
 		s->stage = STAGE_REFUSED;
 		(void)chan_reply_err(s->super, s->start_id, &e);
 		callers_resume(s);
@@ -297,18 +236,20 @@ session_go(struct session *s)
 	}
 	s->stage = STAGE_READY;
 	if (fresh) {
-		log_started(s);
 		session_state(s, "idle");
-		session_reply_stored(s, (struct asker){ 0, s->start_id });
+		if (!s->kind->answers_start)
+			session_reply_stored(
+			    s, (struct asker){ 0, s->start_id });
 	} else {
-		close_left_open(s);
 		/* It may have been stopped, or given up, in the meantime. */
 		if (strcmp(json_str(s->record, "state", ""), "idle") != 0)
 			session_state(s, "idle");
-		(void)chan_reply_ok(s->super, s->start_id);
+		if (!s->kind->answers_start)
+			(void)chan_reply_ok(s->super, s->start_id);
 	}
 	json_free(STEAL(s->record));
-	session_pump(s);
+	if (s->kind->opened != NULL)
+		s->kind->opened(s);
 	callers_resume(s);
 }
 
@@ -331,29 +272,19 @@ on_all_stored(void *ctx, void *arg, const struct err *e)
 }
 
 void
-agent_stopped(struct agent *a)
+session_over(struct session *s)
 {
-	struct session *s = a->session;
-
-	if (s->stage == STAGE_ENDING) {
-		uni_session_ended(&s->uni, "terminated", "daemon");
+	if (s->stage == STAGE_ENDING)
 		session_state(s, "ended");
-	}
 	outbox_when_stored(&s->out, on_all_stored, NULL);
 }
 
 void
 session_end(struct session *s, int64_t request_id)
 {
-	struct prompt *p;
-
 	s->stage = STAGE_ENDING;
 	s->end_id = request_id;
-	TAILQ_FOREACH (p, &s->queue, link)
-		p->cancelled = true;
-	session_decline(s, true);
-	agent_turn_ended(s->agent, "cancelled", NULL);
-	s->agent->ops->stop(s->agent);
+	s->kind->stop(s);
 }
 
 static void
@@ -377,12 +308,7 @@ session_leave(struct session *s)
 		return;
 	}
 	s->stage = STAGE_LEAVING;
-	if (s->turn_open) {
-		uni_error(&s->uni, FROM_DAEMON, "worker_stopped",
-		    "the sandbox was stopped while a turn ran", NULL);
-		agent_turn_ended(s->agent, "error", NULL);
-	}
-	s->agent->ops->stop(s->agent);
+	s->kind->stop(s);
 }
 
 void
@@ -402,27 +328,19 @@ session_init(struct session *s, struct ev_loop *loop)
 void
 session_free(struct session *s)
 {
-	if (s->agent != NULL)
-		s->agent->ops->close(s->agent);
-	free(s->agent);
+	if (s->kind != NULL)
+		s->kind->close(s);
 	ev_timer_stop(s->loop, &s->leave);
 	session_drop_queue(s);
+	replay_drop(s);
 	pending_free(&s->pending);
 	uni_free(&s->uni);
+	secrets_free(s->secrets);
 	outbox_free(&s->out);
 	callers_free(s);
 	chan_free(s->super);
 	keys_free(&s->keys);
 	json_free(s->record);
 	free(s->checkpoint);
-	free(s->conf.session);
-	free(s->conf.agent);
-	strv_free(s->conf.command);
-	strv_free(s->conf.env);
-	free(s->conf.directory);
-	free(s->conf.model);
-	free(s->conf.permission_mode);
-	free(s->conf.agent_mode);
-	free(s->conf.mcp);
-	free(s->conf.skills);
+	conf_free(&s->conf);
 }

@@ -1,25 +1,21 @@
 /*
  * Configured tools; see tools.h. Runs in the session worker, as the sandbox's
  * user: the files it reads here any process of the sandbox may have written,
- * and it may read and link no more than those could themselves. What is wrong
- * with them is told in the session's log and never ends the session.
+ * and it may read no more than those could themselves. What is wrong with
+ * them is told in the session's log and never ends the session.
  */
 #include "session/tools.h"
 
 #include "lib/fdio.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define ENTRIES_MAX 256
-#define SKILLS_MAX 256 /* of one source */
-#define LOOKS_MAX 4096 /* names of one directory */
 
 static void
 complain(struct agent *a, const char *code, const char *text)
@@ -129,157 +125,4 @@ tools_env(const struct agent *a, const char *name)
 		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
 			return *v + n + 1;
 	return NULL;
-}
-
-/* --- skills --------------------------------------------------------------- */
-
-struct skills {
-	struct agent *a;
-	const struct json *only; /* names, or NULL */
-	const char *place;	 /* where they are linked to */
-	size_t found;
-};
-
-static bool
-wanted(const struct skills *s, const char *name)
-{
-	if (s->only == NULL)
-		return true;
-	json_foreach (it, s->only)
-		if (strcmp(it->str, name) == 0)
-			return true;
-	return false;
-}
-
-static bool
-is_skill(const char *dir)
-{
-	autofree char *file = xasprintf("%s/SKILL.md", dir);
-	struct stat st;
-
-	return stat(file, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-static void
-link_one(struct skills *s, const char *dir, const char *name)
-{
-	autofree char *at = xasprintf("%s/%s", s->place, name), *say = NULL;
-	char there[PATH_MAX];
-	ssize_t n;
-
-	s->found++;
-	if (symlink(dir, at) == 0)
-		return;
-	n = errno == EEXIST ? readlink(at, there, sizeof(there)) : -1;
-	if (n > 0 && (size_t)n == strlen(dir) &&
-	    memcmp(there, dir, (size_t)n) == 0)
-		return; /* as we have left it */
-	say = xasprintf("skill %s cannot be linked to %s: %s", dir, at,
-	    errno == EINVAL || n > 0 ? "something else is there"
-				     : strerror(errno));
-	complain(s->a, "skill_failed", say);
-}
-
-/* DIR itself, if it is a skill. */
-static void
-try_one(struct skills *s, const char *dir)
-{
-	const char *slash = strrchr(dir, '/');
-	const char *name = slash != NULL ? slash + 1 : dir;
-
-	if (*name != '\0' && wanted(s, name) && is_skill(dir))
-		link_one(s, dir, name);
-}
-
-static void
-try_children(struct skills *s, const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *de;
-	size_t looks = 0;
-
-	if (d == NULL)
-		return;
-	while (looks++ < LOOKS_MAX && s->found < SKILLS_MAX &&
-	       (de = readdir(d)) != NULL) {
-		autofree char *child = NULL;
-
-		if (de->d_name[0] == '.')
-			continue;
-		child = xasprintf("%s/%s", dir, de->d_name);
-		try_one(s, child);
-	}
-	(void)closedir(d); /* only read */
-}
-
-/* Like mkdir -p, below DIRECTORY. */
-static int
-make_place(const char *place)
-{
-	autofree char *copy = xstrdup(place);
-	char *p;
-
-	for (p = copy + 1; (p = strchr(p, '/')) != NULL; p++) {
-		*p = '\0';
-		if (mkdir(copy, 0755) == -1 && errno != EEXIST)
-			return -1;
-		*p = '/';
-	}
-	return mkdir(copy, 0755) == -1 && errno != EEXIST ? -1 : 0;
-}
-
-static void
-link_local(struct skills *s, const char *source, const char *subpath)
-{
-	autofree char *joined = xasprintf("%s%s%s%s%s",
-	    source[0] == '/' ? "" : s->a->conf->directory,
-	    source[0] == '/' ? "" : "/", source, subpath != NULL ? "/" : "",
-	    subpath != NULL ? subpath : "");
-	autofree char *dir = realpath(joined, NULL), *below = NULL, *say = NULL;
-	struct stat st;
-
-	if (dir == NULL || stat(dir, &st) == -1 || !S_ISDIR(st.st_mode)) {
-		say = xasprintf("skills: %s is not a directory", joined);
-		complain(s->a, "skill_failed", say);
-		return;
-	}
-	if (make_place(s->place) == -1) {
-		say =
-		    xasprintf("skills: make %s: %s", s->place, strerror(errno));
-		complain(s->a, "skill_failed", say);
-		return;
-	}
-	below = xasprintf("%s/skills", dir);
-	try_one(s, dir);
-	try_children(s, below);
-	try_children(s, dir);
-	if (s->found == 0) {
-		say = xasprintf("skills: there is none in %s%s", dir,
-		    s->only != NULL ? " by these names" : "");
-		complain(s->a, "skill_failed", say);
-	}
-}
-
-void
-tools_skill_link(struct agent *a, const struct json *source, const char *place)
-{
-	autofree char *full = xasprintf("%s/%s", a->conf->directory, place);
-	struct skills s = { a, json_get(source, "skills"), full, 0 };
-	const char *type = json_str(source, "type", "");
-	const char *from = json_str(source, "source", "");
-	autofree char *say = NULL;
-
-	if (strcmp(type, "local") == 0) {
-		link_local(&s, from, json_str(source, "subpath", NULL));
-		return;
-	}
-	if (strcmp(type, "github") == 0 || strcmp(type, "git") == 0)
-		say = xasprintf("skills of %.200s are left out: sources of "
-				"type %s are not fetched; put them into the "
-				"sandbox and name them as local",
-		    from, type);
-	else
-		say = xasprintf(
-		    "skills: a source of unknown type %.64s is left out", type);
-	complain(a, "skill_failed", say);
 }

@@ -16,10 +16,11 @@ prompt_drop(struct session *s, struct prompt *p)
 {
 	TAILQ_REMOVE(&s->queue, p, link);
 	s->nqueue--;
-	s->queue_bytes -= p->len;
+	s->queue_bytes -= p->bytes;
 	if (p->saved)
-		s->saved_bytes -= p->len;
+		s->saved_bytes -= p->bytes;
 	free(p->text);
+	free(p->parts);
 	free(p);
 }
 
@@ -38,12 +39,12 @@ turn_begin(struct session *s, uint64_t number, const char *metadata)
 }
 
 static void
-log_user_message(struct session *s, const struct prompt *p)
+log_user_message(
+    struct session *s, const struct prompt *p, const struct agent_message *m)
 {
 	char native[TURN_ID_MAX];
-	struct part part = {
-		.type = PART_TEXT, .text = p->text, .len = p->len
-	};
+	autofree char *flat = agent_message_flat(m, false);
+	struct part part = PART(PART_TEXT, flat);
 	const struct item it = { .native_id = native,
 		.kind = ITEM_MESSAGE,
 		.role = ROLE_OF_USER,
@@ -76,10 +77,17 @@ key_note(struct session *s, const struct prompt *p, int64_t after)
 static void
 turn_start(struct session *s, struct prompt *p)
 {
+	struct agent_message m = { .text = p->text, .len = p->len };
 	struct prompt_answer answer;
+	struct json *parts = NULL;
 	int64_t after;
 	struct err e;
 	unsigned i;
+
+	/* It was written by us, or read from our own checkpoint. */
+	if (p->parts != NULL && json_parse(p->parts, strlen(p->parts),
+				    JSON_DEPTH_AGENT, &parts, NULL) == 0)
+		m.parts = parts;
 
 	if (s->turn_open)
 		agent_turn_ended(s->agent, "end_turn", NULL);
@@ -87,7 +95,7 @@ turn_start(struct session *s, struct prompt *p)
 	after = outbox_last(&s->out);
 	turn_begin(s, p->number, NULL);
 	if (!s->agent->ops->echoes_user || p->cancelled)
-		log_user_message(s, p);
+		log_user_message(s, p, &m);
 	/* Behind the message, so that no batch holds the key without it. */
 	if (!p->saved)
 		key_note(s, p, after);
@@ -98,11 +106,16 @@ turn_start(struct session *s, struct prompt *p)
 	}
 	if (p->cancelled) {
 		agent_turn_ended(s->agent, "cancelled", NULL);
-	} else if (s->agent->ops->prompt(s->agent, p->number, p->text, &e) ==
-		   -1) {
+		json_free(parts);
+		return;
+	}
+	replay_keep(s, xstrndup(p->text, p->len),
+	    p->parts != NULL ? xstrdup(p->parts) : NULL);
+	if (s->agent->ops->prompt(s->agent, p->number, &m, &e) == -1) {
 		uni_error(&s->uni, FROM_DAEMON, err_wire(e.code), e.text, NULL);
 		agent_turn_ended(s->agent, "error", NULL);
 	}
+	json_free(parts);
 }
 
 /* Start turns while one may start. An adapter may end a turn before its
@@ -169,31 +182,35 @@ no_room(struct session *s, struct asker who, size_t len)
 
 void
 session_prompt(struct session *s, struct asker who, char *text, size_t len,
-    const struct key *key)
+    char *parts, const struct key *key)
 {
+	size_t bytes = len + (parts != NULL ? strlen(parts) : 0);
 	struct prompt *p;
 	bool now = (!s->turn_open || s->parked) && TAILQ_EMPTY(&s->queue);
 
-	if ((key != NULL && key_known(s, who, key)) || no_room(s, who, len)) {
+	if ((key != NULL && key_known(s, who, key)) || no_room(s, who, bytes)) {
 		free(text);
+		free(parts);
 		return;
 	}
 	p = xcalloc(1, sizeof(*p));
 	p->number = ++s->turns;
 	p->text = text;
+	p->parts = parts;
 	p->len = len;
+	p->bytes = bytes;
 	p->askers[p->naskers++] = who;
 	p->keyed = key != NULL;
 	if (key != NULL)
 		p->key = *key;
 	TAILQ_INSERT_TAIL(&s->queue, p, link);
 	s->nqueue++;
-	s->queue_bytes += len;
+	s->queue_bytes += bytes;
 	/* A waiting message is acknowledged once it is in the checkpoint. One
 	 * too long for that is acknowledged when its turn starts. */
-	if (!now && s->saved_bytes + len <= QUEUE_SAVED_BYTES) {
+	if (!now && s->saved_bytes + bytes <= QUEUE_SAVED_BYTES) {
 		p->saved = true;
-		s->saved_bytes += len;
+		s->saved_bytes += bytes;
 		p->naskers = 0;
 		key_note(s, p, outbox_last(&s->out));
 		outbox_touch(&s->out);
@@ -217,7 +234,7 @@ session_cancel(struct session *s, struct asker who)
 	}
 	TAILQ_FOREACH (p, &s->queue, link)
 		p->cancelled = true;
-	if (!s->turn_open || s->parked) {
+	if (!s->turn_open || s->parked || replay_waits(s)) {
 		session_decline(s, true);
 		if (s->turn_open)
 			agent_turn_ended(s->agent, "cancelled", NULL);
@@ -232,7 +249,7 @@ session_cancel(struct session *s, struct asker who)
 }
 
 void
-agent_native_id(struct agent *a, const char *id)
+session_native_id(struct agent *a, const char *id)
 {
 	struct session *s = a->session;
 	const char *old = s->uni.native_session;
@@ -245,19 +262,19 @@ agent_native_id(struct agent *a, const char *id)
 }
 
 bool
-agent_turn_open(const struct agent *a)
+session_turn_open(const struct agent *a)
 {
 	return a->session->turn_open;
 }
 
 bool
-agent_cancelling(const struct agent *a)
+session_cancelling(const struct agent *a)
 {
 	return a->session->cancelling;
 }
 
 void
-agent_turn_begun(struct agent *a)
+session_turn_begun(struct agent *a)
 {
 	struct session *s = a->session;
 
@@ -266,7 +283,7 @@ agent_turn_begun(struct agent *a)
 }
 
 void
-agent_turn_ended(struct agent *a, const char *stop_reason, const char *more)
+session_turn_ended(struct agent *a, const char *stop_reason, const char *more)
 {
 	struct session *s = a->session;
 	char id[TURN_ID_MAX];
@@ -289,6 +306,7 @@ agent_turn_ended(struct agent *a, const char *stop_reason, const char *more)
 	s->turn_open = false;
 	s->parked = false;
 	s->cancelling = false;
+	replay_drop(s);
 	pending_turn_over(&s->pending);
 	session_state(s, "idle");
 	session_pump(s);
@@ -297,7 +315,7 @@ agent_turn_ended(struct agent *a, const char *stop_reason, const char *more)
 }
 
 void
-agent_turn_parked(struct agent *a)
+session_turn_parked(struct agent *a)
 {
 	a->session->parked = true;
 	outbox_touch(&a->session->out);
@@ -305,7 +323,7 @@ agent_turn_parked(struct agent *a)
 }
 
 void
-agent_mode_changed(struct agent *a, const char *permission_mode)
+session_mode_changed(struct agent *a, const char *permission_mode)
 {
 	struct session *s = a->session;
 
@@ -318,7 +336,7 @@ agent_mode_changed(struct agent *a, const char *permission_mode)
 }
 
 bool
-agent_settled(const struct agent *a)
+session_settled(const struct agent *a)
 {
 	return outbox_settled(&a->session->out);
 }

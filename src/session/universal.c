@@ -8,17 +8,17 @@
  * be closed by the emission, and the checkpoint that goes with it must not
  * know of an event that is not in it.
  */
-#include "session/universal.h"
+#include "session/secrets.h"
+#include "session/universal_log.h"
 
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include <inttypes.h>
 #include <string.h>
 
-#define CONTENT_BYTES (384u << 10) /* of one event's data */
-#define DELTA_BYTES (64u << 10)	   /* longer ones become several */
-#define GATHER_BYTES (256u << 10)  /* text kept of an open item */
-#define START_BYTES 4096	   /* content kept of an open item */
+#define DELTA_BYTES (64u << 10)	  /* longer ones become several */
+#define GATHER_BYTES (256u << 10) /* text kept of an open item */
+#define START_BYTES 4096	  /* content kept of an open item */
 #define RAW_HEAD_BYTES 1024
 #define CALLS_MAX 64
 #define ITEM_ID_MAX 32
@@ -29,8 +29,8 @@ struct tool_call {
 	char *native_id; /* owned */
 };
 
-static struct jw *
-event_begin(struct universal *u, enum origin from, const char *type)
+struct jw *
+uni_event_begin(struct universal *u, enum origin from, const char *type)
 {
 	char now[TIME_TEXT_MAX];
 
@@ -47,16 +47,19 @@ event_begin(struct universal *u, enum origin from, const char *type)
 	return &u->w;
 }
 
-static void
-raw_write(struct universal *u, const char *raw, size_t len)
+void
+uni_event_raw(struct universal *u, const char *raw, size_t len)
 {
 	size_t head = RAW_HEAD_BYTES;
+	size_t at;
 
 	jw_key(&u->w, "raw");
+	at = u->body.len;
 	if (raw == NULL) {
 		jw_null(&u->w);
 	} else if (u->body.len + len + 16 <= EVENT_BYTES_MAX) {
 		jw_raw(&u->w, raw, len);
+		json_mend(u->body.data + at, u->body.len - at);
 	} else {
 		jw_object(&u->w);
 		jw_kbool(&u->w, "truncated", true);
@@ -67,22 +70,23 @@ raw_write(struct universal *u, const char *raw, size_t len)
 	}
 }
 
-static void
-event_add(struct universal *u)
+void
+uni_event_add(struct universal *u)
 {
 	jw_object_end(&u->w);
+	secrets_hide(u->secrets, u->body.data, u->body.len);
 	(void)outbox_add(u->out, u->body.data, u->body.len);
 }
 
-static void
-event_end(struct universal *u, enum origin from)
+void
+uni_event_end(struct universal *u, enum origin from)
 {
-	raw_write(u, from == FROM_AGENT ? u->raw : NULL, u->raw_len);
-	event_add(u);
+	uni_event_raw(u, from == FROM_AGENT ? u->raw : NULL, u->raw_len);
+	uni_event_add(u);
 }
 
-static void
-kname(struct jw *w, const char *key, const char *s)
+void
+uni_kname(struct jw *w, const char *key, const char *s)
 {
 	jw_key(w, key);
 	content_name(w, s);
@@ -185,7 +189,7 @@ item_head(struct jw *w, const struct open_item *o)
 	jw_key(w, "item");
 	jw_object(w);
 	kitem(w, "item_id", o->number);
-	kname(w, "native_item_id", o->native_id);
+	uni_kname(w, "native_item_id", o->native_id);
 	kitem(w, "parent_id", o->parent);
 	jw_kstr(w, "kind", item_kind_word(o->kind));
 	jw_kstr(
@@ -226,7 +230,7 @@ fail_oldest(struct universal *u)
 	size_t budget = CONTENT_BYTES;
 	struct jw *w;
 
-	w = event_begin(u, FROM_DAEMON, "item.completed");
+	w = uni_event_begin(u, FROM_DAEMON, "item.completed");
 	item_head(w, o);
 	if (o->kind == ITEM_MESSAGE && o->text.len > 0) {
 		p.text = o->text.data;
@@ -238,7 +242,7 @@ fail_oldest(struct universal *u)
 		content_parts(w, NULL, 0, &budget);
 	}
 	item_tail(w, ITEM_FAILED);
-	event_end(u, FROM_DAEMON);
+	uni_event_end(u, FROM_DAEMON);
 	open_drop(u, o);
 }
 
@@ -252,14 +256,14 @@ start(struct universal *u, const struct item *it, enum origin from)
 	if (u->nopen == OPEN_ITEMS_MAX)
 		fail_oldest(u);
 	o = open_new(u, it);
-	w = event_begin(u, from, "item.started");
+	w = uni_event_begin(u, from, "item.started");
 	item_head(w, o);
 	at = u->body.len;
 	content_parts(w, it->parts, it->nparts, &budget);
 	if (u->body.len - at <= START_BYTES)
 		o->content = xstrndup(u->body.data + at, u->body.len - at);
 	item_tail(w, ITEM_IN_PROGRESS);
-	event_end(u, from);
+	uni_event_end(u, from);
 	TAILQ_INSERT_TAIL(&u->open, o, link);
 	u->nopen++;
 	if (o->kind == ITEM_TOOL_CALL)
@@ -280,14 +284,14 @@ delta(struct universal *u, struct open_item *o, const char *s, size_t n,
 		       ((unsigned char)s[len] & 0xc0) == 0x80)
 			len--; /* not within a character */
 		budget = CONTENT_BYTES;
-		w = event_begin(u, from, "item.delta");
+		w = uni_event_begin(u, from, "item.delta");
 		jw_object(w);
 		kitem(w, "item_id", o->number);
-		kname(w, "native_item_id", o->native_id);
+		uni_kname(w, "native_item_id", o->native_id);
 		jw_key(w, "delta");
 		content_text(w, s, len, &budget);
 		jw_object_end(w);
-		event_end(u, from);
+		uni_event_end(u, from);
 		room = GATHER_BYTES - o->text.len;
 		(void)buf_add(&o->text, s, MIN(len, room)); /* best effort */
 		o->streamed = true;
@@ -296,16 +300,15 @@ delta(struct universal *u, struct open_item *o, const char *s, size_t n,
 	}
 }
 
-void
-uni_item_started(struct universal *u, const struct item *it)
+static void
+item_started(struct universal *u, const struct item *it)
 {
 	if (open_find(u, it->native_id, it->kind) == NULL)
 		(void)start(u, it, it->origin);
 }
 
-void
-uni_item_delta(
-    struct universal *u, const char *native_id, const char *s, size_t n)
+static void
+item_delta(struct universal *u, const char *native_id, const char *s, size_t n)
 {
 	const struct item it = { .native_id = native_id,
 		.kind = ITEM_MESSAGE,
@@ -341,8 +344,8 @@ fill_delta(struct universal *u, struct open_item *o, const struct item *it)
 	buf_free(&all);
 }
 
-void
-uni_item_completed(
+static void
+item_completed(
     struct universal *u, const struct item *it, enum item_status status)
 {
 	struct open_item *o = open_find(u, it->native_id, it->kind);
@@ -352,19 +355,18 @@ uni_item_completed(
 	if (o == NULL)
 		o = start(u, it, FROM_DAEMON);
 	fill_delta(u, o, it);
-	w = event_begin(u, it->origin, "item.completed");
+	w = uni_event_begin(u, it->origin, "item.completed");
 	item_head(w, o);
 	content_parts(w, it->parts, it->nparts, &budget);
 	item_tail(w, status);
-	event_end(u, it->origin);
+	uni_event_end(u, it->origin);
 	if (it->kind == ITEM_TOOL_RESULT)
 		call_drop(u, call_find(u, it->native_id));
 	open_drop(u, o);
 }
 
-bool
-uni_item_close(
-    struct universal *u, const char *native_id, enum item_status status)
+static bool
+item_close(struct universal *u, const char *native_id, enum item_status status)
 {
 	struct open_item *o = open_find(u, native_id, ITEM_KIND_N);
 	struct item it = { .native_id = native_id };
@@ -382,7 +384,7 @@ uni_item_close(
 	it.role = o->role;
 	it.parts = &p;
 	it.nparts = 1;
-	uni_item_completed(u, &it, status);
+	item_completed(u, &it, status);
 	return true;
 }
 
@@ -410,154 +412,13 @@ uni_restore_item(struct universal *u, uint64_t number, uint64_t parent,
 	u->nopen++;
 }
 
-/* --- everything that is not an item -------------------------------------- */
-
-static void
-kjson(struct jw *w, const char *key, const char *json, size_t *budget)
-{
-	jw_key(w, key);
-	content_json(w, json, json != NULL ? strlen(json) : 0, budget);
-}
-
-static void
-ktext(struct jw *w, const char *key, const char *s, size_t *budget)
-{
-	jw_key(w, key);
-	content_text(w, s, s != NULL ? strlen(s) : 0, budget);
-}
-
-void
-uni_session_started(struct universal *u, const char *metadata)
-{
-	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(u, FROM_DAEMON, "session.started");
-
-	jw_object(w);
-	kjson(w, "metadata", metadata, &budget);
-	jw_object_end(w);
-	event_end(u, FROM_DAEMON);
-}
-
-void
-uni_session_ended(
-    struct universal *u, const char *reason, const char *terminated_by)
-{
-	struct jw *w = event_begin(u, FROM_DAEMON, "session.ended");
-
-	jw_object(w);
-	jw_kstr(w, "reason", reason);
-	jw_kstr(w, "terminated_by", terminated_by);
-	jw_object_end(w);
-	event_end(u, FROM_DAEMON);
-}
-
-static void
-turn(struct universal *u, const char *type, const char *phase,
-    const char *turn_id, const char *metadata)
-{
-	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(u, FROM_DAEMON, type);
-
-	jw_object(w);
-	jw_kstr(w, "phase", phase);
-	jw_kstr(w, "turn_id", turn_id);
-	if (metadata != NULL)
-		kjson(w, "metadata", metadata, &budget);
-	jw_object_end(w);
-	event_end(u, FROM_DAEMON);
-}
-
-void
-uni_turn_started(struct universal *u, const char *turn_id, const char *metadata)
-{
-	turn(u, "turn.started", "started", turn_id, metadata);
-}
-
-void
-uni_turn_ended(struct universal *u, const char *turn_id, const char *metadata)
-{
-	turn(u, "turn.ended", "ended", turn_id, metadata);
-}
-
-void
-uni_error(struct universal *u, enum origin from, const char *code,
-    const char *message, const char *details)
-{
-	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(u, from, "error");
-
-	jw_object(w);
-	ktext(w, "message", message, &budget);
-	kname(w, "code", code);
-	kjson(w, "details", details, &budget);
-	jw_object_end(w);
-	event_end(u, from);
-}
-
-void
-uni_unparsed(struct universal *u, const char *location, const char *error,
-    const char *raw, const char *text, size_t len)
-{
-	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(u, FROM_DAEMON, "agent.unparsed");
-
-	jw_object(w);
-	kname(w, "error", error);
-	kname(w, "location", location);
-	jw_knull(w, "raw_hash");
-	jw_object_end(w);
-	if (raw != NULL) {
-		raw_write(u, raw, len);
-	} else {
-		jw_key(w, "raw");
-		content_text(w, text, len, &budget);
-	}
-	event_add(u);
-}
-
-void
-uni_permission(struct universal *u, enum origin from, bool resolved,
-    const char *id, const char *action, const char *status,
-    const char *metadata)
-{
-	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(
-	    u, from, resolved ? "permission.resolved" : "permission.requested");
-
-	jw_object(w);
-	kname(w, "permission_id", id);
-	kname(w, "action", action);
-	jw_kstr(w, "status", status);
-	kjson(w, "metadata", metadata, &budget);
-	jw_object_end(w);
-	event_end(u, from);
-}
-
-void
-uni_question(struct universal *u, enum origin from, bool resolved,
-    const char *id, const char *prompt, const char *options,
-    const char *response, const char *status)
-{
-	size_t budget = CONTENT_BYTES;
-	struct jw *w = event_begin(
-	    u, from, resolved ? "question.resolved" : "question.requested");
-
-	jw_object(w);
-	kname(w, "question_id", id);
-	ktext(w, "prompt", prompt, &budget);
-	kjson(w, "options", options != NULL ? options : "[]", &budget);
-	ktext(w, "response", response, &budget);
-	jw_kstr(w, "status", status);
-	jw_object_end(w);
-	event_end(u, from);
-}
-
 /* --- life ---------------------------------------------------------------- */
 
 void
 uni_init(struct universal *u, struct outbox *out)
 {
 	memset(u, 0, sizeof(*u));
+	u->as = &encoder_universal;
 	u->out = out;
 	TAILQ_INIT(&u->open);
 	TAILQ_INIT(&u->calls);
@@ -595,3 +456,21 @@ uni_raw(struct universal *u, const char *json, size_t len)
 	u->raw = json;
 	u->raw_len = json != NULL ? len : 0;
 }
+
+static void
+plan(struct universal *u, const char *label, const char *entries)
+{
+	uni_log_status(u, label, entries);
+}
+
+const struct encoder encoder_universal = {
+	.item_started = item_started,
+	.item_delta = item_delta,
+	.item_completed = item_completed,
+	.item_close = item_close,
+	.plan = plan,
+	.status = uni_log_status,
+	.error = uni_log_error,
+	.unparsed = uni_log_unparsed,
+	.session_ended = uni_log_session_ended,
+};

@@ -81,6 +81,7 @@ static const struct {
 	{ WORD("item.delta"), 0 },
 	{ WORD("item.started"), 0 },
 	{ WORD("item.completed"), 0 },
+	{ WORD("acp"), 0 },
 	{ WORD("turn.started"), 0 },
 	{ WORD("turn.ended"), STORED_ENDS_TURN },
 	{ WORD("session.started"), 0 },
@@ -458,6 +459,10 @@ append_scan(struct append_scanner *sc, const char *text, size_t len,
 	if (sc->yajl == NULL)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	status = yajl_parse(sc->yajl, (const unsigned char *)text, len);
+	/* A string begun behind the object would take what the end adds for
+	 * its own: none may hold this. */
+	if (status == yajl_status_ok)
+		status = yajl_parse(sc->yajl, (const unsigned char *)"\n", 1);
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(sc->yajl);
 	yajl_free(STEAL(sc->yajl));

@@ -17,14 +17,14 @@
 
 #include <stdbool.h>
 
-#define EVENT_BYTES_MAX (512u << 10)
+#define EVENT_BYTES_MAX (904u << 10)
 /* What agents print, inside the object that an event wraps around it. */
 #define EVENT_DEPTH_MAX 72
 #define NATIVE_ID_MAX 1024
-/* `set`: a checkpoint of 16 KiB, keys, and the short members, however
- * escaped. */
+/* `set`: a checkpoint of 16 KiB, keys, an agent's options of 64 KiB, and the
+ * short members, however escaped. */
 #define KEYS_BYTES_MAX (20u << 10)
-#define SET_BYTES_MAX (44u << 10)
+#define SET_BYTES_MAX (108u << 10)
 
 /* Offsets into the frame. */
 struct append_event {

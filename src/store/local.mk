@@ -29,6 +29,8 @@ libstore_a_SOURCES = \
 	src/store/stored.h \
 	src/store/stream.c \
 	src/store/stream.h \
+	src/store/tail.c \
+	src/store/tail.h \
 	src/store/worker.c \
 	src/store/worker.h
 libstore_a_CFLAGS = $(AM_CFLAGS)

@@ -1,7 +1,7 @@
 /*
  * Merging and showing records. Runs in the store. Patches of the supervisor
  * are trusted in content and bounded in size; those of a worker (`set`) are
- * hostile: six members, each checked, and the supervisor never gets to see
+ * hostile: a few members, each checked, and the supervisor never gets to see
  * those that are no short strings.
  */
 #include "store/record.h"
@@ -14,7 +14,8 @@ static const char *const kept_by_store[] = { "log", "event_count",
 	"last_sequence", "updated_at" };
 static const char *const hidden_from_clients[] = { "log", "checkpoint", "env",
 	"keys", "idempotency_key", "request_hash" };
-static const char *const written_by_workers[] = { "checkpoint", "keys" };
+static const char *const written_by_workers[] = { "checkpoint", "keys",
+	"options" };
 
 static bool
 listed(const char *const *list, size_t n, const char *key)
@@ -120,29 +121,44 @@ set_state_check(const struct json *v, struct err *e)
 	return err_set(e, ERR_BAD_REQUEST, "set: the state");
 }
 
+/* The members that are short texts, and how long they may be. */
+static const struct {
+	const char *name;
+	size_t max;
+} set_texts[] = {
+	{ "native_session_id", NATIVE_ID_MAX },
+	{ "model", 256 },
+	{ "permission_mode", 64 },
+	{ "agent_mode", 64 },
+	{ "thought_level", 64 },
+	{ "version", 128 },
+	{ "keys", KEYS_BYTES_MAX },
+};
+
+static int
+set_member_check(const struct json *it, struct err *e)
+{
+	if (strcmp(it->key, "state") == 0)
+		return set_state_check(it, e);
+	for (size_t i = 0; i < countof(set_texts); i++) {
+		if (strcmp(it->key, set_texts[i].name) == 0)
+			return set_text_check(it, set_texts[i].max, e);
+	}
+	/* SET_BYTES_MAX bounds these. */
+	if ((strcmp(it->key, "checkpoint") == 0 &&
+		(it->type == JSON_OBJECT || it->type == JSON_NULL)) ||
+	    (strcmp(it->key, "options") == 0 &&
+		(it->type == JSON_ARRAY || it->type == JSON_NULL)))
+		return 0;
+	return err_set(
+	    e, ERR_BAD_REQUEST, "set: a member unknown or of a wrong type");
+}
+
 int
 record_set_check(const struct json *set, struct err *e)
 {
 	json_foreach (it, set) {
-		int rc = -1;
-
-		if (strcmp(it->key, "state") == 0)
-			rc = set_state_check(it, e);
-		else if (strcmp(it->key, "native_session_id") == 0)
-			rc = set_text_check(it, NATIVE_ID_MAX, e);
-		else if (strcmp(it->key, "model") == 0)
-			rc = set_text_check(it, 256, e);
-		else if (strcmp(it->key, "permission_mode") == 0)
-			rc = set_text_check(it, 32, e);
-		else if (strcmp(it->key, "keys") == 0)
-			rc = set_text_check(it, KEYS_BYTES_MAX, e);
-		else if (strcmp(it->key, "checkpoint") == 0 &&
-			 (it->type == JSON_OBJECT || it->type == JSON_NULL))
-			rc = 0;
-		else
-			(void)err_set(e, ERR_BAD_REQUEST,
-			    "set: a member unknown or of a wrong type");
-		if (rc == -1)
+		if (set_member_check(it, e) == -1)
 			return -1;
 	}
 	return 0;

@@ -10,6 +10,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "store/batch.h"
+#include "store/tail.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -134,7 +135,9 @@ on_worker(struct chan *ch ATTR_UNUSED, enum chan_what what,
 		worker_free(w);
 		return;
 	}
-	if (worker_append(w, f, &e) == -1) {
+	if (tail_asked(f->text, f->len) && f->nfds == 0
+		? tail_answer(w, f->text, f->len, &e) == -1
+		: worker_append(w, f, &e) == -1) {
 		log_warn("worker", "breach", LOG_STR("session", w->s->id),
 		    LOG_STR("rule", e.text));
 		worker_free(w);

@@ -1,155 +1,234 @@
 /*
- * The table of agents. Runs in the supervisor; looks at the host's file system
- * along our own PATH, which is trusted as our environment is.
+ * The set of agents' definitions. Runs in the supervisor, which reads the files
+ * of one directory that only root, or whoever runs us, may write; each is
+ * bounded in size and checked before anything of it counts, and a set with a
+ * mistake in it is refused as a whole.
  */
 #include "supervisor/agents.h"
 
+#include "lib/fdio.h"
+#include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define PATH_DEFAULT \
-	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-static const char *const claude_modes[] = { "default", "acceptEdits", "plan",
-	"bypass", NULL };
-static const char *const mock_modes[] = { "default", "plan", "bypass",
-	"acceptEdits", NULL };
-static const char *const build_plan[] = { "build", "plan", NULL };
-
-static const struct agent_def agents[] = {
-	{ "claude", "claude", claude_modes, build_plan },
-	{ "mock", NULL, mock_modes, build_plan },
+struct load {
+	const char *dir;
+	struct agents *as;
+	struct buf *mistakes;
+	bool bad;
 };
 
-const struct agent_def *
-agent_find(const char *name)
+struct agent_def *
+agent_hold(struct agent_def *a)
 {
-	for (size_t i = 0; i < countof(agents); i++) {
-		if (strcmp(agents[i].name, name) == 0)
-			return &agents[i];
+	a->refs++;
+	return a;
+}
+
+void
+agent_drop(struct agent_def *a)
+{
+	if (a != NULL && --a->refs == 0)
+		agent_def_free(a);
+}
+
+static void
+add(struct agents *as, struct agent_def *a)
+{
+	as->v = xreallocarray(as->v, as->n + 1, sizeof(*as->v));
+	as->v[as->n++] = agent_hold(a);
+}
+
+static struct agent_def *
+find(const struct agents *as, const char *id)
+{
+	for (size_t i = 0; i < as->n; i++) {
+		if (strcmp(as->v[i]->id, id) == 0)
+			return as->v[i];
 	}
 	return NULL;
 }
 
-static char *
-executable(const char *path)
+struct agent_def *
+agent_find(const struct super *s, const char *id)
 {
+	return find(s->agents, id);
+}
+
+/* --- files --------------------------------------------------------------- */
+
+static void
+refuse(struct load *l, const char *file, const char *why)
+{
+	(void)buf_addf(l->mistakes, "%s:1: %s\n", file, why);
+	l->bad = true;
+}
+
+/* Whoever can write here chooses what root starts in sandboxes, and which of
+ * its variables go there. */
+static int
+check_owner(const struct stat *st, struct err *e)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return err_set(e, ERR_DENIED,
+		    "belongs to uid %lu, neither root nor us",
+		    (unsigned long)st->st_uid);
+	if ((st->st_mode & 022) != 0)
+		return err_set(e, ERR_DENIED,
+		    "others than its owner may write it (mode %04o)",
+		    (unsigned)st->st_mode & 07777);
+	return 0;
+}
+
+static int
+slurp(int dir_fd, const char *name, char **text_out, size_t *len_out,
+    struct err *e)
+{
+	autofd int fd =
+	    openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	char *real;
 
-	/* One look at each place of PATH; the rest only where it is. */
-	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == -1)
+	if (fd == -1 || fstat(fd, &st) == -1)
+		return err_sys(e, "cannot be opened");
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_BAD_REQUEST, "not a regular file");
+	if (check_owner(&st, e) == -1)
+		return -1;
+	if (st.st_size > (off_t)AGENT_FILE_MAX)
+		return err_set(
+		    e, ERR_TOO_LARGE, "longer than %u bytes", AGENT_FILE_MAX);
+	return fd_slurp(fd, AGENT_FILE_MAX, text_out, len_out, e);
+}
+
+static void
+load_one(struct load *l, int dir_fd, const char *name)
+{
+	autofree char *file = xasprintf("%s/%s", l->dir, name);
+	autofree char *id = xstrndup(name, strlen(name) - strlen(".json"));
+	autofree char *text = NULL;
+	struct agent_text t = { .file = file, .id = id };
+	struct agent_def *a;
+	size_t len = 0;
+	struct err e;
+
+	if (slurp(dir_fd, name, &text, &len, &e) == -1) {
+		refuse(l, file, e.text);
+		return;
+	}
+	t.text = text;
+	t.len = len;
+	a = agent_def_parse(&t, l->mistakes);
+	if (a == NULL)
+		l->bad = true;
+	else
+		add(l->as, a);
+}
+
+static int
+is_definition(const struct dirent *de)
+{
+	size_t n = strlen(de->d_name);
+
+	return de->d_name[0] != '.' && n > 5 &&
+	       strcmp(de->d_name + n - 5, ".json") == 0;
+}
+
+static void
+load_dir(struct load *l, int dir_fd)
+{
+	struct dirent **names = NULL;
+	int n = scandirat(dir_fd, ".", &names, is_definition, alphasort);
+
+	if (n == -1) {
+		refuse(l, l->dir, strerror(errno));
+		return;
+	}
+	if (n > AGENT_FILES_MAX)
+		refuse(l, l->dir, "too many files");
+	for (int i = 0; i < n; i++) {
+		if (n <= AGENT_FILES_MAX)
+			load_one(l, dir_fd, names[i]->d_name);
+		free(names[i]);
+	}
+	free(names);
+}
+
+/* --- sets ---------------------------------------------------------------- */
+
+static int
+by_rank(const void *a, const void *b)
+{
+	const struct agent_def *x = *(struct agent_def *const *)a;
+	const struct agent_def *y = *(struct agent_def *const *)b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	return strcmp(x->id, y->id);
+}
+
+struct agents *
+agents_load(const char *dir, struct buf *mistakes)
+{
+	autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct load l = { .dir = dir,
+		.as = xcalloc(1, sizeof(*l.as)),
+		.mistakes = mistakes };
+	struct stat st;
+	struct err e;
+
+	if (fd == -1 && errno == ENOENT)
+		l.as->missing = true;
+	else if (fd == -1 || fstat(fd, &st) == -1)
+		refuse(&l, dir, strerror(errno));
+	else if (check_owner(&st, &e) == -1)
+		refuse(&l, dir, e.text);
+	else
+		load_dir(&l, fd);
+	if (l.bad) {
+		agents_free(l.as);
 		return NULL;
-	real = realpath(path, NULL);
-
-	if (real != NULL && stat(real, &st) == 0 && S_ISREG(st.st_mode) &&
-	    (st.st_mode & 0111) != 0)
-		return real;
-	free(real);
-	return NULL;
+	}
+	if (find(l.as, "mock") == NULL)
+		add(l.as, agent_def_mock());
+	qsort(l.as->v, l.as->n, sizeof(struct agent_def *), by_rank);
+	return l.as;
 }
 
-char *
-agent_program(struct super *s, const struct agent_def *a)
+void
+agents_free(struct agents *as)
 {
-	const char *path = getenv("PATH");
-	char file[PATH_MAX];
-	char *found;
-
-	if (a->program == NULL)
-		return NULL;
-	if (strcmp(a->name, "claude") == 0 && s->conf.claude[0] != '\0')
-		return executable(s->conf.claude);
-	if (path == NULL)
-		path = PATH_DEFAULT;
-	for (;;) {
-		size_t n = strcspn(path, ":");
-
-		if (n > 0 && path[0] == '/' &&
-		    str_format(file, sizeof(file), "%.*s/%s", (int)n, path,
-			a->program) == 0) {
-			found = executable(file);
-			if (found != NULL)
-				return found;
-		}
-		if (path[n] == '\0')
-			return NULL;
-		path += n + 1;
-	}
+	if (as == NULL)
+		return;
+	while (as->n > 0)
+		agent_drop(as->v[--as->n]);
+	free(as->v);
+	free(as);
 }
 
-char *
-agent_program_dir(const char *program)
+void
+agents_replace(struct super *s, struct agents *fresh)
 {
-	static const char modules[] = "/node_modules/";
-	const char *at = strstr(program, modules);
-	const char *slash;
-
-	if (at != NULL)
-		return xstrndup(
-		    program, (size_t)(at - program) + sizeof(modules) - 2);
-	slash = strrchr(program, '/');
-	return xstrndup(
-	    program, slash == program ? 1 : (size_t)(slash - program));
+	agents_free(s->agents);
+	s->agents = fresh;
+	if (fresh->missing)
+		log_warn("agents", "no definitions: only the mock is here",
+		    LOG_STR("directory", s->conf.agent_directory));
 }
 
-/* Does a sandbox with SP's image show host path PATH at the same place? */
-static bool
-agent_path_shown(const struct sandbox_spec *sp, const char *path)
+int
+agents_reload(struct super *s, struct buf *mistakes)
 {
-	/* Of the host's root these are shown, and hide.h takes away only what
-	 * others may not read. */
-	static const char *const shown[] = { "/usr/", "/bin/", "/sbin/", "/lib",
-		"/opt/" };
+	struct agents *fresh = agents_load(s->conf.agent_directory, mistakes);
 
-	for (size_t i = 0; i < sp->nmounts; i++) {
-		size_t n = strlen(sp->mounts[i].target);
-
-		if (strcmp(sp->mounts[i].source, sp->mounts[i].target) == 0 &&
-		    strncmp(path, sp->mounts[i].target, n) == 0 &&
-		    (path[n] == '/' || path[n] == '\0'))
-			return true;
-	}
-	if (strcmp(sp->image, "host") != 0)
-		return false;
-	for (size_t i = 0; i < countof(shown); i++) {
-		if (str_starts(path, shown[i]))
-			return true;
-	}
-	return false;
-}
-
-struct plan_mount *
-agents_mounts(struct super *s, const struct sandbox_spec *sp, size_t *n_out)
-{
-	/* One path per agent, replaced when the program has moved: a plan uses
-	 * it only until its launch returns. */
-	static char *dirs[countof(agents)];
-	struct plan_mount *v =
-	    xcalloc(sp->nmounts + countof(agents), sizeof(*v));
-	size_t n = sp->nmounts;
-
-	if (n > 0)
-		memcpy(v, sp->mounts, n * sizeof(*v));
-	for (size_t i = 0; i < countof(agents); i++) {
-		autofree char *program = agent_program(s, &agents[i]);
-		struct stat st;
-
-		if (program == NULL || agent_path_shown(sp, program))
-			continue;
-		free(dirs[i]);
-		dirs[i] = agent_program_dir(program);
-		if (strcmp(dirs[i], "/") == 0 || stat(dirs[i], &st) == -1)
-			continue;
-		v[n].source = v[n].target = dirs[i];
-		v[n].mode = MOUNT_RO;
-		n++;
-	}
-	*n_out = n;
-	return v;
+	if (fresh == NULL)
+		return -1;
+	agents_replace(s, fresh);
+	return 0;
 }

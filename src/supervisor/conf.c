@@ -5,8 +5,10 @@
  */
 #include "supervisor/conf.h"
 
+#include "lib/ops.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "supervisor/agents.h"
 
 #include <errno.h>
 #include <string.h>
@@ -73,12 +75,54 @@ const struct conf_option conf_table[] = {
 	OPTION("sandbox.images", CONF_STR, images, 0, 4000, "",
 	    "Names of root images: NAME=host or NAME=DIRECTORY, separated by "
 	    "blanks. Clients that ask for NAME get that."),
+	OPTION("sandbox.default_spec", CONF_STR, default_spec, 0, 4000, "",
+	    "Arguments of sandbox.create for the sandbox `default`, when it is "
+	    "made at first use: a JSON object."),
 	OPTION("session.max", CONF_INT, max_sessions, 1, 1000000, "10000",
 	    "Sessions that have not ended, at one time."),
 	OPTION("session.start_time", CONF_MS, start_session_ms, 100, 600000,
 	    "15s", "Time a session's worker has to start."),
+	OPTION("session.replay_max_events", CONF_INT, replay_max_events, 0,
+	    100000, "50",
+	    "Events that an agent which cannot go on with a conversation is "
+	    "told of before the next message; 0: none."),
+	OPTION("session.replay_max_chars", CONF_INT, replay_max_chars, 0,
+	    400000, "12000", "Bytes of text that these have in all."),
+	OPTION("agent.directory", CONF_STR, agent_directory, 0, 4000,
+	    SYSCONFDIR "/sandboxd/agents.d",
+	    "Where the definitions of agents are, a file NAME.json for each."),
+	OPTION("agent.installed_dir", CONF_STR, installed_dir, 0, 4000, "",
+	    "Where agents are installed. Several of us may share it. Empty: "
+	    "agents in daemon.state_dir."),
+	OPTION("agent.install", CONF_STR, agent_install, 0, 8, "use",
+	    "use: an agent that is missing is installed when a session first "
+	    "names it. never: only on request."),
+	OPTION("agent.pass_env", CONF_STR, agent_pass_env, 0, 4000, "",
+	    "Variables of our own environment that may reach sessions of every "
+	    "agent, separated by blanks; a * at the end stands for any."),
 	OPTION("agent.claude", CONF_STR, claude, 0, 4000, "",
 	    "Path of the claude program. Empty: looked for in PATH."),
+	OPTION("courier.npm_registry", CONF_STR, courier_npm_registry, 0, 2000,
+	    "",
+	    "Address of the npm registry that agents come from. Empty: the "
+	    "variable npm_config_registry, else what was built in."),
+	OPTION("courier.mirror", CONF_STR, courier_mirror, 0, 2000, "",
+	    "Stands for the registry: a directory of tarballs (then nothing is "
+	    "downloaded), or an address."),
+	OPTION("courier.npm_token_file", CONF_STR, courier_token_file, 0, 4000,
+	    "", "File whose first line the registry gets as a bearer token."),
+	OPTION("courier.proxy", CONF_STR, courier_proxy, 0, 2000, "",
+	    "Proxy for downloads. Empty: the variables http_proxy, "
+	    "https_proxy and all_proxy."),
+	OPTION("courier.no_proxy", CONF_STR, courier_no_proxy, 0, 2000, "",
+	    "Hosts that are reached without it, separated by commas. Empty: "
+	    "the variable no_proxy."),
+	OPTION("courier.ca_file", CONF_STR, courier_ca_file, 0, 4000, "",
+	    "Certificates (PEM) that downloads trust. Empty: the system's."),
+	OPTION("courier.max_bytes", CONF_BYTES, courier_max_bytes, 1 << 16,
+	    INT64_MAX, "4G", "What one installation may take on the disk."),
+	OPTION("courier.idle_time", CONF_MS, courier_idle_ms, 0, 86400000, "3m",
+	    "The courier ends after this time without an installation."),
 	OPTION("gateway.listen", CONF_STR, listen, 0, 4000, "127.0.0.1:2468",
 	    "Where HTTP is served: ADDRESS:PORT or unix:PATH, separated by "
 	    "blanks. Empty: nowhere."),
@@ -170,6 +214,25 @@ set_option(struct conf *c, const struct conf_option *o, const char *value,
 	return 0;
 }
 
+/* The arguments of a request, but for the id, which is known. */
+static int
+default_spec_check(const char *value, struct err *e)
+{
+	struct json *j;
+	int r;
+
+	if (*value == '\0')
+		return 0;
+	if (json_parse(value, strlen(value), JSON_DEPTH_CONTROL, &j, e) == -1)
+		return err_prefix(e, "sandbox.default_spec");
+	if (json_get(j, "id") != NULL)
+		r = err_set(e, ERR_BAD_REQUEST, "its id is `default`");
+	else
+		r = op_check(OP_SANDBOX_CREATE, j, e);
+	json_free(j);
+	return r == -1 ? err_prefix(e, "sandbox.default_spec") : 0;
+}
+
 /* NAME=host or NAME=/PATH each. */
 static int
 images_check(const char *value, struct err *e)
@@ -199,6 +262,7 @@ check_word(const char *name, const char *value, struct err *e)
 	} tab[] = { { "daemon.log_level", "error warn info debug" },
 		{ "daemon.log_format", "text json" },
 		{ "store.durability", "full relaxed none" },
+		{ "agent.install", "use never" },
 		{ "gateway.access_log", "yes no" } };
 	size_t n = strlen(value);
 
@@ -219,9 +283,18 @@ check_word(const char *name, const char *value, struct err *e)
 	}
 	if (strcmp(name, "sandbox.images") == 0)
 		return images_check(value, e);
+	if (strcmp(name, "sandbox.default_spec") == 0)
+		return default_spec_check(value, e);
+	if (strcmp(name, "agent.pass_env") == 0)
+		return agent_env_list_check(value, e) == -1
+			   ? err_prefix(e, "%s", name)
+			   : 0;
 	if ((strcmp(name, "daemon.state_dir") == 0 ||
 		strcmp(name, "daemon.run_dir") == 0 ||
-		strcmp(name, "daemon.libexec_dir") == 0) &&
+		strcmp(name, "daemon.libexec_dir") == 0 ||
+		strcmp(name, "agent.directory") == 0 ||
+		(strcmp(name, "agent.installed_dir") == 0 &&
+		    value[0] != '\0')) &&
 	    value[0] != '/')
 		return err_set(e, ERR_BAD_REQUEST,
 		    "%s: '%s' is not an absolute path", name, value);

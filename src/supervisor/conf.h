@@ -27,11 +27,20 @@ struct conf {
 	/* [sandbox] */
 	int64_t max_sandboxes, ids_base, default_pids, default_memory;
 	int64_t stop_grace_ms, start_ms;
-	char *images; /* NAME=host or NAME=PATH, separated by blanks */
+	char *images;	    /* NAME=host or NAME=PATH, separated by blanks */
+	char *default_spec; /* arguments of sandbox.create; "": none */
 	/* [session] */
 	int64_t max_sessions, start_session_ms;
+	int64_t replay_max_events, replay_max_chars;
 	/* [agent] */
-	char *claude;
+	char *agent_directory, *claude;
+	char *installed_dir;  /* "": STATE/agents */
+	char *agent_install;  /* use or never */
+	char *agent_pass_env; /* names, separated by blanks */
+	/* [courier] */
+	char *courier_npm_registry, *courier_mirror, *courier_token_file;
+	char *courier_proxy, *courier_no_proxy, *courier_ca_file;
+	int64_t courier_max_bytes, courier_idle_ms;
 	/* [gateway] */
 	char *listen; /* addresses, separated by blanks */
 	char *unix_mode, *unix_group;

@@ -47,6 +47,10 @@ void request_end_err(struct request *r, const struct err *e);
  * client's). */
 struct jw *request_item(struct request *r);
 void request_item_end(struct request *r, const int *fds, size_t nfds);
+/* For items that may be left out: does anybody read them? And the end of one,
+ * which is sent from the loop: R stays as it is. */
+bool request_takes_items(const struct request *r);
+void request_item_soon(struct request *r);
 /* Hand the connection over: a duplicate of it, once all of our own output is
  * on its way; nothing else is written until request_end_handed(). -1 when the
  * client has gone, or cannot take our output now. */

@@ -136,7 +136,8 @@ for_clients_only(enum op_type op)
 		if (strcmp(o->args[i].field.name, "fds") == 0)
 			return true;
 	}
-	return o->streaming || op == OP_SESSION_LIST || op == OP_SESSION_GET ||
+	return (o->streaming && op != OP_AGENT_INSTALL) ||
+	       op == OP_SESSION_LIST || op == OP_SESSION_GET ||
 	       op == OP_TOKEN_CREATE || op == OP_TOKEN_LIST ||
 	       op == OP_TOKEN_REVOKE;
 }
@@ -238,7 +239,9 @@ channel_give(struct gateway_ask *a, struct proc *p, enum msg_type type,
 		if (w == NULL)
 			fd_close(&far);
 		fd_close(&near);
-		err_set(&e, ERR_LIMIT, "%s cannot take a channel now", p->name);
+		/* A worker has just died, as far as anybody can tell. */
+		err_set(&e, sb == NULL ? ERR_SESSION_FAILED : ERR_LIMIT,
+		    "%s cannot take a channel now", p->name);
 		ask_fail(a, &e);
 		return;
 	}
@@ -285,7 +288,7 @@ connect_session(struct gateway_ask *a)
 	struct session *ss = session_find(a->s, a->name);
 	struct err e;
 
-	if (ss != NULL && (ss->stored || ss->creating != NULL)) {
+	if (session_is_there(ss)) {
 		session_ensure(ss, on_session_ready, a);
 		return;
 	}

@@ -3,6 +3,8 @@
  *
  *	STATE/lock             flock; holds our pid as text
  *	STATE/store/           the database; belongs to the store's uid
+ *	STATE/agents/          installed agents, unless agent.installed_dir says
+ *	                       otherwise; belongs to the courier's uid
  *	STATE/empty/           root of helpers that need no file
  *	STATE/sandboxes/ID/    files of one sandbox
  *	STATE/trash/           trees that are being removed
@@ -115,6 +117,20 @@ take_lock(struct super *s, struct err *e)
 	return 0;
 }
 
+/* Several of us may have the same one. */
+static int
+find_agents(struct super *s, struct err *e)
+{
+	autofree char *dir = s->conf.installed_dir[0] != '\0'
+				 ? xstrdup(s->conf.installed_dir)
+				 : xasprintf("%s/agents", s->conf.state_dir);
+
+	if (make_path(dir, 0755, e) == -1)
+		return -1;
+	s->agents_dir = realpath(dir, NULL);
+	return s->agents_dir == NULL ? err_sys(e, "find %s", dir) : 0;
+}
+
 int
 instance_open(struct super *s, struct err *e)
 {
@@ -128,6 +144,7 @@ instance_open(struct super *s, struct err *e)
 	if (take_lock(s, e) == -1 ||
 	    make_dir(s->state_fd, "store", 0700, SUPER_STORE_ID(s), e) == -1 ||
 	    give_files(s->state_fd, "store", SUPER_STORE_ID(s), e) == -1 ||
+	    find_agents(s, e) == -1 ||
 	    make_dir(s->state_fd, "empty", 0555, 0, e) == -1 ||
 	    make_dir(s->state_fd, "sandboxes", 0700, 0, e) == -1 ||
 	    make_dir(s->state_fd, "trash", 0700, 0, e) == -1)
@@ -145,6 +162,7 @@ instance_close(struct super *s)
 	fd_close(&s->sandboxes_fd);
 	fd_close(&s->state_fd);
 	fd_close(&s->lock_fd); /* the lock goes with it */
+	free(STEAL(s->agents_dir));
 }
 
 void

@@ -3,6 +3,11 @@ noinst_LIBRARIES += libsupervisor.a
 libsupervisor_a_SOURCES = \
 	src/supervisor/address.c \
 	src/supervisor/address.h \
+	src/supervisor/agent_check.c \
+	src/supervisor/agent_def.c \
+	src/supervisor/agent_def.h \
+	src/supervisor/agent_env.c \
+	src/supervisor/agent_program.c \
 	src/supervisor/agents.c \
 	src/supervisor/agents.h \
 	src/supervisor/client.h \
@@ -10,6 +15,10 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/conf.h \
 	src/supervisor/control.c \
 	src/supervisor/control.h \
+	src/supervisor/courier.c \
+	src/supervisor/courier.h \
+	src/supervisor/courier_files.c \
+	src/supervisor/courier_priv.h \
 	src/supervisor/exec.c \
 	src/supervisor/exec.h \
 	src/supervisor/expose.c \
@@ -21,12 +30,14 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/gateway_priv.h \
 	src/supervisor/instance.c \
 	src/supervisor/instance.h \
+	src/supervisor/json_line.c \
 	src/supervisor/listen.c \
 	src/supervisor/listen.h \
 	src/supervisor/memory.c \
 	src/supervisor/memory.h \
 	src/supervisor/ops.c \
 	src/supervisor/ops.h \
+	src/supervisor/ops_agent.c \
 	src/supervisor/ops_sandbox.c \
 	src/supervisor/ops_session.c \
 	src/supervisor/peer.c \
@@ -53,8 +64,11 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/sandboxes.c \
 	src/supervisor/sandboxes.h \
 	src/supervisor/session_create.c \
+	src/supervisor/session_delete.c \
 	src/supervisor/session_end.c \
+	src/supervisor/session_install.c \
 	src/supervisor/session_priv.h \
+	src/supervisor/session_start.c \
 	src/supervisor/session_worker.c \
 	src/supervisor/sessions.c \
 	src/supervisor/sessions.h \

@@ -13,6 +13,7 @@
 #include "lib/proctitle.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "supervisor/agents.h"
 #include "supervisor/listen.h"
 #include "supervisor/super.h"
 
@@ -35,7 +36,8 @@ struct options {
 
 static const char usage_text[] =
     "usage: sandboxd [-c FILE] [--state-dir DIR] [--run-dir DIR]\n"
-    "                [--log-level LEVEL] [--log-format text|json]\n"
+    "                [--agents-dir DIR] [--log-level LEVEL]\n"
+    "                [--log-format text|json]\n"
     "                [--listen ADDRESS:PORT|unix:PATH]... [--no-http]\n"
     "                [--token TOKEN | --token-file FILE | --no-token]\n"
     "                [--tls-cert FILE --tls-key FILE] [-O ORIGIN]...\n"
@@ -45,6 +47,7 @@ static const char usage_text[] =
     "  -c, --config FILE   configuration; default %s\n"
     "  --state-dir DIR     where records, events and files are kept\n"
     "  --run-dir DIR       where the control socket is made\n"
+    "  --agents-dir DIR    where the definitions of agents are\n"
     "  --log-level LEVEL   error, warn, info or debug\n"
     "  --log-format FORM   text or json\n"
     "  --libexec-dir DIR   where the helper programs are\n"
@@ -155,6 +158,7 @@ static const struct option longs[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "state-dir", required_argument, NULL, 'S' },
 	{ "run-dir", required_argument, NULL, 'R' },
+	{ "agents-dir", required_argument, NULL, 'G' },
 	{ "log-level", required_argument, NULL, 'L' },
 	{ "log-format", required_argument, NULL, 'F' },
 	{ "libexec-dir", required_argument, NULL, 'X' },
@@ -195,6 +199,9 @@ options_parse(struct options *o, int argc, char *argv[])
 			break;
 		case 'R':
 			set(o, "daemon.run_dir", optarg);
+			break;
+		case 'G':
+			set(o, "agent.directory", optarg);
 			break;
 		case 'L':
 			set(o, "daemon.log_level", optarg);
@@ -242,7 +249,9 @@ absolute(const char *name, const char *value)
 	autofree char *cwd = NULL;
 	size_t n = strlen(name);
 
-	if (n < 4 || strcmp(name + n - 4, "_dir") != 0 || value[0] == '/')
+	if (value[0] == '/' ||
+	    (strcmp(name, "agent.directory") != 0 &&
+		(n < 4 || strcmp(name + n - 4, "_dir") != 0)))
 		return xstrdup(value);
 	cwd = getcwd(NULL, 0);
 	return cwd == NULL ? xstrdup(value) : xasprintf("%s/%s", cwd, value);
@@ -278,6 +287,23 @@ conf_load_or_die(struct super *s, const struct options *o)
 	s->http.off = s->http.off || s->conf.processes == 0;
 	use_or_die(settings_load(&s->http, &s->conf, &e), &e);
 	use_or_die(listen_check(s, &e), &e);
+}
+
+/* As with the file: all mistakes are told before anything begins. */
+static struct agents *
+agents_load_or_die(const struct conf *c)
+{
+	struct agents *as;
+	struct buf mistakes;
+
+	buf_init(&mistakes, AGENT_MISTAKES_MAX);
+	as = agents_load(c->agent_directory, &mistakes);
+	if (as == NULL) {
+		(void)fputs(mistakes.data, stderr);
+		exit(EXIT_USAGE);
+	}
+	buf_free(&mistakes);
+	return as;
 }
 
 static void
@@ -317,17 +343,22 @@ int
 main(int argc, char *argv[])
 {
 	static struct super s;
+	struct agents *agents;
 	struct options o;
 
 	proctitle_init(argc, argv);
 	options_parse(&o, argc, argv); /* 1 what we were asked */
 	conf_load_or_die(&s, &o);      /* 2 what we are told   */
+	agents = agents_load_or_die(&s.conf);
 	if (o.print)
 		conf_print(&s.conf, stdout);
-	if (o.print || o.check)
+	if (o.print || o.check) {
+		agents_free(agents);
 		return EXIT_OK;
+	}
 	process_prepare();
 	logging_start(&s.conf);
+	agents_replace(&s, agents);
 	super_open_or_die(&s, o.ready_fd); /* 3 sockets, helpers */
 	proctitle_set("sandboxd", "sandboxd: supervisor %s", s.conf.state_dir);
 	/* 4 Point of no return: from here an error costs a session, not us. */

@@ -50,6 +50,11 @@ static op_handler *const handlers[OP_N] = {
 	[OP_SESSION_QUESTION_REJECT] = op_session_question_reject,
 	[OP_SESSION_CONFIGURE] = op_session_configure,
 	[OP_SESSION_END] = op_session_end,
+	[OP_SESSION_DELETE] = op_session_delete,
+	[OP_AGENT_LIST] = op_agent_list,
+	[OP_AGENT_INSTALL] = op_agent_install,
+	[OP_AGENT_PROBE] = op_agent_probe,
+	[OP_AGENT_RELOAD] = op_agent_reload,
 	[OP_TOKEN_CREATE] = op_token_create,
 	[OP_TOKEN_LIST] = op_token_list,
 	[OP_TOKEN_REVOKE] = op_token_revoke,
@@ -83,7 +88,7 @@ op_session(struct request *r)
 	struct session *ss = session_find(r->s, id);
 	struct err e;
 
-	if (ss != NULL && (ss->stored || ss->creating != NULL))
+	if (session_is_there(ss))
 		return ss;
 	err_set(&e, ERR_SESSION_NOT_FOUND, "no such session: %s", id);
 	request_end_err(r, &e);

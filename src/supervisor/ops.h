@@ -21,7 +21,11 @@ op_handler op_sandbox_pause, op_sandbox_resume, op_sandbox_renew,
 op_handler op_session_create, op_session_list, op_session_get,
     op_session_prompt, op_session_events, op_session_cancel,
     op_session_permission_reply, op_session_question_reply,
-    op_session_question_reject, op_session_configure, op_session_end;
+    op_session_question_reject, op_session_configure, op_session_end,
+    op_session_delete;
+
+/* ops_agent.c */
+op_handler op_agent_list, op_agent_install, op_agent_probe, op_agent_reload;
 
 /* tokens.c */
 op_handler op_token_create, op_token_list, op_token_revoke;

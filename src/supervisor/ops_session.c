@@ -13,9 +13,9 @@
 /* A worker that says nothing for so long is stuck. */
 #define WORKER_MS 20000
 
-/* The sandbox that an earlier one of this id was is gone. */
+/* What stood in the way of a create, by its id, is gone. */
 static void
-on_sandbox_id_free(void *ctx, const struct err *e ATTR_UNUSED)
+on_id_free(void *ctx, const struct err *e ATTR_UNUSED)
 {
 	struct request *r = ctx;
 	struct err stopping;
@@ -33,6 +33,7 @@ op_session_create(struct request *r)
 {
 	const struct json *spec = json_get(r->op.args, "sandbox_spec");
 	const char *sandbox = json_str(r->op.args, "sandbox", "default");
+	const char *id = json_str(r->op.args, "id", "");
 	struct err e;
 
 	/* One that would be made for it. */
@@ -40,7 +41,8 @@ op_session_create(struct request *r)
 		sandbox = json_str(spec, "id", "");
 	else if (strcmp(sandbox, "default") != 0)
 		sandbox = "";
-	if (sandbox_when_gone(r->s, sandbox, on_sandbox_id_free, r))
+	if (session_when_gone(r->s, id, on_id_free, r) ||
+	    sandbox_when_gone(r->s, sandbox, on_id_free, r))
 		return;
 	if (session_create(r, &e) == -1)
 		request_end_err(r, &e);
@@ -343,24 +345,14 @@ void
 op_session_configure(struct request *r)
 {
 	struct session *ss = op_session(r);
-	const char *mode = json_str(r->op.args, "permission_mode", NULL);
-	const char *const *known;
 	struct err e;
 
 	if (ss == NULL)
 		return;
-	for (known = ss->agent->permission_modes; mode != NULL; known++) {
-		if (*known == NULL) {
-			err_set(&e, ERR_MODE_NOT_SUPPORTED,
-			    "permission_mode: %s does not have '%s'",
-			    ss->agent->name, mode);
-			request_end_err(r, &e);
-			return;
-		}
-		if (strcmp(*known, mode) == 0)
-			break;
-	}
-	session_ask(ss, r);
+	if (session_check_modes(ss->agent, r->op.args, &e) == -1)
+		request_end_err(r, &e);
+	else
+		session_ask(ss, r);
 }
 
 void
@@ -370,4 +362,34 @@ op_session_end(struct request *r)
 
 	if (ss != NULL)
 		session_end(ss, r);
+}
+
+static void
+on_session_gone(void *ctx, const struct err *e ATTR_UNUSED)
+{
+	struct request *r = ctx;
+	struct jw *w = request_ok(r);
+
+	jw_object(w);
+	jw_kstr(w, "id", json_str(r->op.args, "id", ""));
+	jw_kstr(w, "state", "deleted");
+	jw_object_end(w);
+	request_end_ok(r);
+}
+
+void
+op_session_delete(struct request *r)
+{
+	struct session *ss = op_session(r);
+	struct err e;
+
+	if (ss == NULL)
+		return;
+	if (ss->sb != NULL && ss->sb->state == SB_PAUSED && !ss->ended) {
+		err_set(
+		    &e, ERR_SANDBOX_STATE, "sandbox is paused: %s", ss->sb->id);
+		request_end_err(r, &e);
+		return;
+	}
+	session_delete(ss, on_session_gone, r);
 }

@@ -138,6 +138,8 @@ bool proc_up(const struct proc *p);
 struct jw *proc_call(struct proc *p, enum msg_type type, int64_t ms,
     proc_reply_cb *cb, void *ctx);
 int64_t proc_call_id(const struct proc *p); /* of the call just begun */
+/* CTX is about to go: no callback with it any more. */
+void proc_forget(struct proc *p, const void *ctx);
 int proc_send(struct proc *p, const int *fds, size_t nfds);
 /* A notice: like proc_call without an answer. */
 struct jw *proc_notice(struct proc *p, enum msg_type type);

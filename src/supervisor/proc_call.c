@@ -79,6 +79,17 @@ proc_call(struct proc *p, enum msg_type type, int64_t ms, proc_reply_cb *cb,
 	return w;
 }
 
+void
+proc_forget(struct proc *p, const void *ctx)
+{
+	struct proc_call *c;
+
+	TAILQ_FOREACH (c, &p->calls, link) {
+		if (c->ctx == ctx)
+			c->cb = NULL;
+	}
+}
+
 int64_t
 proc_call_id(const struct proc *p)
 {

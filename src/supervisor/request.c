@@ -149,6 +149,25 @@ request_item_end(struct request *r, const int *fds, size_t nfds)
 		buf_consume(&c->out, (size_t)n);
 }
 
+/* Items that say how far something is; one who reads slowly gets fewer. */
+#define ITEMS_WAIT_MAX (64u << 10)
+
+bool
+request_takes_items(const struct request *r)
+{
+	return r->client != NULL && r->client->out.len < ITEMS_WAIT_MAX;
+}
+
+void
+request_item_soon(struct request *r)
+{
+	struct client *c = r->client;
+
+	request_item_end(r, NULL, 0);
+	if (c != NULL)
+		ev_io_start(c->s->loop, &c->wr);
+}
+
 int
 request_hand_over(struct request *r)
 {

@@ -2,6 +2,7 @@
  * Making a sandbox: its checks, its directory, its entry in the table. Runs in
  * the supervisor, on arguments of a client that may use us.
  */
+#include "lib/ops.h"
 #include "lib/xalloc.h"
 #include "sandbox/remove.h"
 #include "supervisor/instance.h"
@@ -68,17 +69,44 @@ sandbox_create(struct super *s, const struct json *args,
 	return 0;
 }
 
+/* What the configuration says of it. */
+static struct json *
+default_args(const struct super *s, struct err *e)
+{
+	const char *spec = s->conf.default_spec;
+	struct json *given = NULL;
+	struct json *args = NULL;
+	struct buf b;
+	struct jw w;
+
+	if (*spec != '\0' &&
+	    json_parse(spec, strlen(spec), JSON_DEPTH_CONTROL, &given, e) == -1)
+		return NULL; /* it was checked when it was read */
+	buf_init(&b, CONTROL_LINE_MAX);
+	jw_init(&w, &b);
+	jw_object(&w);
+	jw_kstr(&w, "id", "default");
+	json_foreach (m, given)
+		jw_kvalue(&w, m->key, m);
+	jw_object_end(&w);
+	json_free(given);
+	if (json_parse(b.data, b.len, JSON_DEPTH_CONTROL, &args, e) == -1)
+		args = NULL;
+	buf_free(&b);
+	return args;
+}
+
 int
 sandbox_default(struct super *s, struct sandbox **sb_out, struct err *e)
 {
-	static const char args[] = "{\"id\":\"default\"}";
 	struct json *j;
 	int rc;
 
 	*sb_out = sandbox_find(s, "default");
 	if (*sb_out != NULL && (*sb_out)->state != SB_DESTROYING)
 		return 0;
-	if (json_parse(args, sizeof(args) - 1, 4, &j, e) == -1)
+	j = default_args(s, e);
+	if (j == NULL)
 		return -1;
 	rc = sandbox_create(s, j, sb_out, e);
 	json_free(j);

@@ -15,10 +15,6 @@ void sandbox_free(struct sandbox *sb);
 /* Launch it, and store that it should run. */
 int sandbox_launch_and_store(struct sandbox *sb, struct err *e);
 
-/* In sandbox_wait.c: DONE may be NULL. */
-void sandbox_wait_for(struct sandbox_waiters *q, sandbox_done *done, void *ctx);
-void sandbox_wake(struct sandbox_waiters *q, const struct err *e);
-
 /* In sandbox_pause.c: it is about to be ended in some way: nothing in it may
  * stay frozen. */
 void sandbox_thaw(struct sandbox *sb);

@@ -58,6 +58,9 @@ struct sandbox_waiter {
 	void *ctx;
 };
 TAILQ_HEAD(sandbox_waiters, sandbox_waiter);
+/* In sandbox_wait.c; sessions have such queues too. DONE may be NULL. */
+void sandbox_wait_for(struct sandbox_waiters *q, sandbox_done *done, void *ctx);
+void sandbox_wake(struct sandbox_waiters *q, const struct err *e);
 
 struct exec;
 LIST_HEAD(exec_list, exec);

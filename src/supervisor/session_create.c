@@ -40,12 +40,14 @@ record_put(struct session *ss, storec_done *done, void *ctx)
 	jw_object(&w);
 	jw_kstr(&w, "id", ss->id);
 	jw_kstr(&w, "sandbox", ss->sb->id);
-	jw_kstr(&w, "agent", ss->agent->name);
+	jw_kstr(&w, "kind", session_kind_name(ss->kind));
+	jw_kstr(&w, "agent", ss->agent->id);
 	jw_kstr(&w, "state", "starting");
 	jw_kstr(&w, "model", ss->model);
 	jw_kstr(&w, "variant", ss->variant);
 	jw_kstr(&w, "permission_mode", ss->permission_mode);
 	jw_kstr(&w, "agent_mode", ss->agent_mode);
+	jw_kstr(&w, "thought_level", ss->thought_level);
 	jw_kstr(&w, "directory", ss->directory);
 	jw_kstr(&w, "title", ss->title);
 	jw_kint(&w, "created_at", ss->created_at_ms);
@@ -94,8 +96,20 @@ opt_text(const struct json *args, const char *key)
 	return buf_steal(&b); /* it came in a frame, so it fits */
 }
 
+/* SK_N: a word that none of them has. */
+static enum session_kind
+kind_of(const struct json *args)
+{
+	const char *word = json_str(args, "kind", "universal");
+	enum session_kind k = 0;
+
+	while (k < SK_N && strcmp(session_kind_name(k), word) != 0)
+		k++;
+	return k;
+}
+
 struct session *
-session_new(struct super *s, const char *id, const struct agent_def *agent,
+session_new(struct super *s, const char *id, struct agent_def *agent,
     const struct json *args)
 {
 	struct session *ss = xcalloc(1, sizeof(*ss));
@@ -103,11 +117,13 @@ session_new(struct super *s, const char *id, const struct agent_def *agent,
 
 	ss->s = s;
 	(void)!str_copy(ss->id, sizeof(ss->id), id);
-	ss->agent = agent;
+	ss->kind = kind_of(args);
+	ss->agent = agent_hold(agent);
 	ss->model = opt_str(args, "model");
 	ss->permission_mode =
 	    xstrdup(json_str(args, "permission_mode", "default"));
 	ss->agent_mode = xstrdup(json_str(args, "agent_mode", "build"));
+	ss->thought_level = opt_str(args, "thought_level");
 	ss->directory = opt_str(args, "directory");
 	ss->title = opt_str(args, "title");
 	ss->variant = opt_str(args, "variant");
@@ -123,6 +139,7 @@ session_new(struct super *s, const char *id, const struct agent_def *agent,
 	ss->want_worker = true;
 	TAILQ_INIT(&ss->waits);
 	TAILQ_INIT(&ss->repeats);
+	TAILQ_INIT(&ss->gone_waiters);
 	session_worker_init(ss);
 	LIST_INSERT_HEAD(&s->sessions, ss, link);
 	s->nsessions++;
@@ -140,16 +157,22 @@ session_release_sandbox(struct session *ss)
 
 /* --- checks -------------------------------------------------------------- */
 
-static int
-check_mode(const char *agent, const char *what, const char *const *known,
-    const char *word, struct err *e)
+int
+session_check_modes(
+    const struct agent_def *a, const struct json *args, struct err *e)
 {
-	for (; *known != NULL; known++) {
-		if (strcmp(*known, word) == 0)
-			return 0;
-	}
-	return err_set(e, ERR_MODE_NOT_SUPPORTED, "%s: %s does not have '%s'",
-	    what, agent, word);
+	const char *permission = json_str(args, "permission_mode", NULL);
+	const char *mode = json_str(args, "agent_mode", NULL);
+
+	if (permission != NULL &&
+	    !agent_mode_known(a->permission_modes, permission, "default"))
+		return err_set(e, ERR_MODE_NOT_SUPPORTED,
+		    "permission_mode: %s does not have '%s'", a->id,
+		    permission);
+	if (mode != NULL && !agent_mode_known(a->agent_modes, mode, "build"))
+		return err_set(e, ERR_MODE_NOT_SUPPORTED,
+		    "agent_mode: %s does not have '%s'", a->id, mode);
+	return 0;
 }
 
 static unsigned
@@ -205,19 +228,63 @@ check_rest(const struct json *args, struct err *e)
 	return check_object(args, "skills", e);
 }
 
-/* The order in which the first of several mistakes is told is part of the
- * HTTP API: agent, name, program, modes. */
+/* A name tells the kind: one who lists sessions by name leaves out the hidden
+ * ones, whatever else stands in the record. */
 static int
-check_create(struct super *s, const struct json *args, const char *id,
-    const struct agent_def **agent_out, struct err *e)
+check_id(const char *id, enum session_kind kind, struct err *e)
 {
-	const char *name = json_str(args, "agent", "");
-	const struct agent_def *a = agent_find(name);
-	autofree char *program = NULL;
+	const char *prefix = kind == SK_ACP ? "acp:" : "probe:";
 
 	if (!session_id_valid(id))
 		return err_set(e, ERR_BAD_REQUEST,
 		    "id: 1 to 128 bytes without control characters");
+	if (kind == SK_N)
+		return err_set(
+		    e, ERR_BAD_REQUEST, "kind: none of universal, acp, probe");
+	if (kind == SK_UNIVERSAL &&
+	    (str_starts(id, "acp:") || str_starts(id, "probe:")))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "id: what begins with acp: or probe: is no name of a "
+		    "session");
+	if (kind != SK_UNIVERSAL && !str_starts(id, prefix))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "id: of this kind it begins with %s", prefix);
+	return 0;
+}
+
+/* Is the program of the agent at hand? An ACP server's may be inside, which
+ * its worker finds out; one that is missing may be installed. */
+static int
+check_program(struct super *s, const struct agent_def *a,
+    const struct json *args, struct err *e)
+{
+	enum session_kind kind = kind_of(args);
+	autofree char *program = NULL;
+
+	if (json_get(args, "command") != NULL || kind == SK_ACP ||
+	    strcmp(a->protocol, "mock") == 0)
+		return 0;
+	if (a->program == NULL)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "command: %s stands for any program, and needs one", a->id);
+	program = agent_program(s, a);
+	if (program != NULL || session_agent_may_install(s, a, kind, args))
+		return 0;
+	return err_set(e, ERR_AGENT_NOT_INSTALLED,
+	    "%s: no program '%s' on this host", a->id, a->program);
+}
+
+/* The order in which the first of several mistakes is told is part of the
+ * HTTP API: agent, name, program, modes. */
+static int
+check_create(struct super *s, const struct json *args, const char *id,
+    struct agent_def **agent_out, struct err *e)
+{
+	const char *name = json_str(args, "agent", "");
+	struct agent_def *a = agent_find(s, name);
+
+	if (check_id(id, kind_of(args), e) == -1)
+		return -1;
 	if (a == NULL)
 		return err_set(e, ERR_AGENT_UNKNOWN, "no such agent: %s", name);
 	if (session_find(s, id) != NULL)
@@ -225,15 +292,8 @@ check_create(struct super *s, const struct json *args, const char *id,
 	if (s->nsessions >= (size_t)s->conf.max_sessions)
 		return err_set(e, ERR_LIMIT, "there are %zu sessions already",
 		    s->nsessions);
-	program = a->program != NULL ? agent_program(s, a) : NULL;
-	if (a->program != NULL && json_get(args, "command") == NULL &&
-	    program == NULL)
-		return err_set(e, ERR_AGENT_NOT_INSTALLED,
-		    "%s: no program '%s' on this host", name, a->program);
-	if (check_mode(name, "permission_mode", a->permission_modes,
-		json_str(args, "permission_mode", "default"), e) == -1 ||
-	    check_mode(name, "agent_mode", a->agent_modes,
-		json_str(args, "agent_mode", "build"), e) == -1)
+	if (check_program(s, a, args, e) == -1 ||
+	    session_check_modes(a, args, e) == -1)
 		return -1;
 	*agent_out = a;
 	return check_rest(args, e);
@@ -249,7 +309,7 @@ session_create_answer(struct session *ss, struct request *r)
 	jw_object(w);
 	jw_kstr(w, "id", ss->id);
 	jw_kstr(w, "sandbox", ss->sb != NULL ? ss->sb->id : NULL);
-	jw_kstr(w, "agent", ss->agent->name);
+	jw_kstr(w, "agent", ss->agent->id);
 	jw_kstr(w, "state", ss->ended ? "ended" : "idle");
 	jw_object_end(w);
 	request_end_ok(r);
@@ -284,14 +344,16 @@ on_ready_again(void *ctx, struct session *ss, const struct err *e)
 /* Is R a create that was asked for before? Then it is answered, *E_OUT tells
  * why not. */
 static bool
-create_known(struct request *r, const char *id, struct err *e, int *rc_out)
+create_known(struct request *r, const struct json *args, const char *id,
+    struct err *e, int *rc_out)
 {
-	const char *key = json_str(r->op.args, "idempotency_key", NULL);
-	const char *hash = json_str(r->op.args, "request_hash", "");
+	const char *key = json_str(args, "idempotency_key", NULL);
+	const char *hash = json_str(args, "request_hash", "");
 	struct session *ss = session_find(r->s, id);
 	struct session_wait *w;
 
-	if (key == NULL || ss == NULL || ss->idempotency_key == NULL ||
+	if (key == NULL || !session_is_there(ss) ||
+	    ss->idempotency_key == NULL ||
 	    strcmp(key, ss->idempotency_key) != 0)
 		return false;
 	*rc_out = 0;
@@ -334,6 +396,9 @@ on_sandbox_for_create(void *ctx, const struct err *e)
 		session_create_failed(ss, e);
 		return;
 	}
+	if (ss->proc.alive || ss->proc.state == PS_STOPPING)
+		return; /* the former worker's end comes back here */
+	ss->start_again = false;
 	/* The store works in order, so the record is there when the worker is
 	 * attached; both travel at once. */
 	ss->stored = true;
@@ -387,13 +452,33 @@ sandbox_for(struct super *s, const struct json *args, const char *id,
 	return 0;
 }
 
+void
+session_create_go(struct session *ss)
+{
+	struct err e;
+
+	if (ss->sb != NULL) {
+		sandbox_ensure(ss->sb, on_sandbox_for_create, ss);
+		return;
+	}
+	err_set(&e, ERR_SANDBOX_NOT_FOUND, "its sandbox was destroyed");
+	session_create_failed(ss, &e);
+}
+
+/* Does its agent have to be installed first, so that the worker finds it? */
+static bool
+must_install(const struct session *ss, const struct json *args)
+{
+	return ss->kind == SK_UNIVERSAL && !agent_installed(ss->s, ss->agent) &&
+	       session_may_install(ss, args);
+}
+
 int
-session_create(struct request *r, struct err *e)
+session_create_for(struct request *r, const struct json *args, struct err *e)
 {
 	struct super *s = r->s;
-	const struct json *args = r->op.args;
 	const char *id = json_str(args, "id", NULL);
-	const struct agent_def *agent = NULL;
+	struct agent_def *agent = NULL;
 	char made[RANDOM_ID_MAX];
 	struct sandbox *sb;
 	struct session *ss;
@@ -402,7 +487,7 @@ session_create(struct request *r, struct err *e)
 	if (id == NULL) {
 		random_id(made, "s-");
 		id = made;
-	} else if (create_known(r, id, e, &rc)) {
+	} else if (create_known(r, args, id, e, &rc)) {
 		return rc;
 	}
 	if (check_create(s, args, id, &agent, e) == -1 ||
@@ -412,6 +497,15 @@ session_create(struct request *r, struct err *e)
 	ss->own_sandbox = json_get(args, "sandbox_spec") != NULL;
 	ss->sb = sb;
 	ss->creating = r;
-	sandbox_ensure(sb, on_sandbox_for_create, ss);
+	if (must_install(ss, args))
+		session_install(ss);
+	else
+		session_create_go(ss);
 	return 0;
+}
+
+int
+session_create(struct request *r, struct err *e)
+{
+	return session_create_for(r, r->op.args, e);
 }

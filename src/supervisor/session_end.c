@@ -56,7 +56,9 @@ on_worker_ended(void *ctx, const struct json *ok,
 
 	if (ss->proc.state != PS_DOWN)
 		proc_stop(&ss->proc);
-	if (ok != NULL)
+	/* A record that is being deleted is not written again; and nothing
+	 * of ours may wait beyond the session's own end. */
+	if (ok != NULL || ss->deleting)
 		ending_done(en, NULL);
 	else /* it could not say so itself */
 		session_state_put(ss, "ended", on_state_ended, en);
@@ -105,6 +107,16 @@ session_end(struct session *ss, struct request *r)
 	en = xcalloc(1, sizeof(*en));
 	en->r = r;
 	end_one(ss, en);
+}
+
+void
+session_probed(struct session *ss)
+{
+	ss->ended = true;
+	ss->s->nsessions--;
+	ss->want_worker = false;
+	session_state_put(ss, "ended", NULL, NULL);
+	proc_kill(&ss->proc);
 }
 
 void

@@ -15,8 +15,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define PATH_DEFAULT \
-	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* A probe's worker gives up by itself long before. */
+#define PROBE_MS 30000
+
+static void worker_kill(struct proc *p);
 
 static void
 on_attached(void *ctx, const struct json *ok,
@@ -24,9 +26,14 @@ on_attached(void *ctx, const struct json *ok,
 {
 	struct session *ss = ctx;
 
-	if (ok == NULL)
-		log_warn("session", "not attached to the store",
-		    LOG_STR("session", ss->id), LOG_STR("detail", e->text));
+	if (ok != NULL)
+		return;
+	log_warn("session", "not attached to the store",
+	    LOG_STR("session", ss->id), LOG_STR("detail", e->text));
+	/* Without the store it would wait for ever: the next one tries again.
+	 * A store that restarts finds its workers by itself. */
+	if (e->code == ERR_LIMIT && ss->proc.alive)
+		worker_kill(&ss->proc);
 }
 
 /* Give one end of a new channel to the store; the other is *FD_OUT. */
@@ -61,6 +68,18 @@ on_worker_exec(void *ctx, const struct json *ok,
 	proc_exited(&ss->proc, 127 << 8);
 }
 
+/* Each worker is started by what its agent's file says then. */
+static void
+agent_renew(struct session *ss)
+{
+	struct agent_def *now = agent_find(ss->s, ss->agent->id);
+
+	if (now == NULL || now == ss->agent)
+		return;
+	agent_drop(ss->agent);
+	ss->agent = agent_hold(now);
+}
+
 static int
 worker_start(struct proc *p, struct err *e)
 {
@@ -69,6 +88,10 @@ worker_start(struct proc *p, struct err *e)
 	int ours = -1, fds[3] = { -1, -1, -1 };
 	struct jw *w;
 
+	agent_renew(ss);
+	if (ss->agent->unknown)
+		return err_set(
+		    e, ERR_AGENT_UNKNOWN, "no such agent: %s", ss->agent->id);
 	if (sb == NULL || sb->state != SB_RUNNING || !proc_up(&sb->proc))
 		return err_set(
 		    e, ERR_SANDBOX_STATE, "its sandbox is not running");
@@ -102,6 +125,25 @@ worker_start(struct proc *p, struct err *e)
 	return 0;
 }
 
+/* Neither the host nor the sandbox has its agent: it may be installed. */
+static void
+start_refused(struct session *ss, const struct err *e)
+{
+	if (ss->creating == NULL) {
+		session_fail_waits(ss, e);
+		return;
+	}
+	if (e->code != ERR_AGENT_NOT_INSTALLED ||
+	    !session_may_install(ss, ss->creating->op.args)) {
+		session_create_failed(ss, e);
+		return;
+	}
+	ss->start_again = true;
+	session_install(ss);
+	if (ss->proc.state != PS_DOWN)
+		proc_kill(&ss->proc);
+}
+
 static void
 on_started(void *ctx, const struct json *ok,
     const struct chan_frame *f ATTR_UNUSED, const struct err *e)
@@ -110,68 +152,19 @@ on_started(void *ctx, const struct json *ok,
 	struct request *r = ss->creating;
 
 	if (ok == NULL) {
-		if (ss->creating != NULL)
-			session_create_failed(ss, e);
-		else
-			session_fail_waits(ss, e);
+		start_refused(ss, e);
 		return;
 	}
-	ss->ready = true;
+	if (ss->kind == SK_PROBE)
+		session_probed(ss);
+	else
+		ss->ready = true;
 	if (r != NULL) {
 		ss->creating = NULL;
 		session_create_answer(ss, r);
 		session_create_repeats(ss, NULL);
 	}
 	session_serve_waits(ss);
-}
-
-/* The agent's environment: what the sandbox and the session were given, and
- * PATH and HOME if neither names them. Nothing of ours. */
-static void
-write_env(struct session *ss, struct jw *w)
-{
-	char *const *const layers[] = { ss->env, ss->sb->spec.env };
-	char name[256];
-
-	jw_object(w);
-	for (size_t i = 0; i < countof(layers); i++) {
-		for (char *const *v = layers[i]; v != NULL && *v; v++) {
-			size_t n = strcspn(*v, "=");
-
-			if (n >= sizeof(name))
-				continue; /* never accepted: see spec.c */
-			memcpy(name, *v, n);
-			name[n] = '\0';
-			if (i == 0 || strmap_get(ss->env, name) == NULL)
-				jw_kstr(w, name, *v + n + 1);
-		}
-	}
-	if (strmap_get(ss->env, "PATH") == NULL &&
-	    strmap_get(ss->sb->spec.env, "PATH") == NULL)
-		jw_kstr(w, "PATH", PATH_DEFAULT);
-	if (strmap_get(ss->env, "HOME") == NULL &&
-	    strmap_get(ss->sb->spec.env, "HOME") == NULL)
-		jw_kstr(w, "HOME", ss->sb->spec.home);
-	jw_object_end(w);
-}
-
-static void
-write_command(struct session *ss, struct jw *w)
-{
-	autofree char *program = NULL;
-
-	if (ss->command == NULL) {
-		program = agent_program(ss->s, ss->agent);
-		if (program == NULL)
-			return;
-	}
-	jw_key(w, "command");
-	jw_array(w);
-	if (program != NULL)
-		jw_str(w, program);
-	for (char **v = ss->command; v != NULL && *v != NULL; v++)
-		jw_str(w, *v);
-	jw_array_end(w);
 }
 
 /* A channel to the store that is running now, if the worker's is not. */
@@ -199,30 +192,10 @@ static void
 worker_up(struct proc *p)
 {
 	struct session *ss = p->owner;
-	const char *dir = ss->directory != NULL ? ss->directory
-			  : ss->sb->spec.directory != NULL
-			      ? ss->sb->spec.directory
-			      : ss->sb->spec.home;
-	struct jw *w = proc_call(p, MSG_SESSION_START, 0, on_started, ss);
+	struct jw *w = proc_call(p, MSG_SESSION_START,
+	    ss->kind == SK_PROBE ? PROBE_MS : 0, on_started, ss);
 
-	jw_kstr(w, "session", ss->id);
-	jw_kstr(w, "agent", ss->agent->name);
-	write_command(ss, w);
-	jw_key(w, "env");
-	write_env(ss, w);
-	jw_kstr(w, "directory", dir);
-	if (ss->model != NULL)
-		jw_kstr(w, "model", ss->model);
-	jw_kstr(w, "permission_mode", ss->permission_mode);
-	jw_kstr(w, "agent_mode", ss->agent_mode);
-	if (ss->mcp != NULL) {
-		jw_key(w, "mcp");
-		jw_raw(w, ss->mcp, strlen(ss->mcp));
-	}
-	if (ss->skills != NULL) {
-		jw_key(w, "skills");
-		jw_raw(w, ss->skills, strlen(ss->skills));
-	}
+	session_start_write(ss, w);
 	(void)proc_send(p, NULL, 0); /* failure comes as an answer */
 	if (session_reattach(ss) == -1)
 		log_warn("session", "not attached to the store",
@@ -265,6 +238,15 @@ worker_down(struct proc *p, const char *cause)
 	ss->ready = false;
 	err_set(&e, ERR_SESSION_FAILED, "session %s: its worker: %s", ss->id,
 	    cause);
+	if (ss->deleting) {
+		session_delete_step(ss);
+		return;
+	}
+	if (ss->start_again) {
+		if (ss->installing == NULL)
+			session_create_go(ss);
+		return;
+	}
 	if (ss->creating != NULL) {
 		session_create_failed(ss, &e);
 		return;

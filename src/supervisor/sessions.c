@@ -7,6 +7,7 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "supervisor/courier.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/session_priv.h"
 #include "supervisor/spec.h"
@@ -24,6 +25,25 @@ session_find(struct super *s, const char *id)
 			return ss;
 	}
 	return NULL;
+}
+
+const char *
+session_kind_name(enum session_kind k)
+{
+	static const char *const names[SK_N] = {
+		[SK_UNIVERSAL] = "universal",
+		[SK_ACP] = "acp",
+		[SK_PROBE] = "probe",
+	};
+
+	return names[k];
+}
+
+bool
+session_is_there(const struct session *ss)
+{
+	return ss != NULL && !ss->deleting &&
+	       (ss->stored || ss->creating != NULL);
 }
 
 /* --- records ----------------------------------------------------------------
@@ -84,11 +104,18 @@ session_free(struct session *ss)
 	ev_timer_stop(ss->s->loop, &ss->free_timer);
 	proc_free(&ss->proc);
 	storec_forget(ss->s->store, ss);
-	if (ss->sb != NULL)
+	proc_forget(storec_proc(ss->s->store), ss); /* attach() */
+	if (ss->sb != NULL) {
+		proc_forget(&ss->sb->proc, ss); /* worker_start() */
 		sandbox_forget(ss->sb, ss);
+	}
+	if (ss->installing != NULL)
+		courier_forget(ss->installing);
+	agent_drop(ss->agent);
 	free(ss->model);
 	free(ss->permission_mode);
 	free(ss->agent_mode);
+	free(ss->thought_level);
 	free(ss->directory);
 	free(ss->title);
 	free(ss->variant);
@@ -105,7 +132,23 @@ static void
 on_free_timer(
     struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 {
-	session_free(t->data);
+	struct session *ss = t->data;
+	struct sandbox_waiters all = TAILQ_HEAD_INITIALIZER(all);
+
+	/* Out of the table first: whoever is told may use the id again. */
+	TAILQ_CONCAT(&all, &ss->gone_waiters, link);
+	session_free(ss);
+	sandbox_wake(&all, NULL);
+}
+
+void
+session_free_soon(struct session *ss)
+{
+	ss->deleting = true;
+	ev_timer_stop(ss->s->loop, &ss->free_timer);
+	ev_timer_init(&ss->free_timer, on_free_timer, 0., 0.);
+	ss->free_timer.data = ss;
+	ev_timer_start(ss->s->loop, &ss->free_timer);
 }
 
 /* A create that failed: nothing of it stays. */
@@ -117,19 +160,21 @@ session_create_failed(struct session *ss, const struct err *e)
 	if (ss->creating == NULL)
 		return;
 	ss->creating = NULL;
+	ss->start_again = false;
+	ss->deleting = true;
 	session_fail_waits(ss, e);
 	if (!ss->ended) {
 		ss->ended = true; /* no restart, no further request */
 		ss->s->nsessions--;
 	}
+	if (ss->stored)
+		session_delete_record(ss);
+	else
+		ss->deleted = true;
+	session_release_sandbox(ss);
 	if (ss->proc.state != PS_DOWN)
 		proc_kill(&ss->proc);
-	if (ss->stored)
-		storec_delete(ss->s->store, "sessions", ss->id, NULL, NULL);
-	session_release_sandbox(ss);
-	ev_timer_init(&ss->free_timer, on_free_timer, 0., 0.);
-	ss->free_timer.data = ss;
-	ev_timer_start(ss->s->loop, &ss->free_timer);
+	session_delete_step(ss);
 	request_end_err(r, e);
 	session_create_repeats(ss, e);
 }
@@ -157,7 +202,10 @@ on_sandbox_for_ask(void *ctx, const struct err *e)
 static bool
 unusable(const struct session *ss, struct err *e)
 {
-	if (ss->ended || ss->sb == NULL)
+	if (ss->deleting)
+		err_set(
+		    e, ERR_SESSION_NOT_FOUND, "no such session: %s", ss->id);
+	else if (ss->ended || ss->sb == NULL)
 		err_set(e, ERR_SESSION_ENDED, "session has ended: %s", ss->id);
 	else if (ss->sb->state == SB_PAUSED)
 		err_set(
@@ -217,15 +265,16 @@ sessions_loaded(struct super *s, const struct json *rec)
 {
 	const char *id = json_str(rec, "id", "");
 	const char *state = json_str(rec, "state", "");
-	const struct agent_def *a = agent_find(json_str(rec, "agent", ""));
+	struct agent_def *a = agent_find(s, json_str(rec, "agent", ""));
 	struct session *ss;
 
 	if (!session_id_valid(id) || session_find(s, id) != NULL)
 		return;
 	if (a == NULL) {
-		log_error("session", "record names an agent we do not have",
+		/* Its events can be read, and it can be deleted. */
+		log_warn("session", "record names an agent we do not have",
 		    LOG_STR("session", id));
-		return;
+		a = agent_def_unknown(json_str(rec, "agent", ""));
 	}
 	ss = session_new(s, id, a, rec);
 	ss->stored = true;
@@ -303,7 +352,8 @@ sessions_sandbox_down(struct sandbox *sb)
 		if (!ss->ended && ss->stored && !gone &&
 		    !(sb->want && sb->proc.state == PS_WAITING))
 			session_state_put(ss, "stopped", NULL, NULL);
-		if (gone)
+		/* Its own is waited for to the end when it is deleted. */
+		if (gone && !ss->own_sandbox)
 			ss->sb = NULL;
 	}
 }
@@ -327,7 +377,7 @@ sessions_write_ids(struct sandbox *sb, struct jw *w)
 	jw_key(w, "sessions");
 	jw_array(w);
 	LIST_FOREACH (ss, &sb->s->sessions, link) {
-		if (ss->sb == sb && !ss->ended)
+		if (ss->sb == sb && !ss->ended && ss->kind == SK_UNIVERSAL)
 			jw_str(w, ss->id);
 	}
 	jw_array_end(w);

@@ -15,7 +15,9 @@
 #include "lib/xalloc.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/hide.h"
+#include "supervisor/agents.h"
 #include "supervisor/control.h"
+#include "supervisor/courier.h"
 #include "supervisor/gateway.h"
 #include "supervisor/instance.h"
 #include "supervisor/listen.h"
@@ -101,43 +103,73 @@ reload_http(struct super *s, const struct conf *fresh)
 	buf_free(&is);
 }
 
+/* What the command line or the start fixed stays. */
+static void
+keep_fixed(struct super *s, struct conf *fresh)
+{
+	char **const now[] = { &s->conf.state_dir, &s->conf.run_dir,
+		&s->conf.libexec_dir, &s->conf.installed_dir,
+		&s->conf.log_level, &s->conf.log_format };
+	char **const new[] = { &fresh->state_dir, &fresh->run_dir,
+		&fresh->libexec_dir, &fresh->installed_dir, &fresh->log_level,
+		&fresh->log_format };
+
+	for (size_t i = 0; i < countof(now); i++) {
+		free(*new[i]);
+		*new[i] = STEAL(*now[i]);
+	}
+	fresh->ids_base = s->conf.ids_base;
+}
+
+/* The configuration and the definitions of agents; NULL: MISTAKES tells. */
+static struct agents *
+read_again(struct super *s, struct conf *fresh, struct buf *mistakes)
+{
+	struct agents *agents = NULL;
+	char text[4000];
+
+	conf_defaults(fresh, s->root);
+	if (conf_load(fresh, s->conf_path, s->conf_optional, text,
+		sizeof(text)) == -1) {
+		(void)buf_adds(mistakes, text); /* it fits */
+	} else {
+		for (size_t i = 0; i < s->nset; i++)
+			(void)conf_set(fresh, s->set[i].name, s->set[i].value,
+			    NULL); /* was good */
+		agents = agents_load(fresh->agent_directory, mistakes);
+	}
+	if (agents == NULL)
+		conf_free(fresh);
+	return agents;
+}
+
 /* Options that can change while we run: who may use the control socket, limits
- * on what is made from now on, how HTTP is served. Where it is served, and by
- * how many, stays. */
+ * on what is made from now on, how HTTP is served, which agents there are.
+ * Where HTTP is served, and by how many, stays. All or nothing. */
 static void
 on_hup(
     struct ev_loop *loop ATTR_UNUSED, ev_signal *sig, int revents ATTR_UNUSED)
 {
 	struct super *s = sig->data;
-	char mistakes[2000];
+	struct agents *agents;
+	struct buf mistakes;
 	struct conf fresh;
 
-	conf_defaults(&fresh, s->root);
-	if (conf_load(&fresh, s->conf_path, s->conf_optional, mistakes,
-		sizeof(mistakes)) == -1) {
+	buf_init(&mistakes, AGENT_MISTAKES_MAX);
+	agents = read_again(s, &fresh, &mistakes);
+	if (agents == NULL) {
 		log_error("super", "configuration not reloaded",
-		    LOG_STR("mistakes", mistakes));
-		conf_free(&fresh);
+		    LOG_STR("mistakes", mistakes.data));
+		buf_free(&mistakes);
 		return;
 	}
-	/* What the command line or the start fixed stays. */
-	for (size_t i = 0; i < s->nset; i++)
-		(void)conf_set(&fresh, s->set[i].name, s->set[i].value,
-		    NULL); /* was good */
-	free(fresh.state_dir);
-	free(fresh.run_dir);
-	free(fresh.libexec_dir);
-	free(fresh.log_level);
-	free(fresh.log_format);
-	fresh.state_dir = STEAL(s->conf.state_dir);
-	fresh.run_dir = STEAL(s->conf.run_dir);
-	fresh.libexec_dir = STEAL(s->conf.libexec_dir);
-	fresh.log_level = STEAL(s->conf.log_level);
-	fresh.log_format = STEAL(s->conf.log_format);
-	fresh.ids_base = s->conf.ids_base;
+	buf_free(&mistakes);
 	reload_http(s, &fresh);
+	keep_fixed(s, &fresh);
 	conf_free(&s->conf);
 	s->conf = fresh;
+	agents_replace(s, agents);
+	courier_renew(s->courier);
 	if (s->http_changed)
 		gateways_renew(s->gateways);
 	log_info(
@@ -295,6 +327,8 @@ super_open_or_die(struct super *s, int ready_fd)
 	s->relay = relay_new(s);
 	s->gateways = gateways_new(s);
 	s->tokens = tokens_new(s);
+	if (courier_open(s, &s->courier, &e) == -1)
+		die("open the directory of agents", &e);
 	gateways_start(s->gateways);
 	if (storec_start(s->store, &e) == -1)
 		die("start the store", &e);
@@ -364,6 +398,8 @@ super_stop_step(struct super *s)
 		return;
 	if (!sandboxes_stop_all(s))
 		return;
+	if (!courier_stopped(s->courier))
+		return;
 	if (relay_proc(s->relay)->state != PS_DOWN) {
 		if (relay_proc(s->relay)->state != PS_STOPPING)
 			relay_stop(s->relay);
@@ -394,8 +430,10 @@ super_run(struct super *s)
 	tokens_free(s->tokens);
 	listen_close(s);
 	settings_free(&s->http);
+	agents_free(s->agents);
 	while (s->nset > 0)
 		free(s->set[--s->nset].value);
+	courier_free(s->courier);
 	relay_free(s->relay);
 	storec_free(s->store);
 	if (s->cgroups != NULL)

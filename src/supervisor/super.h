@@ -14,6 +14,7 @@
 #include <ev.h>
 #include <sys/queue.h>
 
+struct agents;
 struct sandbox;
 struct session;
 struct cgroup_host;
@@ -23,6 +24,7 @@ struct relay;
 struct listeners;
 struct gateways;
 struct tokens;
+struct courier;
 
 #define SUPER_SET_MAX 16
 
@@ -35,7 +37,8 @@ struct super {
 	} set[SUPER_SET_MAX];
 	size_t nset;
 	struct http_settings http;
-	char *conf_path; /* owned; read again on HUP */
+	struct agents *agents; /* owned */
+	char *conf_path;       /* owned; read again on HUP */
 	bool conf_optional;
 	struct ev_loop *loop;
 	bool root;
@@ -45,6 +48,7 @@ struct super {
 	int state_fd;	  /* STATE */
 	int sandboxes_fd; /* STATE/sandboxes */
 	int lock_fd;
+	char *agents_dir; /* owned; what is installed: a path without links */
 	int init_fd, session_fd; /* programs as sealed memory files */
 
 	/* What isolation can be had. */
@@ -59,6 +63,7 @@ struct super {
 	struct listeners *listeners; /* listen.c */
 	struct gateways *gateways;
 	struct tokens *tokens;
+	struct courier *courier;
 
 	LIST_HEAD(, sandbox) sandboxes;
 	size_t nsandboxes;
@@ -98,6 +103,8 @@ void super_stop_step(struct super *s);
 /* Host ids of our unprivileged helpers (0: they keep ours). */
 #define SUPER_STORE_ID(s) ((s)->root ? (uid_t)(s)->conf.ids_base + 1 : (uid_t)0)
 #define SUPER_RELAY_ID(s) ((s)->root ? (uid_t)(s)->conf.ids_base + 2 : (uid_t)0)
+#define SUPER_COURIER_ID(s) \
+	((s)->root ? (uid_t)(s)->conf.ids_base + 4 : (uid_t)0)
 #define SUPER_GATEWAY_ID(s) \
 	((s)->root ? (uid_t)(s)->conf.ids_base + 3 : (uid_t)0)
 

@@ -68,7 +68,7 @@ put('mcp', 'web', { type => 'remote', url => "http://127.0.0.1:$port/mcp",
     headers => { 'X-Plain' => 'p' }, bearerTokenEnvVar => 'MY_TOKEN',
     envHeaders => { 'X-Env' => 'MY_ENV', 'X-Missing' => 'NOT_SET' } });
 put('skills', 'mine', { sources => [{ type => 'local', source => '../my-skills' },
-    { type => 'github', source => 'somebody/skills' },
+    { type => 'git', source => 'https://me:pass@127.0.0.1:1/skills' },
     { type => 'local', source => '/tmp/no-such-place' }] });
 
 $d->ok('session.create', { id => 's', sandbox => $box, agent => 'claude',
@@ -107,7 +107,9 @@ like($log, qr/"x-env":"val"/, 'and the one of the environment');
 
 my @errors = map { $_->{data}{message} } grep { $_->{type} eq 'error' } @e;
 ok((grep { /NOT_SET/ } @errors), 'a header without its variable is told');
-ok((grep { /somebody\/skills.*not fetched/ } @errors), 'so is a source that is not fetched');
+ok((grep { m{https://\*\*\*\@127\.0\.0\.1:1/skills are left out: git failed} } @errors),
+    'so is a source that cannot be fetched');
+ok(!(grep { /pass\@/ } @errors), 'without its password');
 ok((grep { /no-such-place/ } @errors), 'and one that is not there');
 is($d->exec($box, ['readlink', '/tmp/w/.claude/skills/greet'])->{stdout},
     "/tmp/my-skills/greet\n", 'the local skill is linked');

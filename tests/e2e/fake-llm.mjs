@@ -1,5 +1,6 @@
 // A stand-in for the Anthropic Messages API on loopback, for tests that run
-// the real Claude Code without a network and without a key.
+// the real agents without a network and without a key. The other APIs have a
+// module each: fake-llm-responses.mjs is OpenAI's Responses.
 //
 // It keeps no conversation: each request carries the whole of it, so what to
 // say next follows from the last text of the user and from how many answers
@@ -17,6 +18,7 @@
 //	fake:plan plan="…"                      tool ExitPlanMode
 //	fake:tool use=NAME input="{…}"          any tool, with this input
 //	fake:error status=529 times=2           that status, so many times
+//	fake:todo steps="A|B"                   Codex's plan: A done, the rest not
 //	fake:slow delay=3000                    silence first
 //	fake:hang                               begins and never ends
 //	fake:drop                               begins and cuts the connection
@@ -33,6 +35,8 @@ import http from 'node:http';
 import fs from 'node:fs';
 import path from 'node:path';
 import crypto from 'node:crypto';
+import { responses } from './fake-llm-responses.mjs';
+import { chatCompletions } from './fake-llm-chat.mjs';
 
 const BODY_MAX = 32 * 1024 * 1024;
 const LOG_MAX = 8 * 1024 * 1024;
@@ -68,7 +72,7 @@ const errorsGiven = new Map();	// conversation and text -> times refused
 let logged = 0;
 let requests = 0;
 
-function log(record) {
+export function log(record) {
 	const line = JSON.stringify({ t: Date.now() - started, ...record }) + '\n';
 
 	if (logFd === -1 || logged + line.length > LOG_MAX)
@@ -77,8 +81,8 @@ function log(record) {
 	fs.writeSync(logFd, line);
 }
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const ident = (prefix) => prefix + crypto.randomBytes(12).toString('hex');
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const ident = (prefix) => prefix + crypto.randomBytes(12).toString('hex');
 
 // --- what the conversation says ----------------------------------------------
 
@@ -133,7 +137,7 @@ function workingDirectory(body) {
 
 // --- directives ----------------------------------------------------------------
 
-const TOOLS = ['read', 'write', 'edit', 'bash', 'ask', 'plan', 'tool'];
+const TOOLS = ['read', 'write', 'edit', 'bash', 'ask', 'plan', 'tool', 'todo'];
 
 function parseDirectives(text) {
 	const list = [];
@@ -205,11 +209,12 @@ function lastSentence(results, text) {
 	return `${how}: ${resultText(last).slice(0, 400)}`;
 }
 
-// What to send: content blocks, with how they are to be sent.
-function compose(body) {
+// What to send: content blocks, with how they are to be sent. DIALECT: where
+// tool results are found, and what tools and their arguments are called.
+export function compose(body, dialect = { results: resultsAfter, toolUse }) {
 	const messages = body.messages ?? [];
 	const { text, at } = lastWords(messages);
-	const results = resultsAfter(messages, at);
+	const results = dialect.results(messages, at);
 	const list = parseDirectives(text);
 	const round = results.length;
 	const cwd = workingDirectory(body);
@@ -218,7 +223,7 @@ function compose(body) {
 
 	for (const d of share(list, round)) {
 		if (TOOLS.includes(d.name)) {
-			const [name, input] = toolUse(d, cwd);
+			const [name, input] = dialect.toolUse(d, cwd);
 
 			out.blocks.push({ type: 'tool_use', id: ident('toolu_'),
 			    name, input });
@@ -252,7 +257,7 @@ function compose(body) {
 
 // --- answers -------------------------------------------------------------------
 
-function pieces(text, size) {
+export function pieces(text, size) {
 	const list = [];
 
 	for (let i = 0; i < text.length; i += size)
@@ -332,7 +337,7 @@ function whole(res, body, plan) {
 	json(res, 200, messageOf(body, content, plan.stop));
 }
 
-function json(res, status, value) {
+export function json(res, status, value) {
 	res.writeHead(status, { 'content-type': 'application/json',
 	    'request-id': ident('req_') });
 	res.end(JSON.stringify(value));
@@ -344,8 +349,10 @@ function refuse(res, status, message) {
 }
 
 // True when an error directive still has refusals to give.
-function stillRefused(req, plan) {
-	const key = `${req.headers['x-claude-code-session-id']}\0${plan.text}`;
+export function stillRefused(req, plan) {
+	const of = req.headers['x-claude-code-session-id'] ??
+	    req.headers['session-id'];
+	const key = `${of}\0${plan.text}`;
 	const given = errorsGiven.get(key) ?? 0;
 
 	if (plan.error === null || given >= plan.error.times)
@@ -367,6 +374,8 @@ async function messages(req, res, body, n) {
 	log({ ev: 'plan', n, model: body.model, stream: body.stream === true,
 	    user: plan.text.slice(0, 2000), round: plan.round, stop: plan.stop,
 	    messages: body.messages?.length ?? 0,
+	    images: (body.messages ?? []).flatMap((m) => Array.isArray(m.content) ?
+		m.content : []).filter((p) => p.type === 'image').length,
 	    tools: (body.tools ?? []).map((t) => t.name) });
 	if (plan.wait > 0)
 		await sleep(plan.wait);
@@ -405,6 +414,10 @@ async function answer(req, res, text, n) {
 		    input_tokens: Math.ceil(text.length / 4) });
 	if (where === '/v1/messages')
 		return messages(req, res, body, n);
+	if (where === '/v1/responses')
+		return responses(req, res, body, n);
+	if (where === '/v1/chat/completions')
+		return chatCompletions(req, res, body, n);
 	log({ ev: 'unknown', n, path: req.url.slice(0, 200) });
 	return refuse(res, 404, 'no such route');
 }

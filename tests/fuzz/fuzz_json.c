@@ -95,6 +95,26 @@ check_string_writer(const char *s, size_t n)
 	buf_free(&b);
 }
 
+/* What is taken can stand within another text as it came. */
+static void
+check_inside(const char *text, size_t n, unsigned depth)
+{
+	struct json *j;
+	struct buf b;
+
+	buf_init(&b, 2 * TEXT_MAX);
+	(void)buf_addf(&b, "[\"a\",");
+	(void)buf_add(&b, text, n);
+	(void)buf_addf(&b, ",\"b\"]");
+	CHECK(!b.failed);
+	CHECK(json_parse(b.data, b.len, depth + 1, &j, NULL) == 0);
+	CHECK(j->len == 3);
+	json_free(j);
+	buf_free(&b);
+	/* yajl takes these for blanks, JSON does not. */
+	CHECK(memchr(text, '\f', n) == NULL && memchr(text, '\v', n) == NULL);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -123,6 +143,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	(void)check_tree(j, depth); /* checks inside */
 	check_again(j, depth);
+	check_inside(text, size - 1, depth);
 	if (json_check(j, fields, countof(fields), &e) == -1)
 		check_string(e.text, strlen(e.text));
 	strv_free(json_strv(j));

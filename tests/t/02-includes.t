@@ -15,6 +15,7 @@ my %may = (
 	session => [qw(lib)],
 	relay => [qw(lib)],
 	gateway => [qw(lib)],
+	courier => [qw(lib sandbox)],
 	ctl => [qw(lib sandbox)],
 );
 # The only user of each outside library, by folder.
@@ -26,6 +27,8 @@ my %only = (
 	'wslay/' => qr{^gateway/ws\.c},
 	# The store scans appends itself, without a tree.
 	'yajl/' => qr{^(?:lib/json(?:_\w+)?|store/append)\.c$},
+	'archive.h' => qr{^courier/unpack\.c},
+	'archive_entry.h' => qr{^courier/unpack\.c},
 	'curl/' => qr{^(?:courier|ctl/http)/},
 );
 my $src = root_dir() . '/src';

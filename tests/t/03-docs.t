@@ -11,7 +11,8 @@ my $root = root_dir();
 my %page;
 
 # A page's text without markup, so that a word is found however it is set.
-for my $name (qw(sandboxd.8 sandboxctl.1 sandboxd-protocol.7 sandboxd-http.7)) {
+for my $name (qw(sandboxd.8 sandboxctl.1 sandbox-agent.1 sandboxd.conf.5 sandboxd-agents.5
+    sandboxd-protocol.7 sandboxd-http.7)) {
 	my $text = slurp("$root/doc/$name");
 	ok(defined $text, "$name is there") or next;
 	$text =~ s/\\-/-/g;
@@ -60,8 +61,8 @@ is(missing($protocol, map { $_->[1] } listed('proto.def', 'MSG')), '',
 # The other way round: nothing is documented that is not there.
 my %known = map { $_ => 1 } @ops;
 my @invented = grep { !$known{$_} }
-    $protocol =~ /(?<![\w.])((?:sandbox|session)\.[a-z]+(?:\.[a-z]+)?)(?![\w.(])/g;
-my %event = map { $_ => 1 } qw(session.started session.ended),
+    $protocol =~ /(?<![\w.])((?:sandbox|session|agent)\.[a-z]+(?:\.[a-z]+)?)(?![\w.(])/g;
+my %event = map { $_ => 1 } qw(session.started session.ended agent.unparsed),
     map { $_->[1] } listed('proto.def', 'MSG');
 is(join(' ', grep { !$event{$_} } @invented), '',
     'sandboxd-protocol(7) names no operation that does not exist');
@@ -94,6 +95,47 @@ for (['routes.def', 'ROUTE', [$http =~
 	is(join("\n", @got), join("\n", @want), "sandboxd-http(7) has what $file has");
 }
 
+# What a definition of an agent may say, in sandboxd-agents(5).
+{
+	my $text = $page{'sandboxd-agents.5'} // '';
+	my (@want, @lost);
+
+	for (['MEMBER', sub { "$_[1] Pq", $_[2] }],
+	    ['CAPABILITY', sub { $_[0], $_[1] }],
+	    ['PROVIDER', sub { "Li $_[0]", split / /, $_[1] }]) {
+		my ($macro, $of) = @$_;
+		my $file = slurp("$root/src/supervisor/agent_members.def");
+		$file =~ s{/\*.*?\*/}{}gs;
+		while ($file =~ /^$macro\(([^\n]*)\)$/mg) {
+			my $row = $1;
+			my @cells = $row =~ /"((?:[^"\\]|\\.)*)"/g;
+			unshift @cells, $row =~ /^(\w+)/ if $macro eq 'MEMBER';
+			push @want, $of->(@cells);
+		}
+	}
+	ok(@want > 60, 'members are read from agent_members.def');
+	(my $flat = $text) =~ s/\s+/ /g;
+	for (@want) {
+		(my $words = $_) =~ s/\s+/ /g;
+		push @lost, $_ unless index($flat, $words) >= 0;
+	}
+	is(join("\n", @lost), '', 'sandboxd-agents(5) has what they may say');
+}
+
+# Every option of the configuration, in its page and in the file that comes along.
+{
+	my @keys = run_cmd([program('sandboxd'), '-C', '-c', '/dev/null',
+	    '--agents-dir', "$root/etc/agents.d"])->{out} =~ /^(\w+) = /mg;
+	my $text = $page{'sandboxd.conf.5'} // '';
+	my $file = slurp("$root/etc/sandboxd.conf");
+
+	ok(@keys > 30, 'sandboxd -C tells options');
+	is(join(' ', grep { $text !~ /^\.It Cm (?:\w+ , )?\Q$_\E\b/m } @keys), '',
+	    'every option is in sandboxd.conf(5)');
+	is(join(' ', grep { $file !~ /^#?\Q$_\E =/m } @keys), '',
+	    'and in etc/sandboxd.conf');
+}
+
 # Options, from each program's own usage.
 for (['sandboxd', 'sandboxd.8'], ['sandboxctl', 'sandboxctl.1']) {
 	my ($program, $name) = @$_;
@@ -124,6 +166,26 @@ for (['sandboxd', 'sandboxd.8'], ['sandboxctl', 'sandboxctl.1']) {
 	is("@lost", '', 'and every flag of each');
 }
 
+# The same of sandbox-agent, from its own help.
+{
+	my $link = Sandboxd->scratch_dir . '/sandbox-agent';
+	symlink(program('sandboxctl'), $link) or die "$link: $!";
+	my $page = $page{'sandbox-agent.1'} // '';
+	my @commands = run_cmd([$link, '--help'])->{out} =~
+	    /^  ([a-z][a-z -]*[a-z])(?:  | GROUP)/mg;
+	ok(@commands >= 9, 'sandbox-agent --help names commands');
+	is(join(', ', grep { $page !~ /^\.It Cm \Q$_\E\b/m } @commands), '',
+	    'every command is in sandbox-agent.1');
+	my %flags;
+	for my $command (grep { $_ ne 'api' } @commands) {
+		$flags{$_} = 1 for run_cmd([$link, split(/ /, $command), '--help'])
+		    ->{out} =~ /^  .{4}--([a-z][a-z-]*)/mg;
+	}
+	ok(keys %flags > 15, 'and their help names flags');
+	is(join(' ', grep { $page !~ /(?:Fl -|Fl Fl )\Q$_\E\b/ } sort keys %flags), '',
+	    'every flag is in sandbox-agent.1');
+}
+
 # What the daemon answers to help is the same list again.
 SKIP: {
 	skip 'needs root', 2 if $> != 0;
@@ -134,7 +196,7 @@ SKIP: {
 }
 
 # Pages have the sections that readers look for.
-for my $name (qw(sandboxd.8 sandboxctl.1)) {
+for my $name (qw(sandboxd.8 sandboxctl.1 sandbox-agent.1)) {
 	for my $section ('NAME', 'SYNOPSIS', 'DESCRIPTION', 'FILES',
 	    'EXIT STATUS', 'EXAMPLES') {
 		like($page{$name} // '', qr/^\.Sh "?\Q$section\E/m,

@@ -16,11 +16,12 @@ for my $name (qw(help status sandbox.create sandbox.list sandbox.get sandbox.exe
     sandbox.stop sandbox.start sandbox.destroy session.create session.list
     session.get session.prompt session.events session.cancel
     session.permission.reply session.question.reply session.question.reject
-    session.end)) {
+    session.end session.delete agent.list agent.install agent.probe
+    agent.reload)) {
 	ok($op{$name}, "$name is there");
 	like($op{$name}{help}, qr/\.$/, "$name has a sentence of help");
 }
-for my $name (grep { !/^(?:help|status|\w+\.(?:list|create))$/ } sort keys %op) {
+for my $name (grep { !/^(?:help|status|\w+\.(?:list|create|reload))$/ } sort keys %op) {
 	my ($id) = grep { $_->{name} eq 'id' } @{$op{$name}{fields}};
 	ok($id && $id->{required}, "$name names its object by id");
 }

@@ -142,6 +142,15 @@ is_ctl(['cancel', 'talk'], 1);
 is_ctl(['prompt', 'talk', 'permission', '--yes', 'always'], 0);
 is_ctl(['session', 'set', 'talk', '--model', 'other'], 0);
 is($d->ok('session.get', { id => 'talk' })->{model}, 'other', 'session set');
+is_ctl(['session', 'set', 'talk', '--agent-mode', 'plan', '--thought-level', 'high'], 0);
+my $talk = $d->ok('session.get', { id => 'talk' });
+is("$talk->{agent_mode} $talk->{thought_level}", 'plan high', 'modes and thought level');
+is_ctl(['session', 'new', 'mock', '--id', 'thinks', '-s', 'box', '--thought-level',
+    'low'], 0);
+is($d->ok('session.get', { id => 'thinks' })->{thought_level}, 'low', 'session new: it');
+is_ctl(['session', 'new', 'mock', '--install'], 100, qr/agents install/);
+is_ctl(['session', 'rm', 'thinks'], 100, qr/not offered over HTTP/);
+$d->ok('session.delete', { id => 'thinks' });
 is_ctl(['session', 'end', 'talk'], 0, qr/talk ended/);
 is_ctl(['prompt', 'talk', 'x'], 100, qr/terminated/);
 $got = ctl(['events', '--follow', '--json', 'talk'], timeout => 20);

@@ -92,8 +92,32 @@ for my $p (qw(/usr/bin /etc /var/lib /opt /root /tmp /dev/shm /run)) {
 }
 unlike(slurp('/etc/passwd'), qr/^x$/m, 'passwd is as it was');
 
-# Mount table: no path of the host's state is told.
+# Mount table: no path of the host's state is told, but where installed agents are:
+# the kernel names what a mount shows as the file system does that it is on, and an
+# overlay, which would not tell, shows no link that was replaced below it. That one is
+# read-only.
 my $info = $d->sh('f', 'cat /proc/self/mountinfo /proc/mounts')->{stdout};
-unlike($info, qr/\Q$d->{state}\E/, 'mountinfo does not tell the state directory');
+my ($below) = $d->{state} =~ m{(/[^/]+/[^/]+)$}; # /tmp may be a file system
+my @told = grep { m{\Q$below\E} } split(/\n/, $info);
+is(scalar(@told), 1, 'mountinfo tells the state directory once') or diag(join "\n", @told);
+like($told[0], qr{\Q$below\E/agents /run/sandboxd/agents ro,},
+    'as the place of installed agents');
+isnt($d->sh('f', "test -e $d->{state}")->{exit_code}, 0,
+    'a path that leads nowhere inside');
+for (Sandboxd::both_users()) {
+	my ($who, $as) = @$_;
+
+	unlike($d->sh('f', "cat /run/sandboxd/agents/../secret "
+	    . '/run/sandboxd/agents/../lock; echo /run/sandboxd/* /run/sandboxd/agents/../../*', %$as)->{stdout},
+	    qr/$marker|store|lock/, "$who: nor is what lies beside them");
+	isnt($d->sh('f', "touch /run/sandboxd/agents/x || mkdir /run/sandboxd/agents/y",
+	    %$as)->{exit_code}, 0, "$who: nothing can be put there");
+}
+# Where that is elsewhere nothing is told.
+my $e = Sandboxd->start(conf => "[agent]\ninstalled_dir = $outside/agents\n");
+$e->ok('sandbox.create', { id => 'f' });
+($below) = $e->{state} =~ m{(/[^/]+/[^/]+)$};
+unlike($e->sh('f', 'cat /proc/self/mountinfo /proc/mounts')->{stdout},
+    qr/\Q$below\E/, 'nor is the path told where they are elsewhere');
 
 done_testing;

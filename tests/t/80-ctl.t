@@ -113,8 +113,38 @@ ctl_is(['cancel', 'talk'], 0) if $d->ok('session.get', { id => 'talk' })->{state
 ctl_is(['cancel', 'talk'], 1);
 ctl_is(['session', 'set', 'talk', '--model', 'other'], 0);
 is($d->ok('session.get', { id => 'talk' })->{model}, 'other', 'session set');
+ctl_is(['session', 'set', 'talk', '--agent-mode', 'plan', '--thought-level', 'high',
+    '--mode', 'plan'], 0);
+my $talk = $d->ok('session.get', { id => 'talk' });
+is("$talk->{agent_mode} $talk->{permission_mode} $talk->{thought_level}",
+    'plan plan high', 'modes and the thought level');
+ctl_is(['session', 'set', 'talk'], 100, qr/--thought-level/);
 ctl_is(['session', 'end', 'talk'], 0, qr/talk/);
 ctl_is(['prompt', 'talk', 'x'], 1, qr/ended/);
+
+# Sessions that are not for people are listed on request.
+$d->ok('session.create', { id => 'acp:box:one', kind => 'acp', agent => 'mock',
+    sandbox => 'box' });
+unlike($d->ctl(['session', 'ls'])->{out}, qr/acp:/, 'no ACP server in session ls');
+unlike($d->ctl(['session', 'ls', '-q'])->{out}, qr/acp:/, 'nor with -q');
+is_deeply([map { $_->{id} } @{ctl_json('session', 'ls')->{sessions}}], ['talk'],
+    'nor as JSON');
+like($d->ctl(['session', 'ls', '-a'])->{out}, qr/^acp:box:one\s/m, 'but with --all');
+like($d->ctl(['session', 'ls', '-aq'])->{out}, qr/^acp:box:one$/m, 'in any form');
+is(scalar(@{ctl_json('session', 'ls', '-a')->{sessions}}), 2, 'as JSON, too');
+
+ctl_is(['session', 'new', 'mock', '--id', 'more', '-s', 'box', '--thought-level', 'low',
+    '--agent-mode', 'plan', '--no-install'], 0);
+is($d->ok('session.get', { id => 'more' })->{thought_level}, 'low',
+    'session new --thought-level');
+ctl_is(['session', 'new', 'mock', '--install', '--no-install'], 100, qr/one of them/);
+ctl_is(['session', 'rm', 'talk', 'more'], 0, qr/talk removed\nmore removed/);
+is($d->error('session.get', { id => 'talk' }), 'session_not_found', 'it is gone');
+ctl_is(['session', 'rm', 'talk', 'acp:box:one'], 1, qr/talk/);
+is(scalar(@{$d->ok('session.list')->{sessions}}), 0, 'one that is not there is told');
+ctl_is(['run', '--no-dir', '--agent-mode', 'plan', '--thought-level', 'low',
+    '--no-install', '--sandbox-id', 'thinks', 'mock', 'hello'], 0, qr/hello/);
+is($d->ok('session.get', { id => 'thinks' })->{thought_level}, 'low', 'run: likewise');
 
 # raw: a request as one writes it to the socket.
 $got = $d->ctl(['raw', 'sandbox.get id=box']);

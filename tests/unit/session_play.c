@@ -81,6 +81,10 @@ attached(struct play *p)
 		jw_kstr(&w, "model", p->model);
 	if (p->mode[0] != '\0')
 		jw_kstr(&w, "permission_mode", p->mode);
+	if (p->agent_mode[0] != '\0')
+		jw_kstr(&w, "agent_mode", p->agent_mode);
+	if (p->thought_level[0] != '\0')
+		jw_kstr(&w, "thought_level", p->thought_level);
 	if (p->checkpoint != NULL) {
 		jw_key(&w, "checkpoint");
 		jw_raw(&w, p->checkpoint, strlen(p->checkpoint));
@@ -102,15 +106,18 @@ take_set(struct play *p, const struct json *set)
 	struct jw w;
 
 	json_foreach (v, set) {
-		char *dst = strcmp(v->key, "state") == 0 ? p->state
-			    : strcmp(v->key, "native_session_id") == 0
-				? p->native
-			    : strcmp(v->key, "model") == 0	     ? p->model
-			    : strcmp(v->key, "permission_mode") == 0 ? p->mode
-								     : NULL;
+		char *dst =
+		    strcmp(v->key, "state") == 0	       ? p->state
+		    : strcmp(v->key, "native_session_id") == 0 ? p->native
+		    : strcmp(v->key, "model") == 0	       ? p->model
+		    : strcmp(v->key, "permission_mode") == 0   ? p->mode
+		    : strcmp(v->key, "agent_mode") == 0	       ? p->agent_mode
+		    : strcmp(v->key, "thought_level") == 0 ? p->thought_level
+							   : NULL;
 
-		if (v == c)
-			continue;
+		if (v == c || strcmp(v->key, "options") == 0 ||
+		    strcmp(v->key, "version") == 0)
+			continue; /* a probe's */
 		if (strcmp(v->key, "keys") == 0) {
 			assert_int_equal(v->type, JSON_STRING);
 			assert_true(v->len <= 20480);
@@ -134,6 +141,39 @@ take_set(struct play *p, const struct json *set)
 	p->checkpoint = buf_steal(&b);
 }
 
+/* The session's last events, with what the agent sent only if it is asked
+ * for. */
+static void
+on_tail(struct play *p, const struct json *m)
+{
+	size_t max = (size_t)json_int(m, "events", 0), i;
+	bool raw = json_bool(m, "raw", false);
+	struct buf b;
+	struct jw w;
+
+	buf_init(&b, FRAME_MAX);
+	jw_init(&w, &b);
+	jw_object(&w);
+	jw_kint(&w, "id", json_int(m, "id", 0));
+	jw_key(&w, "ok");
+	jw_object(&w);
+	jw_key(&w, "events");
+	jw_array(&w);
+	for (i = p->nevents > max ? p->nevents - max : 0; i < p->nevents; i++) {
+		jw_object(&w);
+		json_foreach (v, p->events[i])
+			if (raw || strcmp(v->key, "raw") != 0)
+				jw_kvalue(&w, v->key, v);
+		jw_object_end(&w);
+	}
+	jw_array_end(&w);
+	jw_object_end(&w);
+	jw_object_end(&w);
+	assert_false(b.failed);
+	send_text(p->store_fd, b.data, NULL, 0);
+	buf_free(&b);
+}
+
 static void
 on_append(struct play *p, struct json *m, size_t len)
 {
@@ -142,6 +182,11 @@ on_append(struct play *p, struct json *m, size_t len)
 	char answer[128];
 	size_t i = 0;
 
+	if (strcmp(json_str(m, "op", ""), "tail") == 0) {
+		on_tail(p, m);
+		json_free(m);
+		return;
+	}
 	assert_string_equal(json_str(m, "op", ""), "append");
 	assert_true(len <= FRAME_MAX);
 	if (p->refuse != NULL) {
@@ -477,6 +522,167 @@ void
 play_idle(struct play *p)
 {
 	play_until(p, strcmp(p->state, "idle") == 0);
+}
+
+/* --- gateways ------------------------------------------------------------ */
+
+void
+play_gate_open(struct play *p, struct play_gate *g)
+{
+	struct err e;
+	int far;
+
+	memset(g, 0, sizeof(*g));
+	buf_init(&g->in, 4u << 20);
+	assert_int_equal(fd_socketpair(&g->fd, &far, &e), 0);
+	send_text(
+	    p->super_fd, "{\"op\":\"session.gateway\",\"fds\":1}", &far, 1);
+	(void)close(far);
+}
+
+void
+play_gate_close(struct play_gate *g)
+{
+	size_t i;
+
+	fd_close(&g->fd);
+	buf_free(&g->in);
+	for (i = 0; i < PLAY_REPLIES; i++)
+		json_free(g->replies[i]);
+}
+
+static int64_t
+gate_send(struct play_gate *g, const char *op, const char *members,
+    const int *fds, size_t nfds)
+{
+	autofree char *text = NULL;
+
+	g->ids++;
+	text = xasprintf("{\"op\":\"%s\",\"id\":%lld%s%s}", op,
+	    (long long)g->ids, members, nfds > 0 ? ",\"fds\":1" : "");
+	send_text(g->fd, text, fds, nfds);
+	return g->ids;
+}
+
+int64_t
+play_gate_send(struct play_gate *g, const char *op, const char *members)
+{
+	return gate_send(g, op, members, NULL, 0);
+}
+
+static void
+gate_step(struct play *p, struct play_gate *g)
+{
+	struct pollfd fd = { .fd = g->fd, .events = POLLIN };
+	struct json *m;
+	int64_t id;
+	size_t len;
+
+	play_step(p, 2);
+	if (poll(&fd, 1, 2) > 0 && !fill(g->fd, &g->in))
+		fail_msg("%s", "the worker has closed the gateway's channel");
+	while (next_frame(&g->in, &m, &len)) {
+		id = json_int(m, "id", -1);
+		assert_in_range(id, 1, PLAY_REPLIES - 1);
+		assert_null(g->replies[id]); /* answered once */
+		g->replies[id] = m;
+	}
+}
+
+const struct json *
+play_gate_reply(struct play *p, struct play_gate *g, int64_t id)
+{
+	int64_t deadline = play_deadline();
+
+	assert_in_range(id, 1, PLAY_REPLIES - 1);
+	while (g->replies[id] == NULL) {
+		play_check(p, deadline, "an answer to a gateway");
+		gate_step(p, g);
+	}
+	return g->replies[id];
+}
+
+int64_t
+play_acp_send(struct play_gate *g, const char *envelope)
+{
+	size_t len = strlen(envelope);
+	autofree char *members = NULL;
+	struct err e;
+	struct buf b;
+	struct jw w;
+	int64_t id;
+	int fd;
+
+	if (len > 400000) {
+		assert_int_equal(
+		    fd_sealed("envelope", envelope, len, &fd, &e), 0);
+		id = gate_send(g, "session.acp", "", &fd, 1);
+		(void)close(fd);
+		return id;
+	}
+	buf_init(&b, FRAME_MAX);
+	jw_init(&w, &b);
+	jw_str(&w, envelope);
+	members = xasprintf(",\"text\":%s", b.data);
+	buf_free(&b);
+	return play_gate_send(g, "session.acp", members);
+}
+
+const struct json *
+play_acp_reply(struct play *p, struct play_gate *g, int64_t id)
+{
+	const struct json *r = play_gate_reply(p, g, id);
+	int64_t seq = json_int(json_get(r, "ok"), "seq", 0);
+
+	if (json_get(r, "ok") == NULL)
+		fail_msg("session.acp: %s",
+		    json_str(json_get(r, "error"), "detail", "?"));
+	assert_in_range(seq, 1, p->nevents);
+	return json_get(p->events[seq - 1], "raw");
+}
+
+const struct json *
+play_acp(struct play *p, struct play_gate *g, const char *envelope)
+{
+	return play_acp_reply(p, g, play_acp_send(g, envelope));
+}
+
+static bool
+said(const struct json *raw, const char *method, const char *update)
+{
+	const struct json *u = json_path(raw, "params.update");
+
+	return strcmp(json_str(raw, "method", ""), method) == 0 &&
+	       (update == NULL ||
+		   strcmp(json_str(u, "sessionUpdate", ""), update) == 0);
+}
+
+const struct json *
+play_acp_said(
+    const struct play *p, const char *method, const char *update, size_t n)
+{
+	const struct json *raw;
+	size_t i;
+
+	for (i = 0; i < p->nevents; i++) {
+		raw = json_get(p->events[i], "raw");
+		if (said(raw, method, update) && n-- == 0)
+			return raw;
+	}
+	return NULL;
+}
+
+size_t
+play_acp_count(const struct play *p, const char *method, const char *update)
+{
+	const struct json *raw;
+	size_t i, n = 0;
+
+	for (i = 0; i < p->nevents; i++) {
+		raw = json_get(p->events[i], "raw");
+		n += said(raw, method, update);
+	}
+	return n;
 }
 
 /* --- looking at the log -------------------------------------------------- */

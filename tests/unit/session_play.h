@@ -27,6 +27,7 @@ struct play {
 	int64_t ids;
 	char *start; /* owned: members of `start` */
 	char state[32], native[128], model[128], mode[32];
+	char agent_mode[64], thought_level[64];
 	char *checkpoint;   /* owned JSON, or NULL */
 	char *keys;	    /* owned: as the worker set them, or NULL */
 	bool hold;	    /* leave appends unanswered */
@@ -73,6 +74,36 @@ void play_idle(struct play *p);
 /* The store is restarted: a new channel. ATTACHED: it says where it stands. */
 void play_new_store(struct play *p);
 void play_attach(struct play *p);
+
+/* A gateway of the session: a channel of its own. */
+struct play_gate {
+	int fd; /* -1: closed */
+	struct buf in;
+	int64_t ids;
+	struct json *replies[PLAY_REPLIES]; /* owned, by request id */
+};
+void play_gate_open(struct play *p, struct play_gate *g);
+void play_gate_close(struct play_gate *g);
+/* As play_send() and play_reply(). */
+int64_t
+play_gate_send(struct play_gate *g, const char *op, const char *members);
+const struct json *
+play_gate_reply(struct play *p, struct play_gate *g, int64_t id);
+
+/* An envelope for a session of kind acp, given as JSON text; the id of the
+ * request that carries it. Long ones go in a memory file. */
+int64_t play_acp_send(struct play_gate *g, const char *envelope);
+/* The stored response to it, waited for. */
+const struct json *
+play_acp_reply(struct play *p, struct play_gate *g, int64_t id);
+const struct json *
+play_acp(struct play *p, struct play_gate *g, const char *envelope);
+/* The Nth stored envelope with this method (and this kind of update, unless
+ * NULL), from 0; NULL when there is none. */
+const struct json *play_acp_said(
+    const struct play *p, const char *method, const char *update, size_t n);
+size_t
+play_acp_count(const struct play *p, const char *method, const char *update);
 
 size_t play_count(const struct play *p, const char *type);
 /* The Nth event of this type, from 0; fails when there is none. */

@@ -1,17 +1,7 @@
 /*
- * The Claude Code adapter in a real worker, against a stand-in for claude:
- * this program itself, playing a fixture. A fixture is a dialogue:
- *
- *	< TEXT		wait for a line on stdin that contains TEXT
- *	> LINE		print LINE
- *	! exit N, ! err TEXT, ! wait, ! ignore, ! bytes N C, ! deep N, ! long N,
- *	! big N		leave; write to stderr; read until stdin ends; be deaf
- *			to signals; print N bytes C, N brackets, a line of N
- *			bytes, a tool result of N bytes
- *
- * Besides it writes to the file REPLAY_LOG what it was started with and sent.
+ * The Claude Code adapter in a real worker, against a stand-in for claude.
  */
-#include "session_play.h"
+#include "stand_in.h"
 
 #include "lib/defs.h"
 #include "lib/fdio.h"
@@ -28,149 +18,12 @@
 
 #include <cmocka.h>
 
-static char self[4096];
-static char fixtures[4096];
-static char said[] = "/tmp/test-claude.XXXXXX"; /* REPLAY_LOG */
-
-/* --- the stand-in -------------------------------------------------------- */
-
-static void
-out_many(const char *s, size_t n)
-{
-	while (n-- > 0)
-		(void)fputs(s, stdout);
-}
-
-static void
-wait_for(const char *text, FILE *log)
-{
-	char *line = NULL;
-	size_t room = 0;
-
-	do {
-		if (getline(&line, &room, stdin) == -1)
-			exit(0);
-		(void)fputs(line, log);
-		(void)fflush(log);
-	} while (strstr(line, text) == NULL);
-	free(line);
-}
-
-static void
-act(const char *what)
-{
-	char c[2] = "x";
-	int ch;
-
-	if (str_starts(what, "exit "))
-		exit(atoi(what + 5));
-	if (str_starts(what, "err ")) {
-		(void)fprintf(stderr, "%s\n", what + 4);
-	} else if (str_starts(what, "wait")) {
-		while (getchar() != EOF)
-			;
-		exit(0);
-	} else if (str_starts(what, "ignore")) {
-		(void)signal(SIGINT, SIG_IGN);
-		(void)signal(SIGTERM, SIG_IGN);
-	} else if (sscanf(what, "bytes %*d %d", &ch) == 1) {
-		c[0] = (char)ch;
-		out_many(c, strtoul(what + 6, NULL, 10));
-		(void)putchar('\n');
-	} else if (str_starts(what, "deep ")) {
-		out_many("{\"type\":", strtoul(what + 5, NULL, 10));
-		(void)putchar('\n');
-	} else if (str_starts(what, "long ")) {
-		out_many("x", strtoul(what + 5, NULL, 10));
-		(void)putchar('\n');
-	} else if (str_starts(what, "big ")) {
-		(void)printf("{\"type\":\"user\",\"message\":{\"content\":[{"
-			     "\"type\":\"tool_result\",\"tool_use_id\":\"b\","
-			     "\"content\":\"");
-		out_many("\\u0007", strtoul(what + 4, NULL, 10) / 6);
-		(void)printf("\"}]}}\n");
-	}
-}
-
-static int
-play_fixture(int argc, char **argv)
-{
-	const char *name = getenv("FIXTURE");
-	FILE *f = fopen(name != NULL ? name : "", "re");
-	FILE *log = fopen(getenv("REPLAY_LOG"), "ae");
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
-	int i;
-
-	if (f == NULL || log == NULL)
-		return 99;
-	for (i = 2; i < argc; i++)
-		(void)fprintf(log, "%s%s", argv[i], i + 1 < argc ? " " : "\n");
-	(void)fflush(log);
-	while ((n = getline(&line, &room, f)) > 1) {
-		line[n - 1] = '\0';
-		if (line[0] == '<')
-			wait_for(line + 2, log);
-		else if (line[0] == '>')
-			(void)puts(line + 2);
-		else if (line[0] == '!')
-			act(line + 2);
-		(void)fflush(stdout);
-	}
-	return 0;
-}
-
-/* --- the stage ----------------------------------------------------------- */
-
-static char *
-start_members(const char *fixture, const char *more)
-{
-	return xasprintf(
-	    ",\"env\":{\"PATH\":\"/usr/bin:/bin\",\"FIXTURE\":\"%s/%s.play\","
-	    "\"REPLAY_LOG\":\"%s\"},\"directory\":\"/tmp\","
-	    "\"command\":[\"%s\",\"--play\"]%s",
-	    fixtures, fixture, said, self, more);
-}
-
-#define MODES ",\"permission_mode\":\"default\",\"agent_mode\":\"build\""
+#define MODES STAND_IN_MODES
 
 static void
 open_claude(struct play *p, const char *fixture)
 {
-	autofree char *members = start_members(fixture, MODES);
-
-	assert_int_equal(truncate(said, 0), 0);
-	assert_non_null(json_get(play_open(p, "claude", members), "ok"));
-}
-
-/* Everything that the stand-in was started with and sent; the caller's. */
-static char *
-what_was_said(void)
-{
-	autofd int fd = open(said, O_RDONLY | O_CLOEXEC);
-	char *text = NULL;
-	size_t len;
-
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(fd_slurp(fd, 16u << 20, &text, &len, NULL), 0);
-	return text;
-}
-
-static void
-turn(struct play *p, const char *text)
-{
-	size_t ended = play_count(p, "turn.ended");
-
-	play_prompt(p, text);
-	play_until(p, play_count(p, "turn.ended") > ended);
-	play_idle(p);
-}
-
-static const char *
-stop_reason(struct play *p, size_t n)
-{
-	return play_str(play_event(p, "turn.ended", n), "metadata.stop_reason");
+	stand_in_open(p, "claude", fixture);
 }
 
 static void
@@ -183,7 +36,7 @@ test_turns(void **state)
 	(void)state;
 	open_claude(&p, "claude-turn");
 	assert_int_equal(p.nevents, 1); /* not started before it is needed */
-	turn(&p, "first");
+	stand_in_turn(&p, "first");
 	assert_string_equal(p.native, "5e55-0001");
 	/* turn, user 2, thinking 1+2+1, text 1+2+1, end */
 	assert_int_equal(p.nevents, 1 + 1 + 2 + 4 + 4 + 1);
@@ -195,21 +48,21 @@ test_turns(void **state)
 	assert_string_equal(play_str(ev, "item.native_item_id"), "msg_a:0");
 	assert_non_null(json_get(json_get(ev, "raw"), "event"));
 	assert_string_equal(play_last_text(&p), "Hello you.");
-	assert_string_equal(stop_reason(&p, 0), "end_turn");
+	assert_string_equal(stand_in_stop_reason(&p, 0), "end_turn");
 	ev = play_event(&p, "turn.ended", 0);
 	assert_int_equal(
 	    json_int(json_path(ev, "data.metadata.usage"), "output_tokens", 0),
 	    4);
 
-	turn(&p, "second");
+	stand_in_turn(&p, "second");
 	/* Not streamed: one synthetic delta. */
 	assert_int_equal(p.nevents, 13 + 1 + 2 + 3 + 1);
 	assert_string_equal(play_last_text(&p), "Whole.");
-	assert_string_equal(stop_reason(&p, 1), "max_tokens");
+	assert_string_equal(stand_in_stop_reason(&p, 1), "max_tokens");
 	assert_int_equal(play_count(&p, "agent.unparsed"), 0);
 	play_check_log(&p, false);
 	play_close(&p);
-	text = what_was_said();
+	text = stand_in_said();
 	assert_true(str_starts(text,
 	    "-p --output-format stream-json --input-format stream-json "
 	    "--verbose --include-partial-messages --permission-prompt-tool "
@@ -264,7 +117,7 @@ test_tools(void **state)
 	assert_string_equal(play_last_text(&p), "All done.");
 	play_check_log(&p, false);
 	play_close(&p);
-	text = what_was_said();
+	text = stand_in_said();
 	assert_non_null(strstr(text,
 	    "\"behavior\":\"allow\",\"updatedInput\":{\"command\":\"touch a\","
 	    "\"n\":1.50},\"updatedPermissions\":[{\"type\":\"addRules\","));
@@ -344,12 +197,12 @@ test_interrupt(void **state)
 	play_until(&p, play_count(&p, "item.delta") == 1);
 	play_ok(&p, "cancel", "");
 	play_idle(&p);
-	assert_string_equal(stop_reason(&p, 0), "cancelled");
+	assert_string_equal(stand_in_stop_reason(&p, 0), "cancelled");
 	assert_int_equal(play_count(&p, "error"), 0);
 	assert_string_equal(
 	    play_str(play_event(&p, "item.completed", 1), "item.status"),
 	    "failed");
-	turn(&p, "again");
+	stand_in_turn(&p, "again");
 	assert_string_equal(play_last_text(&p), "Still here.");
 	play_check_log(&p, false);
 	play_close(&p);
@@ -372,7 +225,7 @@ test_deaf(void **state)
 	play_ok(&p, "cancel", "");
 	play_idle(&p);
 	assert_in_range(now_monotonic_ms() - start, 3500, 10000);
-	assert_string_equal(stop_reason(&p, 0), "cancelled");
+	assert_string_equal(stand_in_stop_reason(&p, 0), "cancelled");
 	assert_string_equal(play_last_text(&p), "never ends");
 	play_check_log(&p, false);
 	play_prompt(&p, "slow");
@@ -381,7 +234,7 @@ test_deaf(void **state)
 	assert_int_equal(play_wait_exit(&p), 0);
 	play_check_log(&p, false);
 	play_close(&p);
-	text = what_was_said();
+	text = stand_in_said();
 	assert_non_null(strstr(text, "--resume 5e55-0001\n"));
 }
 
@@ -394,7 +247,7 @@ test_dies(void **state)
 
 	(void)state;
 	open_claude(&p, "claude-dies");
-	turn(&p, "one");
+	stand_in_turn(&p, "one");
 	ev = play_event(&p, "error", 0);
 	assert_string_equal(play_str(ev, "code"), "process_exit");
 	assert_string_equal(play_str(ev, "message"),
@@ -408,12 +261,12 @@ test_dies(void **state)
 	assert_string_equal(
 	    play_str(play_event(&p, "permission.resolved", 0), "status"),
 	    "reject");
-	assert_string_equal(stop_reason(&p, 0), "error");
-	turn(&p, "one");
+	assert_string_equal(stand_in_stop_reason(&p, 0), "error");
+	stand_in_turn(&p, "one");
 	assert_int_equal(play_count(&p, "error"), 2);
 	play_check_log(&p, false);
 	play_close(&p);
-	text = what_was_said();
+	text = stand_in_said();
 	assert_non_null(strstr(text, "--resume 5e55-0001\n"));
 }
 
@@ -425,7 +278,7 @@ test_errors(void **state)
 
 	(void)state;
 	open_claude(&p, "claude-errors");
-	turn(&p, "one");
+	stand_in_turn(&p, "one");
 	/* A retry is a status; the failure is one error, not two. */
 	assert_int_equal(play_count(&p, "error"), 1);
 	ev = play_event(&p, "error", 0);
@@ -433,9 +286,9 @@ test_errors(void **state)
 	assert_string_equal(play_str(ev, "message"), "API Error: overloaded");
 	ev = play_event(&p, "item.completed", 1);
 	assert_string_equal(play_str(ev, "item.kind"), "status");
-	assert_string_equal(stop_reason(&p, 0), "error");
-	turn(&p, "two");
-	assert_string_equal(stop_reason(&p, 1), "max_turns");
+	assert_string_equal(stand_in_stop_reason(&p, 0), "error");
+	stand_in_turn(&p, "two");
+	assert_string_equal(stand_in_stop_reason(&p, 1), "max_turns");
 	assert_int_equal(play_count(&p, "error"), 2);
 	play_check_log(&p, false);
 	play_close(&p);
@@ -449,39 +302,53 @@ test_resume_after_worker_restart(void **state)
 
 	(void)state;
 	open_claude(&p, "claude-turn");
-	turn(&p, "first");
+	stand_in_turn(&p, "first");
 	play_kill(&p);
-	assert_int_equal(truncate(said, 0), 0);
 	assert_non_null(json_get(play_again(&p), "ok"));
-	turn(&p, "first");
+	stand_in_turn(&p, "first");
 	play_check_log(&p, false);
 	play_close(&p);
-	text = what_was_said();
+	text = stand_in_said();
 	assert_non_null(strstr(text, "--resume 5e55-0001\n"));
 }
 
+/* Another process gets the message, with what was said before. */
 static void
 test_resume_unknown(void **state)
 {
 	autofree char *text = NULL;
 	const struct json *ev;
+	const char *at;
 	struct play p;
 
 	(void)state;
 	open_claude(&p, "claude-lost");
-	assert_int_equal(str_copy(p.native, sizeof(p.native), "5e55-0001"), 0);
+	stand_in_turn(&p, "first words");
+	assert_string_equal(play_last_text(&p), "I remember.");
+	assert_string_equal(p.native, "5e55-0001");
 	play_kill(&p);
-	free(STEAL(p.checkpoint));
 	assert_non_null(json_get(play_again(&p), "ok"));
-	turn(&p, "hello");
-	ev = play_event(&p, "error", 0);
-	assert_string_equal(play_str(ev, "code"), "resume_failed");
-	assert_string_equal(stop_reason(&p, 0), "error");
-	assert_int_equal(truncate(said, 0), 0);
-	turn(&p, "hello");
+	stand_in_turn(&p, "hello again");
+	assert_int_equal(play_count(&p, "error"), 0);
+	assert_int_equal(play_count(&p, "turn.ended"), 2);
+	assert_string_equal(stand_in_stop_reason(&p, 1), "end_turn");
+	ev = play_event(&p, "item.completed", 3);
+	assert_string_equal(play_str(ev, "item.kind"), "status");
+	assert_string_equal(
+	    json_str(json_path(ev, "data.item.content")->child, "label", ""),
+	    "resume_failed");
+	assert_string_equal(p.native, "5e55-0002");
+	assert_string_equal(play_last_text(&p), "Anew.");
+	play_check_log(&p, false);
 	play_close(&p);
-	text = what_was_said();
-	assert_null(strstr(text, "--resume"));
+	text = stand_in_said();
+	at = strstr(text, "--resume 5e55-0001\n");
+	assert_non_null(at);
+	/* The one that is new is given both. */
+	at = strstr(at, "-p --output-format");
+	assert_non_null(at);
+	assert_non_null(strstr(at, "first words"));
+	assert_non_null(strstr(strstr(at, "first words"), "hello again"));
 }
 
 static void
@@ -493,7 +360,7 @@ test_garbage(void **state)
 
 	(void)state;
 	open_claude(&p, "claude-garbage");
-	turn(&p, "one");
+	stand_in_turn(&p, "one");
 	assert_string_equal(play_last_text(&p), "survived");
 	assert_int_equal(play_count(&p, "agent.unparsed"), 10);
 	ev = play_event(&p, "agent.unparsed", 0);
@@ -547,11 +414,11 @@ test_exec_fails(void **state)
 			    "\"command\":[\"%s\"]" MODES,
 	    path);
 	assert_non_null(json_get(play_open(&p, "claude", members), "ok"));
-	turn(&p, "hello");
+	stand_in_turn(&p, "hello");
 	assert_string_equal(play_str(play_event(&p, "error", 0), "code"),
 	    "agent_not_installed");
 	assert_int_equal(unlink(path), 0);
-	turn(&p, "hello");
+	stand_in_turn(&p, "hello");
 	assert_int_equal(play_count(&p, "error"), 2);
 	play_check_log(&p, false);
 	play_close(&p);
@@ -566,9 +433,9 @@ test_bad_directory(void **state)
 	(void)state;
 	members = xasprintf(",\"env\":{},\"directory\":\"/nowhere\","
 			    "\"command\":[\"%s\"]" MODES,
-	    self);
+	    stand_in_self);
 	assert_non_null(json_get(play_open(&p, "claude", members), "ok"));
-	turn(&p, "hello");
+	stand_in_turn(&p, "hello");
 	assert_string_equal(
 	    play_str(play_event(&p, "error", 0), "code"), "exec_failed");
 	play_close(&p);
@@ -577,30 +444,77 @@ test_bad_directory(void **state)
 static void
 test_settings(void **state)
 {
-	autofree char *members = start_members("claude-turn",
+	autofree char *members = stand_in_members("claude-turn", "",
 	    ",\"model\":\"m1\",\"permission_mode\":\"plan\","
 	    "\"agent_mode\":\"build\"");
 	autofree char *text = NULL;
 	struct play p;
 
 	(void)state;
-	assert_int_equal(truncate(said, 0), 0);
 	assert_non_null(json_get(play_open(&p, "claude", members), "ok"));
 	play_error(&p, "configure", ",\"model\":\"--evil\"", "bad_request");
 	play_error(&p, "configure", ",\"permission_mode\":\"wat\"",
 	    "mode_not_supported");
-	turn(&p, "first");
+	stand_in_turn(&p, "first");
 	play_ok(&p, "configure",
 	    ",\"model\":\"m2\",\"permission_mode\":\"acceptEdits\"");
 	assert_string_equal(p.model, "m2");
-	turn(&p, "second");
+	stand_in_turn(&p, "second");
 	play_close(&p);
-	text = what_was_said();
+	text = stand_in_said();
 	assert_non_null(strstr(text, "--model m1 --permission-mode plan\n"));
 	assert_non_null(
 	    strstr(text, "\"subtype\":\"set_model\",\"model\":\"m2\""));
 	assert_non_null(strstr(text,
 	    "\"subtype\":\"set_permission_mode\",\"mode\":\"acceptEdits\""));
+}
+
+/* To-do lists of both kinds become plans; effort is a thought level; modes go
+ * by their native names, too. */
+static void
+test_plan_and_levels(void **state)
+{
+	autofree char *members = stand_in_members("claude-plan", "",
+	    ",\"thought_level\":\"high\",\"permission_mode\":\"dontAsk\","
+	    "\"agent_mode\":\"build\"");
+	autofree char *text = NULL;
+	struct play p;
+	size_t i, plans = 0;
+
+	(void)state;
+	assert_non_null(json_get(play_open(&p, "claude", members), "ok"));
+	play_error(&p, "configure", ",\"thought_level\":\"deepest\"",
+	    "mode_not_supported");
+	stand_in_turn(&p, "work");
+	play_ok(&p, "configure", ",\"thought_level\":\"low\"");
+	play_ok(&p, "configure", ",\"permission_mode\":\"acceptEdits\"");
+	play_ok(&p, "configure", ",\"agent_mode\":\"auto\"");
+	stand_in_turn(&p, "more");
+	for (i = 0; i < p.nevents; i++)
+		if (strcmp(
+			json_str(
+			    json_path(p.events[i], "data.item.content") != NULL
+				? json_path(p.events[i], "data.item.content")
+				      ->child
+				: NULL,
+			    "label", ""),
+			"turn.plan.updated") == 0 &&
+		    strcmp(json_str(p.events[i], "type", ""),
+			"item.completed") == 0)
+			plans++;
+	assert_int_equal(plans, 3);
+	assert_int_equal(play_count(&p, "agent.unparsed"), 0);
+	play_check_log(&p, false);
+	play_close(&p);
+	text = stand_in_said();
+	assert_non_null(
+	    strstr(text, "--permission-mode dontAsk --effort high\n"));
+	assert_non_null(strstr(text, "\"subtype\":\"apply_flag_settings\","
+				     "\"settings\":{\"effortLevel\":\"low\"}"));
+	assert_non_null(strstr(text,
+	    "\"subtype\":\"set_permission_mode\",\"mode\":\"acceptEdits\""));
+	assert_non_null(strstr(
+	    text, "\"subtype\":\"set_permission_mode\",\"mode\":\"auto\""));
 }
 
 int
@@ -622,21 +536,14 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_exec_fails),
 		cmocka_unit_test(test_bad_directory),
 		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_plan_and_levels),
 	};
-	const char *src = getenv("srcdir");
-	char dir[2048];
-	int fd, rc;
+	int rc;
 
-	if (argc > 1 && strcmp(argv[1], "--play") == 0)
-		return play_fixture(argc, argv);
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) == -1 ||
-	    str_format(dir, sizeof(dir), "%s/tests/unit/fixtures",
-		src != NULL ? src : ".") == -1 ||
-	    realpath(dir, fixtures) == NULL || (fd = mkstemp(said)) == -1)
+	if (stand_in_main(argc, argv, "test-claude") == -1)
 		return 99;
-	(void)close(fd);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
-	(void)unlink(said);
+	stand_in_end();
 	return rc;
 }

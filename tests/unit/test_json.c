@@ -101,11 +101,22 @@ lone_surrogates_are_replaced(void **state ATTR_UNUSED)
 		{ "\"\\\\\\ud83d\"", "\\\xef\xbf\xbd" },
 		{ "\"\\ud83d\\n\"", "\xef\xbf\xbd\n" },
 	};
+	char mended[64];
 	struct json *j;
-	size_t i;
+	size_t i, len;
 
 	for (i = 0; i < countof(t); i++) {
+		len = strlen(t[i].text);
+		memcpy(mended, t[i].text, len + 1);
+		assert_int_equal(
+		    json_whole(mended, len), strstr(t[i].want, "\xbf") == NULL);
+		json_mend(mended, len);
+		assert_true(json_whole(mended, len));
+		assert_int_equal(strlen(mended), len);
 		j = parse(t[i].text);
+		assert_string_equal(j->str, t[i].want);
+		json_free(j);
+		j = parse(mended);
 		assert_string_equal(j->str, t[i].want);
 		json_free(j);
 	}

@@ -67,6 +67,24 @@ text_line(void **state ATTR_UNUSED)
 }
 
 static void
+secrets_are_masked(void **state ATTR_UNUSED)
+{
+	const char *said = "exec sh: OPENAI_API_KEY=abcdefghijklmnop run "
+			   "with Bearer 0123456789abcdef";
+
+	collect_as(LOG_F_TEXT);
+	log_info("x", "y", LOG_STR("token", "tok_1234567890"),
+	    LOG_STR("detail", said));
+	assert_string_equal(last + 23,
+	    "Z info sandboxd x: y token=tok_1234567890 detail=\"exec sh: "
+	    "OPENAI_API_KEY=abcd...mnop run with Bearer 0123...cdef\"");
+	collect_as(LOG_F_JSON);
+	log_info("x", "y", LOG_STR("detail", said));
+	assert_non_null(strstr(last, "OPENAI_API_KEY=abcd...mnop run"));
+	assert_null(strstr(last, "efgh"));
+}
+
+static void
 json_line(void **state ATTR_UNUSED)
 {
 	struct json *j;
@@ -278,6 +296,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(text_line, reset),
+		cmocka_unit_test_teardown(secrets_are_masked, reset),
 		cmocka_unit_test_teardown(json_line, reset),
 		cmocka_unit_test_teardown(no_byte_forges_a_line, reset),
 		cmocka_unit_test_teardown(

@@ -310,7 +310,7 @@ every_message_as_its_table_says(void **state ATTR_UNUSED)
 			f = &m->fields[k];
 			jw_key(&w, f->name);
 			if (f->kind == JK_STR) {
-				jw_str(&w, f->min > 0 ? "x" : "");
+				jw_strn(&w, "xxxxxxxx", (size_t)MIN(f->min, 8));
 			} else if (f->kind == JK_INT) {
 				jw_int(&w, f->min);
 			} else if (f->kind == JK_BOOL) {

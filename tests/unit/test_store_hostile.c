@@ -148,7 +148,7 @@ too_large(void **state)
 	buf_init(&b, FRAME_MAX);
 	(void)buf_addf(&b,
 	    "{\"op\":\"append\",\"id\":1,\"first\":1,\"events\":[" EV_HEAD
-	    ",\"raw\":\"%0530000d\"}]}",
+	    ",\"raw\":\"%0930000d\"}]}",
 	    0);
 	bad = bad_one(w);
 	(void)fx_try_send(bad, b.data, b.len, NULL, 0); /* may be cut off */
@@ -156,7 +156,7 @@ too_large(void **state)
 	buf_clear(&b);
 	(void)buf_addf(&b,
 	    "{\"op\":\"append\",\"id\":1,\"first\":1,\"events\":[],"
-	    "\"set\":{\"checkpoint\":{\"a\":\"%050000d\"}}}",
+	    "\"set\":{\"checkpoint\":{\"a\":\"%0120000d\"}}}",
 	    0);
 	bad = bad_one(w);
 	(void)fx_try_send(bad, b.data, b.len, NULL, 0);

@@ -2,6 +2,7 @@
  * `sandboxctl api`; see api.h. Runs as the caller.
  */
 #include "ctl/http/api.h"
+#include "ctl/spread.h"
 #include "ctl/text.h"
 #include "lib/fdio.h"
 #include "lib/strutil.h"
@@ -12,9 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define ANSWER_DEPTH 1000
-#define BODY_MAX (128u << 20)
-
 /* --- finding an action --------------------------------------------------- */
 
 static const struct api_action *
@@ -23,6 +21,9 @@ action_at(size_t i)
 	if (i < api_nsessions)
 		return &api_sessions[i];
 	i -= api_nsessions;
+	if (i < api_nacp)
+		return &api_acp[i];
+	i -= api_nacp;
 	return i < api_nothers ? &api_others[i] : NULL;
 }
 
@@ -45,17 +46,24 @@ find_action(char *const *v, size_t n, size_t *used_out)
 	return NULL;
 }
 
+static const char *
+program(const struct ctl *ctl)
+{
+	return ctl->program == NULL ? "sandboxctl" : ctl->program;
+}
+
+/* GROUP "": all. */
 static void
-list_actions(FILE *f, const char *group)
+list_actions(const struct ctl *ctl, FILE *f, const char *group)
 {
 	const struct api_action *x;
 	size_t i;
 
-	(void)fputs("usage: sandboxctl api GROUP ACTION [...]\n\n", f);
+	(void)fprintf(f, "usage: %s api GROUP ACTION [...]\n\n", program(ctl));
 	for (i = 0; (x = action_at(i)) != NULL; i++) {
 		char left[128];
 
-		if (group != NULL && strcmp(group, x->group) != 0)
+		if (*group != '\0' && strcmp(group, x->group) != 0)
 			continue;
 		(void)snprintf(left, sizeof(left), "%s%s%s %s", x->group,
 		    *x->group == '\0' ? "" : " ", x->name, x->operands);
@@ -68,16 +76,16 @@ list_actions(FILE *f, const char *group)
 }
 
 static int
-usage_error(const struct err *e)
+usage_error(const struct ctl *ctl, const struct err *e)
 {
-	struct buf b;
-
-	buf_init(&b, 16384);
-	text_clean(&b, e->text, strlen(e->text), false);
-	(void)fprintf(stderr, "sandboxctl: %s\n",
-	    b.failed || b.len == 0 ? "wrong use" : b.data);
-	buf_free(&b);
+	(void)ctl_misuse(ctl, e);
 	return API_EXIT_USAGE;
+}
+
+int
+api_misuse(struct api *a, const struct err *e)
+{
+	return usage_error(a->ctl, e);
 }
 
 /* --- the request --------------------------------------------------------- */
@@ -100,10 +108,33 @@ write_query(struct api *a, struct buf *b)
 	}
 }
 
-/* The path with the operands in place of each {}; those left over are the
- * body's. */
-static char *
-make_path(struct api *a)
+/* What stands at P, from { to }. -1: it is missing. */
+static int
+write_part(
+    struct api *a, struct buf *b, const char *p, size_t *operand, struct err *e)
+{
+	char flag[32];
+	const char *v;
+
+	if (p[1] == '}') {
+		target_escape(b, a->args.operands[(*operand)++]);
+		return 0;
+	}
+	if (str_format(flag, sizeof(flag), "%.*s", (int)strcspn(p + 1, "}"),
+		p + 1) == -1)
+		return err_set(e, ERR_INTERNAL, "a path of ours is wrong");
+	v = args_str(&a->args, flag, NULL);
+	if (v == NULL)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "the following required arguments were not provided: --%s",
+		    flag);
+	target_escape(b, v);
+	return 0;
+}
+
+/* Operands that are left over are the body's. */
+char *
+api_path(struct api *a, struct err *e)
 {
 	const char *p = a->action->path;
 	size_t operand = 0;
@@ -116,15 +147,20 @@ make_path(struct api *a)
 		target_escape(&b, a->sandbox);
 	}
 	while (*p != '\0') {
-		if (p[0] == '{' && p[1] == '}') {
-			target_escape(&b, a->args.operands[operand++]);
-			p += 2;
-		} else {
+		if (*p != '{') {
 			(void)buf_addc(&b, *p++);
+			continue;
 		}
+		if (write_part(a, &b, p, &operand, e) == -1) {
+			buf_free(&b);
+			return NULL;
+		}
+		p += strcspn(p, "}") + 1;
 	}
 	write_query(a, &b);
 	path = buf_steal(&b);
+	if (path == NULL)
+		(void)err_set(e, ERR_BAD_REQUEST, "the path is too long");
 	buf_free(&b);
 	return path;
 }
@@ -174,75 +210,32 @@ copy_out(void *ctx, const char *p, size_t n)
 
 /* --- the answer ---------------------------------------------------------- */
 
+/* A body that came, spread over lines when it is JSON. Scripts of that other
+ * program know members in order. */
 static void
-indent(struct buf *b, unsigned depth)
+print_body(const struct api *a, const struct buf *in, FILE *f)
 {
-	(void)buf_addf(b, "\n%*s", (int)(2 * depth), "");
-}
+	bool sorted = a->ctl->program != NULL &&
+		      strcmp(a->action->group, "sessions") != 0;
 
-static void
-spread(struct buf *b, const struct json *v, unsigned depth)
-{
-	bool is_object = v->type == JSON_OBJECT;
-	const char *gap = "";
-	struct jw w;
-
-	jw_init(&w, b);
-	if (v->type != JSON_OBJECT && v->type != JSON_ARRAY) {
-		jw_value(&w, v);
-		return;
-	}
-	if (v->len == 0) {
-		(void)buf_adds(b, is_object ? "{}" : "[]");
-		return;
-	}
-	(void)buf_addc(b, is_object ? '{' : '[');
-	json_foreach (m, v) {
-		(void)buf_adds(b, gap);
-		indent(b, depth + 1);
-		if (is_object) {
-			jw_init(&w, b);
-			jw_str(&w, m->key);
-			(void)buf_adds(b, ": ");
-		}
-		spread(b, m, depth + 1);
-		gap = ",";
-	}
-	indent(b, depth);
-	(void)buf_addc(b, is_object ? '}' : ']');
-}
-
-/* A body that came, spread over lines when it is JSON. */
-static void
-print_body(const struct buf *in, FILE *f)
-{
-	struct json *j = NULL;
-	struct buf b;
-
-	if (in->len == 0)
-		return;
-	if (json_parse(in->data, in->len, ANSWER_DEPTH, &j, NULL) == -1) {
+	if (in->len > 0 && spread_text(f, in->data, in->len, sorted) == -1)
 		(void)fwrite(in->data, 1, in->len, f);
-		return;
-	}
-	buf_init(&b, 4 * (size_t)HTTP_BODY_MAX);
-	spread(&b, j, 0);
-	ctl_write_json(f, &b);
-	buf_free(&b);
-	json_free(j);
 }
 
 static int
-show_answer(const struct http_call *c)
+refused(const struct api *a, const struct http_call *c)
 {
-	if (c->status >= 200 && c->status < 300) {
-		print_body(&c->body_in, stdout);
-		return EXIT_OK;
-	}
+	const char *status = http_status_text(c->status);
+	struct err e;
+
 	(void)fflush(stdout);
-	print_body(&c->body_in, stderr);
-	(void)fprintf(stderr, "sandboxctl: the server says %s\n",
-	    http_status_text(c->status));
+	print_body(a, &c->body_in, stderr);
+	if (a->ctl->program != NULL) {
+		(void)err_set(
+		    &e, ERR_DENIED, "unexpected http status: %s", status);
+		return ctl_fail(a->ctl, &e);
+	}
+	(void)fprintf(stderr, "sandboxctl: the server says %s\n", status);
 	return EXIT_FAILED;
 }
 
@@ -257,8 +250,8 @@ header_line(struct api *a, const char *flag, const char *name)
 	return xasprintf("%s: %s", name, v);
 }
 
-static int
-perform(struct api *a, struct http_call *c, const struct buf *body)
+int
+api_fetch(struct api *a, struct http_call *c)
 {
 	char *line[2];
 	struct err e;
@@ -266,29 +259,49 @@ perform(struct api *a, struct http_call *c, const struct buf *body)
 	size_t i;
 	int code;
 
-	if (a->action->body != NULL) {
-		c->body = body->data;
-		c->body_len = body->len;
-	}
 	line[0] = header_line(a, "last-event-id", "Last-Event-ID");
 	line[1] = header_line(a, "idempotency-key", "Idempotency-Key");
-	for (i = 0; i < countof(line); i++)
+	for (i = 0; i < HTTP_HEADERS && c->headers[i] != NULL; i++)
+		n++;
+	for (i = 0; i < countof(line) && n < HTTP_HEADERS; i++)
 		if (line[i] != NULL)
 			c->headers[n++] = line[i];
 	code = http_do(&a->http, c, &e);
 	free(line[0]);
 	free(line[1]);
 	if (code == -1) {
+		if (a->ctl->program != NULL)
+			(void)err_prefix(&e, "http error");
 		(void)ctl_fail(a->ctl, &e);
 		return EXIT_FAILED;
 	}
-	return show_answer(c);
+	return c->status >= 200 && c->status < 300 ? EXIT_OK : refused(a, c);
+}
+
+int
+api_perform(struct api *a, struct http_call *c)
+{
+	int code = api_fetch(a, c);
+
+	if (code == EXIT_OK)
+		print_body(a, &c->body_in, stdout);
+	return code;
+}
+
+/* Only what is no JSON after all is found by the body itself. */
+static int
+body_failed(struct api *a, const struct err *e)
+{
+	if (e->code == ERR_BAD_REQUEST &&
+	    !str_starts(e->text, "answers is no JSON"))
+		return usage_error(a->ctl, e);
+	(void)ctl_fail(a->ctl, e);
+	return EXIT_FAILED;
 }
 
 static int
-run_action(struct api *a)
+send_action(struct api *a, const char *path)
 {
-	autofree char *path = make_path(a);
 	autofd int upload_fd = -1;
 	struct http_call c;
 	struct buf body;
@@ -296,23 +309,31 @@ run_action(struct api *a)
 	int code;
 
 	http_call_init(&c, a->action->method, path);
-	buf_init(&body, BODY_MAX);
+	buf_init(&body, API_BODY_MAX);
 	if (a->action->out == API_STREAM)
 		c.on_data = copy_out;
 	if (a->action->body != NULL && write_body(a, &body, &e) == -1) {
-		code = e.code == ERR_BAD_REQUEST &&
-			       !str_starts(e.text, "answers is no JSON")
-			   ? usage_error(&e)
-			   : (ctl_fail(a->ctl, &e), EXIT_FAILED);
+		code = body_failed(a, &e);
 	} else if (a->action->upload != NULL &&
 		   open_upload(a, &c, &upload_fd, &e) == -1) {
 		code = (ctl_fail(a->ctl, &e), EXIT_FAILED);
 	} else {
-		code = perform(a, &c, &body);
+		c.body = body.data;
+		c.body_len = body.len;
+		code = api_perform(a, &c);
 	}
 	http_end(&a->http, &c);
 	buf_free(&body);
 	return code;
+}
+
+static int
+run_action(struct api *a)
+{
+	struct err e;
+	autofree char *path = api_path(a, &e);
+
+	return path == NULL ? usage_error(a->ctl, &e) : send_action(a, path);
 }
 
 /* --- `api request` ------------------------------------------------------- */
@@ -337,14 +358,13 @@ is_path(const char *s)
 }
 
 /* Any request: METHOD PATH, with a body or without. */
-static int
-run_request(struct api *a)
+int
+api_request(struct api *a)
 {
 	const char *text = args_str(&a->args, "json", NULL);
 	const char *file = args_str(&a->args, "file", NULL);
 	autofd int fd = -1;
 	struct http_call c;
-	struct buf none;
 	struct err e;
 	int code;
 
@@ -353,7 +373,7 @@ run_request(struct api *a)
 		(void)err_set(&e, ERR_BAD_REQUEST,
 		    "request takes a method in capitals, an escaped path from "
 		    "its /, and --json or --file, not both");
-		return usage_error(&e);
+		return usage_error(a->ctl, &e);
 	}
 	http_call_init(&c, a->args.operands[0], a->args.operands[1]);
 	c.content_type = args_str(&a->args, "content-type", NULL);
@@ -372,8 +392,7 @@ run_request(struct api *a)
 	}
 	if (args_has(&a->args, "stream"))
 		c.on_data = copy_out;
-	buf_init(&none, 1);
-	code = perform(a, &c, &none);
+	code = api_perform(a, &c);
 	http_end(&a->http, &c);
 	return code;
 }
@@ -424,15 +443,15 @@ open_and_run(
 	    args_str(&a->args, "sandbox", args_str(early, "sandbox", NULL));
 	if (target_open(&a->target, &where, &e) == -1) {
 		if (e.code == ERR_BAD_REQUEST)
-			return usage_error(&e);
+			return usage_error(a->ctl, &e);
 		(void)ctl_fail(a->ctl, &e);
 		return EXIT_FAILED;
 	}
 	if (http_open(&a->http, &a->target, &e) == -1) {
 		(void)ctl_fail(a->ctl, &e);
 		code = EXIT_FAILED;
-	} else if (strcmp(a->action->name, "request") == 0) {
-		code = run_request(a);
+	} else if (a->action->run != NULL) {
+		code = a->action->run(a);
 	} else {
 		code = run_action(a);
 	}
@@ -466,10 +485,11 @@ parse_and_run(struct api *a, struct args *early,
 	memcpy(opts + a->action->nopts, front_opts, sizeof(front_opts));
 	if (args_parse(&a->args, &cmd, (int)(early->noperands - used),
 		early->operands + used, &e) == -1) {
-		code = usage_error(&e);
-		(void)fprintf(stderr, "usage: sandboxctl %s [flags] %s\n", name,
-		    cmd.operands);
+		code = usage_error(a->ctl, &e);
+		(void)fprintf(stderr, "usage: %s %s [flags] %s\n",
+		    program(a->ctl), name, cmd.operands);
 	} else if (args_has(&a->args, "help")) {
+		cmd.program = a->ctl->program;
 		opt_usage(&cmd, stdout);
 		code = EXIT_OK;
 	} else {
@@ -477,6 +497,46 @@ parse_and_run(struct api *a, struct args *early,
 	}
 	args_free(&a->args);
 	free(opts);
+	return code;
+}
+
+static bool
+is_group(const char *word)
+{
+	const struct api_action *x;
+	size_t i;
+
+	for (i = 0; (x = action_at(i)) != NULL; i++)
+		if (*word != '\0' && strcmp(x->group, word) == 0)
+			return true;
+	return false;
+}
+
+/* The words name no action: a group alone, or its help, or nothing. */
+static int
+no_action(const struct ctl *ctl, const struct args *early)
+{
+	const char *first = early->noperands > 0 ? early->operands[0] : "";
+	const char *second = early->noperands > 1 ? early->operands[1] : "";
+	const char *group = is_group(first) ? first : "";
+	struct err e;
+	int code;
+
+	if (*group != '\0' &&
+	    (strcmp(second, "-h") == 0 || strcmp(second, "--help") == 0)) {
+		list_actions(ctl, stdout, group);
+		return EXIT_OK;
+	}
+	if (*first == '\0')
+		(void)err_set(&e, ERR_BAD_REQUEST, "api needs an action");
+	else if (*group != '\0' && *second == '\0')
+		(void)err_set(
+		    &e, ERR_BAD_REQUEST, "api %s needs an action", group);
+	else
+		(void)err_set(&e, ERR_BAD_REQUEST, "api has no action '%s%s%s'",
+		    first, *second == '\0' ? "" : " ", second);
+	code = usage_error(ctl, &e);
+	list_actions(ctl, stderr, group);
 	return code;
 }
 
@@ -493,22 +553,13 @@ backend_api(struct ctl *ctl, const struct backend_where *where, int argc,
 	(void)whole;
 	ctl->json = false; /* errors of ours are for people here */
 	if (args_parse(&early, &front, argc, argv, &e) == -1) {
-		code = usage_error(&e);
+		code = usage_error(ctl, &e);
 	} else if (args_has(&early, "help")) {
-		list_actions(stdout, NULL);
+		list_actions(ctl, stdout, "");
 		code = EXIT_OK;
 	} else if ((a.action = find_action(
 			early.operands, early.noperands, &used)) == NULL) {
-		if (early.noperands == 0)
-			(void)err_set(
-			    &e, ERR_BAD_REQUEST, "api needs an action");
-		else
-			(void)err_set(&e, ERR_BAD_REQUEST,
-			    "api has no action '%s%s%s'", early.operands[0],
-			    early.noperands > 1 ? " " : "",
-			    early.noperands > 1 ? early.operands[1] : "");
-		code = usage_error(&e);
-		list_actions(stderr, NULL);
+		code = no_action(ctl, &early);
 	} else {
 		code = parse_and_run(&a, &early, where, used);
 	}

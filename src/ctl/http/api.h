@@ -28,7 +28,9 @@ enum api_out {
 struct api_action {
 	const char *group, *name;
 	const char *method;
-	const char *path; /* each {} takes the next operand */
+	/* Each {} takes the next operand, {flag} the value of that flag, which
+	 * must be given. */
+	const char *path;
 	const char *operands;
 	const char *help;
 	int min, max;
@@ -42,6 +44,8 @@ struct api_action {
 	const char *upload;
 	enum api_out out;
 	bool in_sandbox; /* --sandbox puts /i/ID in front */
+	/* In place of all that: the whole of it, with the server there. */
+	int (*run)(struct api *a);
 };
 
 struct api {
@@ -55,6 +59,8 @@ struct api {
 
 extern const struct api_action api_sessions[];
 extern const size_t api_nsessions;
+extern const struct api_action api_acp[];
+extern const size_t api_nacp;
 extern const struct api_action api_others[];
 extern const size_t api_nothers;
 
@@ -70,6 +76,27 @@ extern const size_t api_nothers;
 	{                                                                   \
 		"sandbox", 's', "ID", "Of this sandbox; else of `default`." \
 	}
+
+/* Wrong use of the command line, which E tells; the code to end with. */
+int api_misuse(struct api *a, const struct err *e);
+/* The action's path and query, escaped; the caller's. NULL: a flag that it
+ * needs is missing, and E says which. */
+char *api_path(struct api *a, struct err *e);
+/* Send C and show what comes; the code to end with. http_end() is still the
+ * caller's. */
+int api_perform(struct api *a, struct http_call *c);
+/* The same without showing a good answer. */
+int api_fetch(struct api *a, struct http_call *c);
+/* Any text of this size at most from FILE, - is standard input. Fails as the
+ * system says it. The caller's. */
+#define API_BODY_MAX (128u << 20)
+int
+api_slurp(const char *file, char **text_out, size_t *len_out, struct err *e);
+
+/* `agents report`: api_acp.c. */
+int api_report(struct api *a);
+/* `request`: api.c. */
+int api_request(struct api *a);
 
 /* --- for bodies ---------------------------------------------------------- */
 

@@ -105,6 +105,8 @@ body_reinstall(struct api *a, struct jw *w, struct err *e)
 {
 	(void)e;
 	api_kbool(a, w, "reinstall", "reinstall");
+	api_kstr(a, w, "agent-version", "agentVersion");
+	api_kstr(a, w, "agent-process-version", "agentProcessVersion");
 	return 0;
 }
 
@@ -120,6 +122,9 @@ body_renew(struct api *a, struct jw *w, struct err *e)
 
 static const struct opt_def install_opts[] = {
 	{ "reinstall", 'r', NULL, "Also when it is there already." },
+	{ "agent-version", '\0', "VERSION", "This version." },
+	{ "agent-process-version", '\0', "VERSION",
+	    "Of the program that speaks ACP for it." },
 };
 static const struct opt_def run_opts[] = {
 	{ "cwd", 'w', "DIR", "Working directory inside." },
@@ -248,6 +253,12 @@ const struct api_action api_others[] = {
 	GET0("agents", "list", "/v1/agents", "Every agent and what it can do."),
 	{ ONE(
 	    "agents", "get", "GET", "/v1/agents/{}", "AGENT", "One of them.") },
+	{ .group = "agents",
+	    .name = "report",
+	    .operands = "",
+	    .help = "Their models, modes and thought levels, in short.",
+	    .in_sandbox = true,
+	    .run = api_report },
 	{ ONE("agents", "modes", "GET", "/v1/agents/{}/modes", "AGENT",
 	    "Its modes.") },
 	{ ONE("agents", "models", "GET", "/v1/agents/{}/models", "AGENT",
@@ -460,6 +471,7 @@ const struct api_action api_others[] = {
 	    .help = "Any request.",
 	    .min = 2,
 	    .max = 2,
-	    OPTS(request_opts) },
+	    OPTS(request_opts),
+	    .run = api_request },
 };
 const size_t api_nothers = countof(api_others);

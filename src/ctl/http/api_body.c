@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define FILE_MAX (64u << 20)
-
 void
 api_kstr(struct api *a, struct jw *w, const char *flag, const char *key)
 {
@@ -54,16 +52,16 @@ api_ktext(struct jw *w, const char *text, const char *key, struct err *e)
 	return 0;
 }
 
-static int
-read_file(const char *path, char **text_out, size_t *len_out, struct err *e)
+int
+api_slurp(const char *file, char **text_out, size_t *len_out, struct err *e)
 {
-	autofd int fd = strcmp(path, "-") == 0
+	autofd int fd = strcmp(file, "-") == 0
 			    ? dup(STDIN_FILENO)
-			    : open(path, O_RDONLY | O_CLOEXEC);
+			    : open(file, O_RDONLY | O_CLOEXEC);
 
 	if (fd == -1)
-		return err_sys(e, "open %s", path);
-	return fd_slurp(fd, FILE_MAX, text_out, len_out, e);
+		return err_sys(e, "open %s", file);
+	return fd_slurp(fd, API_BODY_MAX, text_out, len_out, e);
 }
 
 int
@@ -73,7 +71,7 @@ api_parse(
 	autofree char *held = NULL;
 	size_t len;
 
-	if (text == NULL && read_file(file, &held, &len, e) == -1)
+	if (text == NULL && api_slurp(file, &held, &len, e) == -1)
 		return -1;
 	if (text == NULL)
 		text = held;
@@ -96,7 +94,7 @@ api_kfile(struct api *a, struct jw *w, const char *flag, const char *key,
 
 	if (path == NULL)
 		return 0;
-	if (read_file(path, &text, &len, e) == -1)
+	if (api_slurp(path, &text, &len, e) == -1)
 		return -1;
 	return api_ktext(w, text, key, e);
 }

@@ -122,6 +122,7 @@ bridge_session_create(struct bridge *b, const struct json *args, struct err *e)
 	static const char *const names[][2] = { { "agent", "agent" },
 		{ "model", "model" }, { "agent_mode", "agentMode" },
 		{ "permission_mode", "permissionMode" },
+		{ "thought_level", "thoughtLevel" },
 		{ "directory", "directory" }, { "title", "title" },
 		{ "env", "env" }, { "command", "command" } };
 	char made[RANDOM_ID_MAX];
@@ -134,6 +135,10 @@ bridge_session_create(struct bridge *b, const struct json *args, struct err *e)
 	size_t i;
 	int r;
 
+	if (json_get(args, "install") != NULL)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "over HTTP the server decides whether an agent is "
+		    "installed; say `agents install` first");
 	random_id(made, "ses-");
 	words[0] = json_str(args, "id", made);
 	path = bridge_path(json_str(args, "sandbox", NULL), S "/{}", words);
@@ -249,6 +254,8 @@ bridge_session_configure(
 	jw_object(&w);
 	copy(&w, args, "model", "model");
 	copy(&w, args, "permission_mode", "permissionMode");
+	copy(&w, args, "agent_mode", "agentMode");
+	copy(&w, args, "thought_level", "thoughtLevel");
 	jw_object_end(&w);
 	r = bridge_ask(b, "PATCH", path, &body, NULL, e);
 	buf_free(&body);

@@ -3,6 +3,7 @@ noinst_LIBRARIES += libctlhttp.a
 libctlhttp_a_SOURCES = \
 	src/ctl/http/api.c \
 	src/ctl/http/api.h \
+	src/ctl/http/api_acp.c \
 	src/ctl/http/api_actions.c \
 	src/ctl/http/api_body.c \
 	src/ctl/http/api_sessions.c \

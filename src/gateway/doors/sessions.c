@@ -26,6 +26,13 @@ session_scope(const struct req *r)
 	return strncmp(r->path, "/i/", 3) == 0 ? r->sandbox : auth_sandbox(r);
 }
 
+bool
+session_is_hidden(const char *id, size_t len)
+{
+	return (len >= 4 && memcmp(id, "acp:", 4) == 0) ||
+	       (len >= 6 && memcmp(id, "probe:", 6) == 0);
+}
+
 /* The supervisor writes `sandbox` right behind `id`, and the store `log`
  * before both: the first match cannot lie inside of a string, where a quote
  * would be escaped. */
@@ -52,6 +59,7 @@ session_look(const struct req *r, struct db_session *s_out)
 	const char *id = r->params[0];
 
 	return strlen(id) <= SESSION_ID_MAX &&
+	       !session_is_hidden(id, strlen(id)) &&
 	       db_session(r->gw->db, id, s_out) &&
 	       session_in_scope(s_out, session_scope(r));
 }
@@ -122,6 +130,7 @@ record_write(struct jw *w, const struct db_session *s, const struct json *rec)
 	jw_kint(w, "updatedAt", s->updated_ms);
 	jw_kstr(w, "directory", json_str(rec, "directory", NULL));
 	jw_kstr(w, "title", json_str(rec, "title", NULL));
+	kopt(w, "thoughtLevel", rec, "thought_level");
 	kopt(w, "mcp", rec, "mcp");
 	kopt(w, "skills", rec, "skills");
 	jw_kstr(w, "sandbox", json_str(rec, "sandbox", NULL));
@@ -218,7 +227,8 @@ list_step(struct list *l)
 		(void)buf_adds(&l->entry, "{\"sessions\":[");
 	}
 	while (db_session_next(l->r->gw->db, &l->cursor, &id, &id_len, &s)) {
-		if (!session_in_scope(&s, l->scope))
+		if (session_is_hidden(id, id_len) ||
+		    !session_in_scope(&s, l->scope))
 			continue;
 		mark = l->entry.len;
 		if (l->some)

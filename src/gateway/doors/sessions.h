@@ -15,6 +15,9 @@
 
 /* The sandbox whose sessions exist for R; NULL: all. */
 const char *session_scope(const struct req *r);
+/* Is this id one of those that ACP servers and probes have? They are sessions
+ * too, but none of these routes. */
+bool session_is_hidden(const char *id, size_t len);
 /* The session that the path names, between db_begin and db_end. */
 bool session_look(const struct req *r, struct db_session *s_out);
 /* The same, alone; when it is not there the request has been answered. */
@@ -31,7 +34,9 @@ void session_fail(struct req *r, const struct err *e);
 struct events_from {
 	uint64_t log, after;
 	bool raw;
-	const char *turn; /* a turn's stream: which; NULL: it has no end */
+	bool envelopes; /* the native messages alone, as `message` events */
+	const char *session; /* NULL: the one that the path names */
+	const char *turn;    /* a turn's stream: which; NULL: it has no end */
 };
 /* Answer R by a stream of server-sent events. */
 void events_stream(struct req *r, const struct events_from *from);

@@ -75,7 +75,9 @@ fail_mode(struct req *r, const struct err *e)
 	struct jw w;
 	size_t i;
 
-	if (!str_starts(e->text, "agent_mode")) {
+	/* The worker, which knows its agent best, does not say which. */
+	if (!str_starts(e->text, "agent_mode") &&
+	    json_str(r->json, "permissionMode", NULL) != NULL) {
 		mode = json_str(r->json, "permissionMode", "");
 		known = false;
 		for (i = 0; i < countof(words); i++)
@@ -195,6 +197,7 @@ modes_write(struct req *r, struct jw *w)
 	const char *mode = json_str(r->json, "permissionMode", NULL);
 
 	copy(r, w, "agentMode", "agent_mode");
+	copy(r, w, "thoughtLevel", "thought_level");
 	/* Only some agents edit without asking; for the others it is the
 	 * default, and listed so. */
 	if (mode != NULL && strcmp(mode, "acceptEdits") == 0 &&
@@ -294,6 +297,11 @@ route_session_create(struct req *r)
 		req_problem(r, PROBLEM_INVALID_REQUEST,
 		    "session id: 1 to %d bytes without control characters",
 		    SESSION_ID_MAX);
+		return;
+	}
+	if (session_is_hidden(r->params[0], strlen(r->params[0]))) {
+		req_problem(r, PROBLEM_INVALID_REQUEST,
+		    "session id: it must not begin with `acp:` or `probe:`");
 		return;
 	}
 	c = xcalloc(1, sizeof(*c));

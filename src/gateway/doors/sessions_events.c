@@ -33,9 +33,10 @@ struct events {
 	int64_t left;  /* JSON: events that may still be written */
 	size_t part;   /* of the next frame, that is written already */
 	bool raw;
-	bool begun; /* JSON: the opening was written */
-	bool end;   /* nothing follows */
-	bool whole; /* JSON: the closing was written */
+	bool envelopes; /* nothing but what lies in `raw` */
+	bool begun;	/* JSON: the opening was written */
+	bool end;	/* nothing follows */
+	bool whole;	/* JSON: the closing was written */
 	/* A turn's stream. */
 	char turn[TURN_ID_MAX]; /* "": none */
 	bool turn_begun;	/* events of its own have come */
@@ -88,6 +89,13 @@ put(struct copy *c, const char *p, size_t len)
 static void
 put_event(struct copy *c, const struct events *v, const struct stored_event *ev)
 {
+	static const char name[] = ",\"raw\":";
+	const size_t before = ev->head_len + sizeof(name) - 1;
+
+	if (v->envelopes && ev->len > before) {
+		put(c, ev->text + before, ev->len - before - 1);
+		return;
+	}
 	if (v->raw) {
 		put(c, ev->text, ev->len);
 		return;
@@ -187,6 +195,8 @@ sse_event(void *ctx, uint64_t sequence, const struct stored_event *ev)
 		return false;
 	f->c.skip = v->part;
 	f->c.seen = 0;
+	if (v->envelopes)
+		PUT(&f->c, "event: message\n");
 	PUT(&f->c, "id: ");
 	put(&f->c, digits, str_decimal(digits, sequence));
 	PUT(&f->c, "\ndata: ");
@@ -212,9 +222,10 @@ sse_said(struct events *v)
 static ssize_t
 sse_fill(void *ctx, char *dst, size_t max)
 {
-	static const char beat[] = ":\n\n";
+	static const char beats[2][16] = { ":\n\n", ": heartbeat\n\n" };
 	struct events *v = ctx;
 	struct fill f = { .v = v, .c = { .dst = dst, .max = max } };
+	const char *beat = beats[v->envelopes ? 1 : 0];
 	struct db *db = v->r->gw->db;
 	struct db_session s;
 	struct err e;
@@ -235,9 +246,9 @@ sse_fill(void *ctx, char *dst, size_t max)
 		return -2;
 	if (f.c.n == 0 && v->end)
 		return -1;
-	if (f.c.n == 0 && v->beat_due && max >= sizeof(beat) - 1) {
-		memcpy(dst, beat, sizeof(beat) - 1);
-		f.c.n = sizeof(beat) - 1;
+	if (f.c.n == 0 && v->beat_due && max >= strlen(beat)) {
+		memcpy(dst, beat, strlen(beat));
+		f.c.n = strlen(beat);
 	}
 	if (f.c.n > 0)
 		sse_said(v);
@@ -298,7 +309,9 @@ events_stream(struct req *r, const struct events_from *from)
 	v->log = from->log;
 	v->after = from->after;
 	v->raw = from->raw;
-	(void)!str_copy(v->id, sizeof(v->id), r->params[0]);
+	v->envelopes = from->envelopes;
+	(void)!str_copy(v->id, sizeof(v->id),
+	    from->session != NULL ? from->session : r->params[0]);
 	if (from->turn != NULL)
 		(void)!str_copy(v->turn, sizeof(v->turn), from->turn);
 	v->said = ev_now(r->gw->loop);

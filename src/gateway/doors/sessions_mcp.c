@@ -227,7 +227,8 @@ source_write(struct req *r, struct jw *w, const struct json *src)
 	if (v == NULL || !fits(v, SHAPE_STR))
 		return source_wrong(r, PROBLEM_BAD_BODY, "source");
 	if (strcmp(type->str, "local") != 0 && strcmp(type->str, "git") != 0 &&
-	    strcmp(type->str, "github") != 0)
+	    strcmp(type->str, "github") != 0 &&
+	    strcmp(type->str, "archive") != 0)
 		return source_wrong(
 		    r, PROBLEM_INVALID_REQUEST, "a type that is not known");
 	jw_object(w);

@@ -375,26 +375,35 @@ route_session_cancel(struct req *r)
 void
 route_session_configure(struct req *r)
 {
-	const char *model = json_str(r->json, "model", NULL);
-	const char *mode = json_str(r->json, "permissionMode", NULL);
+	static const char *const names[][2] = { { "model", "model" },
+		{ "permissionMode", "permission_mode" },
+		{ "agentMode", "agent_mode" },
+		{ "thoughtLevel", "thought_level" } };
+	const char *word;
 	struct db_session s;
+	bool some = false;
 	struct buf b;
 	struct jw w;
+	size_t i;
 
-	if (model == NULL && mode == NULL) {
+	w = fields_begin(&b, NULL, NULL);
+	for (i = 0; i < countof(names); i++) {
+		word = json_str(r->json, names[i][0], NULL);
+		if (word == NULL)
+			continue;
+		jw_kstr(&w, names[i][1], word);
+		some = true;
+	}
+	jw_object_end(&w);
+	if (!some)
 		req_problem(r, PROBLEM_BAD_BODY,
-		    "neither model nor permissionMode is given");
+		    "none of model, permissionMode, agentMode and "
+		    "thoughtLevel is given");
+	else if (session_find(r, &s)) {
+		ask(r, MSG_SESSION_CONFIGURE, &b, &s, false);
 		return;
 	}
-	if (!session_find(r, &s))
-		return;
-	w = fields_begin(&b, NULL, NULL);
-	if (model != NULL)
-		jw_kstr(&w, "model", model);
-	if (mode != NULL)
-		jw_kstr(&w, "permission_mode", mode);
-	jw_object_end(&w);
-	ask(r, MSG_SESSION_CONFIGURE, &b, &s, false);
+	buf_free(&b);
 }
 
 /* --- terminate ----------------------------------------------------------- */

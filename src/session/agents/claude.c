@@ -9,7 +9,6 @@
  */
 #include "session/agents/claude.h"
 
-#include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include <inttypes.h>
@@ -18,19 +17,9 @@
 
 #define ARGV_MAX 300
 #define INTERRUPT_S 2.0 /* for claude to answer an interrupt by its result */
-#define RUNG_S 1.0	/* between signals */
 #define FAREWELL_S 1.5	/* to leave by itself when its input is closed */
 
-static const struct {
-	const char *ours, *theirs;
-} modes[] = {
-	{ "default", "default" },
-	{ "acceptEdits", "acceptEdits" },
-	{ "plan", "plan" },
-	{ "bypass", "bypassPermissions" },
-};
-
-static int start(struct claude *c, struct err *e);
+static const char *const places[] = { ".claude/skills", NULL };
 
 /* --- lines to claude ----------------------------------------------------- */
 
@@ -54,10 +43,11 @@ claude_send(struct claude *c, const struct buf *line, struct err *e)
 	return 0;
 }
 
-/* {"type":"control_request","request_id":…,"request":{"subtype":…,K:V}} */
+/* {"type":"control_request","request_id":…,"request":{"subtype":…,K:V}}; with
+ * INNER {…,"settings":{K:V}}. */
 static int
-control(struct claude *c, const char *subtype, const char *key,
-    const char *value, struct err *e)
+control_in(struct claude *c, const char *subtype, const char *inner,
+    const char *key, const char *value, struct err *e)
 {
 	char id[CLAUDE_ID_MAX];
 	struct buf b;
@@ -71,8 +61,14 @@ control(struct claude *c, const char *subtype, const char *key,
 	jw_key(&w, "request");
 	jw_object(&w);
 	jw_kstr(&w, "subtype", subtype);
+	if (inner != NULL) {
+		jw_key(&w, inner);
+		jw_object(&w);
+	}
 	if (key != NULL)
 		jw_kstr(&w, key, value);
+	if (inner != NULL)
+		jw_object_end(&w);
 	jw_object_end(&w);
 	jw_object_end(&w);
 	(void)buf_addc(&b, '\n');
@@ -82,73 +78,26 @@ control(struct claude *c, const char *subtype, const char *key,
 }
 
 static int
-send_message(struct claude *c, const char *text, struct err *e)
+control(struct claude *c, const char *subtype, const char *key,
+    const char *value, struct err *e)
 {
-	struct buf b;
-	struct jw w;
-	int rc;
+	return control_in(c, subtype, NULL, key, value, e);
+}
 
-	claude_line(&w, &b, "user");
-	jw_key(&w, "message");
-	jw_object(&w);
-	jw_kstr(&w, "role", "user");
-	jw_kstr(&w, "content", text);
-	jw_object_end(&w);
-	jw_knull(&w, "parent_tool_use_id");
-	jw_kstr(&w, "session_id", "");
-	jw_object_end(&w);
-	(void)buf_addc(&b, '\n');
-	rc = claude_send(c, &b, e);
-	buf_free(&b);
-	if (rc == 0)
-		c->working = true;
-	return rc;
+/* Give claude the message that is held. */
+static int
+send_held(struct claude *c, struct err *e)
+{
+	autofree char *line = STEAL(c->held);
+	const struct buf b = { .data = line, .len = strlen(line) };
+
+	if (claude_send(c, &b, e) == -1)
+		return -1;
+	c->working = true;
+	return 0;
 }
 
 /* --- settings ------------------------------------------------------------ */
-
-static const char *
-native_mode(const struct agent_conf *conf)
-{
-	size_t i;
-
-	/* Planning may be asked for by either word. */
-	if (strcmp(conf->agent_mode, "plan") == 0 &&
-	    strcmp(conf->permission_mode, "default") == 0)
-		return "plan";
-	for (i = 0; i < countof(modes); i++)
-		if (strcmp(modes[i].ours, conf->permission_mode) == 0)
-			return modes[i].theirs;
-	return NULL;
-}
-
-static bool
-env_has(char *const *env, const char *entry)
-{
-	for (; *env != NULL; env++)
-		if (strcmp(*env, entry) == 0)
-			return true;
-	return false;
-}
-
-static int
-check_mode(const struct claude *c, const char *mode, struct err *e)
-{
-	size_t i;
-
-	for (i = 0; i < countof(modes); i++)
-		if (strcmp(modes[i].ours, mode) == 0)
-			break;
-	if (i == countof(modes))
-		return err_set(e, ERR_MODE_NOT_SUPPORTED,
-		    "claude has no permission mode %s", mode);
-	if (strcmp(mode, "bypass") == 0 && geteuid() == 0 &&
-	    !env_has(c->a.conf->env, "IS_SANDBOX=1"))
-		return err_set(e, ERR_MODE_NOT_SUPPORTED,
-		    "claude refuses bypass as root unless IS_SANDBOX=1 is in "
-		    "the session's environment");
-	return 0;
-}
 
 static int
 check_model(const char *model, struct err *e)
@@ -159,64 +108,67 @@ check_model(const char *model, struct err *e)
 }
 
 static int
-claude_configure(struct agent *a, const char *model,
-    const char *permission_mode, struct err *e)
+check_settings(
+    const struct claude *c, const struct agent_settings *set, struct err *e)
 {
-	struct claude *c = (struct claude *)a;
-	bool running = c->proc != NULL && !c->retiring;
-	size_t i;
+	const struct agent_conf *conf = c->a.conf;
 
-	if (model != NULL && check_model(model, e) == -1)
+	if (set->model != NULL && check_model(set->model, e) == -1)
 		return -1;
-	if (permission_mode != NULL && check_mode(c, permission_mode, e) == -1)
+	if (set->thought_level != NULL &&
+	    claude_level_check(set->thought_level, e) == -1)
 		return -1;
-	if (!running)
-		return 0; /* the next process is started with it */
-	if (model != NULL && control(c, "set_model", "model", model, e) == -1)
-		return -1;
-	if (permission_mode == NULL)
+	return claude_mode_check(c,
+	    set->permission_mode != NULL ? set->permission_mode
+					 : conf->permission_mode,
+	    set->agent_mode != NULL ? set->agent_mode : conf->agent_mode, e);
+}
+
+static int
+change_mode(struct claude *c, const struct agent_settings *set, struct err *e)
+{
+	const struct agent_conf *conf = c->a.conf;
+	const char *was =
+	    claude_mode_of(conf->permission_mode, conf->agent_mode);
+	const char *is =
+	    claude_mode_of(set->permission_mode != NULL ? set->permission_mode
+							: conf->permission_mode,
+		set->agent_mode != NULL ? set->agent_mode : conf->agent_mode);
+
+	if (strcmp(was, is) == 0)
 		return 0;
-	if (strcmp(permission_mode, "bypass") == 0) {
+	if (strcmp(is, "bypassPermissions") == 0) {
 		/* Only a process that was started so may do this. */
 		c->restart = true;
 		return 0;
 	}
-	for (i = 0; i < countof(modes) - 1; i++)
-		if (strcmp(modes[i].ours, permission_mode) == 0)
-			break;
-	return control(c, "set_permission_mode", "mode", modes[i].theirs, e);
+	return control(c, "set_permission_mode", "mode", is, e);
+}
+
+static int
+claude_configure(
+    struct agent *a, const struct agent_settings *set, struct err *e)
+{
+	struct claude *c = (struct claude *)a;
+	const char *level = set->thought_level;
+
+	if (check_settings(c, set, e) == -1)
+		return -1;
+	if (c->proc == NULL || c->retiring)
+		return 0; /* the next process is started with it */
+	if (set->model != NULL &&
+	    control(c, "set_model", "model", set->model, e) == -1)
+		return -1;
+	if (level != NULL && strcmp(level, "default") == 0)
+		c->restart = true;
+	else if (level != NULL &&
+		 control_in(c, "apply_flag_settings", "settings", "effortLevel",
+		     level, e) == -1)
+		return -1;
+	return change_mode(c, set, e);
 }
 
 /* --- the process --------------------------------------------------------- */
-
-static void
-climb(struct claude *c, enum claude_rung rung, double after_s)
-{
-	c->rung = rung;
-	ev_timer_stop(c->a.loop, &c->ladder);
-	ev_timer_set(&c->ladder, after_s, 0.);
-	ev_timer_start(c->a.loop, &c->ladder);
-}
-
-static void
-on_ladder(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	static const int signals[] = { [RUNG_INT] = SIGINT,
-		[RUNG_TERM] = SIGTERM,
-		[RUNG_KILL] = SIGKILL };
-	struct claude *c = w->data;
-
-	(void)loop;
-	(void)revents;
-	if (c->proc == NULL || c->rung == RUNG_NONE)
-		return;
-	log_info("claude", "does not stop, sending a signal",
-	    LOG_INT("signal", signals[c->rung]));
-	/* INT is for claude itself, which ends its turn upon it. */
-	process_signal(c->proc, signals[c->rung], c->rung != RUNG_INT);
-	if (c->rung < RUNG_KILL)
-		climb(c, c->rung + 1, RUNG_S);
-}
 
 /* Let the process leave by itself. */
 static void
@@ -226,71 +178,78 @@ retire(struct claude *c)
 		return;
 	c->retiring = true;
 	process_finish_input(c->proc);
-	climb(c, RUNG_TERM, FAREWELL_S);
+	ladder_climb(&c->ladder, c->proc, RUNG_TERM, FAREWELL_S);
+}
+
+/* Asked to resume, it could not: what it knew of the conversation is gone.
+ * That must be seen, not papered over, once the message is sent again. */
+static void
+lose(struct claude *c, const char *why)
+{
+	const char *native = c->a.out->native_session;
+
+	free(c->lost);
+	c->lost = xasprintf("claude cannot resume conversation %s (%s); it "
+			    "starts anew, with what was said before",
+	    native != NULL ? native : "?", why);
+	agent_native_id(&c->a, NULL);
+	c->restart = true;
+	agent_forgot(&c->a);
+}
+
+/* It left without a word for a conversation that it does not know. */
+static bool
+left_lost(const struct claude *c, struct process *p)
+{
+	const char *words = process_last_words(p);
+
+	return c->resumed && !c->alive && words != NULL &&
+	       str_starts(words, "No conversation found");
 }
 
 static void
-fail_turn(struct claude *c, const struct err *e)
+probe_failed(struct claude *c, struct process *p, const struct err *failed)
 {
-	uni_error(c->a.out, FROM_DAEMON, err_wire(e->code), e->text, NULL);
-	agent_turn_ended(&c->a, "error", NULL);
+	const char *words = process_last_words(p);
+	struct err e;
+
+	if (failed == NULL)
+		(void)err_set(&e, ERR_AGENT_FAILED, "claude ended: %.200s",
+		    words != NULL ? words : "without a word");
+	agent_failed(&c->a, failed != NULL ? failed : &e);
 }
 
-static void
-log_death(struct claude *c, const struct err *failed)
-{
-	const char *words = process_last_words(c->proc);
-	int code = process_exit_code(c->proc);
-	autofree char *say = NULL;
-	struct buf b;
-	struct jw w;
-
-	if (failed != NULL) {
-		uni_error(c->a.out, FROM_DAEMON, err_wire(failed->code),
-		    failed->text, NULL);
-		return;
-	}
-	if (code != -1)
-		say = xasprintf("claude exited with status %d%s%.1024s", code,
-		    words != NULL ? ": " : "", words != NULL ? words : "");
-	else
-		say = xasprintf("claude was killed by signal %d%s%.1024s",
-		    process_exit_signal(c->proc), words != NULL ? ": " : "",
-		    words != NULL ? words : "");
-	buf_init(&b, 64u << 10);
-	jw_init(&w, &b);
-	jw_object(&w);
-	process_describe(c->proc, &w);
-	jw_object_end(&w);
-	uni_error(c->a.out, FROM_DAEMON, "process_exit", say,
-	    b.failed ? NULL : b.data);
-	buf_free(&b);
-}
+static void begin(struct claude *c);
 
 static void
 on_exited(struct process *p, const struct err *failed, void *ctx)
 {
 	struct claude *c = ctx;
-	autofree char *held = STEAL(c->held);
-	bool was_working = c->working;
-	struct err e;
+	bool was_working = c->working, lost = false;
 
-	ev_timer_stop(c->a.loop, &c->ladder);
-	c->rung = RUNG_NONE;
+	ladder_stop(&c->ladder);
 	c->retiring = false;
 	c->working = false;
 	claude_asks_drop(c);
 	if (!c->stopping && was_working && agent_turn_open(&c->a) &&
-	    !agent_cancelling(&c->a))
-		log_death(c, failed);
+	    !agent_cancelling(&c->a)) {
+		lost = left_lost(c, p);
+		if (!lost)
+			program_log_death(&c->a, "claude", p, failed);
+	}
+	if (c->probing && !c->stopping) {
+		probe_failed(c, p, failed);
+		was_working = false;
+	}
 	c->proc = NULL;
 	process_free(p);
 	if (c->stopping)
 		agent_stopped(&c->a);
-	else if (held != NULL) {
-		if (start(c, &e) == -1 || send_message(c, held, &e) == -1)
-			fail_turn(c, &e);
-	} else if (was_working)
+	else if (c->held != NULL)
+		begin(c);
+	else if (lost)
+		lose(c, "it does not know it");
+	else if (was_working)
 		agent_turn_ended(&c->a,
 		    agent_cancelling(&c->a) ? "cancelled" : "error", NULL);
 }
@@ -318,26 +277,31 @@ start(struct claude *c, struct err *e)
 		"stdio" };
 	const struct agent_conf *conf = c->a.conf;
 	const char *native = c->a.out->native_session;
-	const char *argv[ARGV_MAX] = { "claude" };
+	const char *argv[ARGV_MAX] = { NULL };
 	struct process_spec spec = { .env = conf->env,
 		.directory = conf->directory };
-	autofd int tools_fd = claude_tools(c);
+	autofd int tools_fd = c->probing ? -1 : claude_tools(c);
+	const char *mode =
+	    claude_mode_of(conf->permission_mode, conf->agent_mode);
 	size_t n, i;
 
-	n = conf->command != NULL ? strv_len(conf->command) : 1;
-	if (n > ARGV_MAX - countof(fixed) - 10)
-		return err_set(e, ERR_LIMIT, "the command is too long");
-	for (i = 0; conf->command != NULL && i < n; i++)
-		argv[i] = conf->command[i];
+	if (program_command(conf, "claude", argv,
+		ARGV_MAX - countof(fixed) - 12, &n, e) == -1)
+		return -1;
 	for (i = 0; i < countof(fixed); i++)
 		argv[n++] = fixed[i];
 	if (conf->model != NULL) {
 		argv[n++] = "--model";
 		argv[n++] = conf->model;
 	}
-	if (strcmp(native_mode(conf), "default") != 0) {
+	if (strcmp(mode, "default") != 0) {
 		argv[n++] = "--permission-mode";
-		argv[n++] = native_mode(conf);
+		argv[n++] = mode;
+	}
+	if (conf->thought_level != NULL &&
+	    strcmp(conf->thought_level, "default") != 0) {
+		argv[n++] = "--effort";
+		argv[n++] = conf->thought_level;
 	}
 	c->resumed = native != NULL && agent_word_ok(native);
 	if (c->resumed) {
@@ -361,13 +325,46 @@ start(struct claude *c, struct err *e)
 		return -1;
 	}
 	process_pause(c->proc, c->paused);
-	return control(c, "initialize", NULL, NULL, e);
+	claude_plan_free(c);
+	if (control(c, "initialize", NULL, NULL, e) == -1)
+		return -1;
+	return control(c, "get_settings", NULL, NULL, e);
+}
+
+static void
+start_held(struct claude *c)
+{
+	struct err e;
+
+	if (start(c, &e) == -1 || send_held(c, &e) == -1) {
+		free(STEAL(c->held));
+		program_fail_turn(&c->a, &e);
+	}
+}
+
+static void
+on_skills(struct agent *a)
+{
+	struct claude *c = (struct claude *)a;
+
+	skills_free(STEAL(c->skills));
+	start_held(c);
+}
+
+/* Start a process for the message that is held, skills first. */
+static void
+begin(struct claude *c)
+{
+	c->skills = skills_prepare(&c->a, places, on_skills);
+	if (c->skills == NULL)
+		start_held(c);
 }
 
 /* --- turns --------------------------------------------------------------- */
 
 static int
-claude_prompt(struct agent *a, uint64_t number, const char *text, struct err *e)
+claude_prompt(struct agent *a, uint64_t number, const struct agent_message *m,
+    struct err *e)
 {
 	struct claude *c = (struct claude *)a;
 
@@ -375,15 +372,28 @@ claude_prompt(struct agent *a, uint64_t number, const char *text, struct err *e)
 	free(STEAL(c->error));
 	c->said = false;
 	c->initialised = false;
+	if (c->lost != NULL)
+		uni_status(a->out, "resume_failed", c->lost);
+	free(STEAL(c->lost));
+	free(c->held);
+	c->held = message_user_line(m);
+	if (c->held == NULL)
+		return err_set(e, ERR_TOO_LARGE, "the message is too long");
 	if (c->restart)
 		retire(c);
-	if (c->proc != NULL && c->retiring) {
-		c->held = xstrdup(text);
-		return 0;
-	}
-	if (c->proc == NULL && start(c, e) == -1)
-		return -1;
-	return send_message(c, text, e);
+	if (c->proc != NULL && !c->retiring)
+		return send_held(c, e);
+	if (c->proc == NULL)
+		begin(c);
+	return 0;
+}
+
+/* What claude cannot be told (no process yet, or none any more). */
+static void
+forget_message(struct claude *c)
+{
+	free(STEAL(c->held));
+	skills_free(STEAL(c->skills));
 }
 
 static int
@@ -392,116 +402,83 @@ claude_cancel(struct agent *a, struct err *e)
 	struct claude *c = (struct claude *)a;
 
 	if (c->held != NULL || c->proc == NULL) {
-		free(STEAL(c->held));
+		forget_message(c);
 		agent_turn_ended(a, "cancelled", NULL);
 		return 0;
 	}
 	/* An interrupt that claude reads before it has begun the turn is lost:
 	 * claude_read.c asks again at its beginning. */
 	(void)control(c, "interrupt", NULL, NULL, e); /* the ladder follows */
-	climb(c, RUNG_INT, INTERRUPT_S);
+	ladder_climb(&c->ladder, c->proc, RUNG_INT, INTERRUPT_S);
 	return 0;
 }
 
-static const char *
-stop_reason(const struct claude *c, const struct json *m)
-{
-	const char *why = json_str(m, "stop_reason", "");
-	const char *subtype = json_str(m, "subtype", "");
-
-	if (agent_cancelling(&c->a))
-		return "cancelled";
-	if (strcmp(subtype, "error_max_turns") == 0)
-		return "max_turns";
-	if (json_bool(m, "is_error", false))
-		return "error";
-	if (strcmp(why, "max_tokens") == 0)
-		return "max_tokens";
-	return strcmp(why, "refusal") == 0 ? "refusal" : "end_turn";
-}
-
-static void
+/* False: the conversation is lost, and the turn begins again. */
+static bool
 log_failure(struct claude *c, const struct json *m)
 {
 	const char *subtype = json_str(m, "subtype", "");
 	const struct json *errors = json_get(m, "errors");
 	const char *text = json_str(m, "result", NULL);
-	const char *native = c->a.out->native_session;
-	autofree char *details = NULL, *say = NULL;
-	bool lost = c->resumed && !c->alive;
+	autofree char *details = NULL;
 
 	if (text == NULL && errors != NULL && errors->child != NULL &&
 	    errors->child->type == JSON_STRING)
 		text = errors->child->str;
 	if (text == NULL || *text == '\0')
 		text = subtype;
-	if (lost) {
-		/* It is about to exit. What it knew of the conversation is
-		 * gone: that must be seen, not papered over. */
-		say = xasprintf("claude cannot resume conversation %s (%s); "
-				"the next message starts a new one",
-		    native != NULL ? native : "?", text);
-		uni_error(c->a.out, FROM_AGENT, "resume_failed", say, NULL);
-		agent_native_id(&c->a, NULL);
-		c->restart = true;
-		return;
+	if (c->resumed && !c->alive) {
+		lose(c, text);
+		return false;
 	}
 	if (c->error != NULL && strcmp(c->error, text) == 0)
-		return; /* said already */
+		return true; /* said already */
 	details = xasprintf("{\"retrying\":false,\"status\":%" PRId64 "}",
 	    json_int(m, "api_error_status", 0));
 	uni_error(c->a.out, FROM_AGENT,
 	    strcmp(subtype, "success") == 0 ? "api_error" : subtype, text,
 	    details);
+	return true;
 }
 
-static char *
-result_metadata(const struct json *m)
+static void
+tell_usage(struct claude *c, const struct json *m)
 {
-	static const char *const members[] = { "usage", "total_cost_usd",
-		"duration_ms", "num_turns" };
-	struct buf b;
-	struct jw w;
-	size_t i;
+	const struct json *models = json_get(m, "modelUsage");
+	int64_t window = 0;
 
-	buf_init(&b, 32u << 10);
-	jw_init(&w, &b);
-	jw_object(&w);
-	for (i = 0; i < countof(members); i++)
-		if (json_get(m, members[i]) != NULL)
-			jw_kvalue(&w, members[i], json_get(m, members[i]));
-	jw_object_end(&w);
-	if (b.failed)
-		buf_free(&b);
-	return b.data != NULL ? buf_steal(&b) : NULL;
+	json_foreach (it, models)
+		window = MAX(window, json_int(it, "contextWindow", 0));
+	if (c->context > 0)
+		agent_usage(&c->a, c->context, window);
 }
 
 void
 claude_result(struct claude *c, const struct json *m)
 {
 	const char *text = json_str(m, "result", "");
-	const char *reason = stop_reason(c, m);
-	autofree char *more = result_metadata(m);
+	const char *reason = message_stop_reason(&c->a, m);
+	autofree char *more = message_result_metadata(m);
 	struct part p = PART(PART_TEXT, text);
 	const struct item it = { .kind = ITEM_MESSAGE,
 		.role = ROLE_OF_ASSISTANT,
 		.parts = &p,
 		.nparts = 1 };
 
-	ev_timer_stop(c->a.loop, &c->ladder);
-	c->rung = RUNG_NONE;
+	ladder_stop(&c->ladder);
 	c->working = false;
 	c->nblocks = 0;
 	claude_asks_drop(c);
 	if (!agent_turn_open(&c->a))
 		return;
 	if (json_bool(m, "is_error", false)) {
-		if (!agent_cancelling(&c->a))
-			log_failure(c, m);
+		if (!agent_cancelling(&c->a) && !log_failure(c, m))
+			return;
 	} else if (!c->said && *text != '\0') {
 		uni_item_completed(c->a.out, &it, ITEM_COMPLETED);
 	}
 	uni_raw(c->a.out, NULL, 0);
+	tell_usage(c, m);
 	if (c->restart)
 		retire(c);
 	agent_turn_ended(&c->a, reason, more);
@@ -517,14 +494,12 @@ claude_open(struct agent *a, bool fresh, struct err *e)
 	autofree char *path = NULL;
 
 	TAILQ_INIT(&c->asks);
-	ev_timer_init(&c->ladder, on_ladder, 0., 0.);
-	c->ladder.data = c;
-	if (strcmp(conf->agent_mode, "build") != 0 &&
-	    strcmp(conf->agent_mode, "plan") != 0)
-		return err_set(e, ERR_MODE_NOT_SUPPORTED,
-		    "claude has no agent mode %s", conf->agent_mode);
-	if (check_mode(c, conf->permission_mode, e) == -1 ||
-	    (conf->model != NULL && check_model(conf->model, e) == -1))
+	ladder_init(&c->ladder, a->loop, "claude");
+	if (claude_mode_check(c, conf->permission_mode, conf->agent_mode, e) ==
+		-1 ||
+	    (conf->model != NULL && check_model(conf->model, e) == -1) ||
+	    (conf->thought_level != NULL &&
+		claude_level_check(conf->thought_level, e) == -1))
 		return -1;
 	/* A new session without its program is refused; one that goes on says
 	 * so in the turn that needs it. */
@@ -532,6 +507,15 @@ claude_open(struct agent *a, bool fresh, struct err *e)
 			   conf->command != NULL ? conf->command[0] : "claude",
 			   conf->env, &path, e)
 		     : 0;
+}
+
+static int
+claude_probe(struct agent *a, struct err *e)
+{
+	struct claude *c = (struct claude *)a;
+
+	c->probing = true;
+	return start(c, e);
 }
 
 static void
@@ -550,7 +534,7 @@ claude_stop(struct agent *a)
 	struct claude *c = (struct claude *)a;
 
 	c->stopping = true;
-	free(STEAL(c->held));
+	forget_message(c);
 	if (c->proc == NULL) {
 		agent_stopped(a);
 		return;
@@ -560,9 +544,9 @@ claude_stop(struct agent *a)
 	process_finish_input(c->proc);
 	if (c->working) {
 		process_signal(c->proc, SIGTERM, true);
-		climb(c, RUNG_KILL, RUNG_S);
+		ladder_climb(&c->ladder, c->proc, RUNG_KILL, 1.0);
 	} else {
-		climb(c, RUNG_TERM, FAREWELL_S);
+		ladder_climb(&c->ladder, c->proc, RUNG_TERM, FAREWELL_S);
 	}
 }
 
@@ -571,12 +555,14 @@ claude_close(struct agent *a)
 {
 	struct claude *c = (struct claude *)a;
 
-	if (c->asks.tqh_last != NULL) { /* it was opened */
-		ev_timer_stop(a->loop, &c->ladder);
+	ladder_stop(&c->ladder);
+	if (c->asks.tqh_last != NULL) /* it was opened */
 		claude_asks_drop(c);
-	}
 	process_free(STEAL(c->proc));
-	free(STEAL(c->held));
+	forget_message(c);
+	claude_plan_free(c);
+	json_free(STEAL(c->models));
+	free(STEAL(c->lost));
 	free(STEAL(c->error));
 }
 
@@ -589,6 +575,7 @@ const struct agent_ops agent_claude = {
 	.permission = claude_permission,
 	.question = claude_question,
 	.configure = claude_configure,
+	.probe = claude_probe,
 	.pause = claude_pause,
 	.stop = claude_stop,
 	.close = claude_close,

@@ -9,7 +9,9 @@
 
 #include "session/agent.h"
 #include "session/agent_process.h"
-#include <ev.h>
+#include "session/agents/messages.h"
+#include "session/agents/program.h"
+#include "session/skills.h"
 #include <stdbool.h>
 #include <sys/queue.h>
 
@@ -41,31 +43,39 @@ struct ask {
 	unsigned nq;
 };
 
-/* What stops claude when it does not stop by itself. */
-enum claude_rung {
-	RUNG_NONE,
-	RUNG_INT,
-	RUNG_TERM,
-	RUNG_KILL
+#define CLAUDE_TASKS_MAX 64
+
+/* An entry of the to-do list that claude keeps by its task tools. */
+struct claude_task {
+	char *id, *content; /* owned */
+	const char *status; /* of a plan's entry */
 };
 
 struct claude {
 	struct agent a; /* first */
 	struct process *proc;
-	ev_timer ladder;
-	enum claude_rung rung;
-	uint64_t requests; /* number of our control request given last */
-	bool working;	   /* claude has a turn, whether or not we have */
-	bool initialised;  /* system/init was seen in this turn */
-	bool resumed;	   /* this process was started with --resume … */
-	bool alive;	   /* … and has shown that it could */
-	bool restart;	   /* another process is wanted after this turn */
-	bool retiring;	   /* proc is leaving: its stdin is closed */
-	bool stopping;	   /* for good */
+	struct ladder ladder;
+	struct skills *skills; /* owned: they are being fetched */
+	uint64_t requests;     /* number of our control request given last */
+	bool working;	       /* claude has a turn, whether or not we have */
+	bool initialised;      /* system/init was seen in this turn */
+	bool resumed;	       /* this process was started with --resume … */
+	bool alive;	       /* … and has shown that it could */
+	bool restart;	       /* another process is wanted after this turn */
+	bool retiring;	       /* proc is leaving: its stdin is closed */
+	bool stopping;	       /* for good */
 	bool paused;
 	bool said;   /* this turn had a text */
 	char *error; /* owned: error message logged in this turn */
-	char *held;  /* owned: message for the next process */
+	char *held;  /* owned: the line for the next process */
+	bool probing;
+	char *lost; /* owned: that it could not resume, until it is told */
+	struct json *models; /* owned: as claude listed them, or NULL */
+	char effort[16];     /* its level when none is set, once known */
+	int64_t context;     /* tokens of the last model call … */
+	int64_t context_in;  /* … before it said anything */
+	struct claude_task tasks[CLAUDE_TASKS_MAX];
+	unsigned ntasks;
 	TAILQ_HEAD(asks, ask) asks;
 	/* The message that streams. */
 	char message_id[CLAUDE_ID_MAX];
@@ -77,8 +87,6 @@ struct claude {
 	unsigned unstreamed; /* blocks that came whole, for their ids */
 };
 
-/* V as JSON text, the caller's; NULL for NULL. */
-char *claude_json(const struct json *v);
 /* Write one line to claude. */
 int claude_send(struct claude *c, const struct buf *line, struct err *e);
 /* Begin a line {"type":TYPE… in B. */
@@ -86,9 +94,25 @@ void claude_line(struct jw *w, struct buf *b, const char *type);
 /* The turn is over on claude's side. */
 void claude_result(struct claude *c, const struct json *m);
 
-/* claude_tools.c: link the skills that are configured; a memory file with the
- * MCP servers, or -1 when there are none. */
+/* claude_tools.c: a memory file with the MCP servers, or -1 when there are
+ * none. */
 int claude_tools(struct claude *c);
+
+/* claude_options.c: WORD is a mode by either name; NULL: there is none. */
+const char *claude_mode_native(const char *word);
+const char *claude_mode_shared(const char *native);
+/* What both words come to, as claude's; they were checked. */
+const char *claude_mode_of(const char *permission_mode, const char *agent_mode);
+int claude_mode_check(const struct claude *c, const char *permission_mode,
+    const char *agent_mode, struct err *e);
+int claude_level_check(const char *level, struct err *e);
+void claude_control_response(struct claude *c, const struct json *m);
+
+/* claude_plan.c: BLOCK is a tool's use, or a result that went well. */
+void claude_plan_use(struct claude *c, const struct json *block);
+void claude_plan_result(
+    struct claude *c, const struct json *m, const struct json *block);
+void claude_plan_free(struct claude *c);
 
 /* claude_read.c */
 void claude_read(struct claude *c, const char *line, size_t len, size_t total);

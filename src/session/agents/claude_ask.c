@@ -296,11 +296,11 @@ ask_new(struct claude *c, enum ask_kind kind, const char *request_id,
 
 	k->kind = kind;
 	k->request_id = xstrdup(request_id);
-	k->input = claude_json(json_get(request, "input"));
+	k->input = agent_json(json_get(request, "input"));
 	if (k->input == NULL)
 		k->input = xstrdup("{}");
 	k->suggestions =
-	    claude_json(json_get(request, "permission_suggestions"));
+	    agent_json(json_get(request, "permission_suggestions"));
 	TAILQ_INSERT_TAIL(&c->asks, k, link);
 	return k;
 }
@@ -323,6 +323,7 @@ ask_permission(struct claude *c, const char *request_id, const char *tool,
 	    json_get(request, "permission_suggestions"));
 	jw_kstr(&w, "blockedPath", json_str(request, "blocked_path", NULL));
 	jw_kstr(&w, "toolUseId", json_str(request, "tool_use_id", NULL));
+	jw_kstr(&w, "toolCallId", json_str(request, "tool_use_id", NULL));
 	jw_object_end(&w);
 	/* K may be answered and gone when this returns 0. */
 	rc = agent_ask_permission(

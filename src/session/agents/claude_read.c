@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define LOCATION "claude"
-#define DIFF_BYTES_MAX (64u << 10)
 
 static bool
 is(const char *a, const char *b)
@@ -131,6 +130,8 @@ on_stream_event(struct claude *c, const struct json *m)
 	expect_turn(c);
 	if (is(type, "message_start")) {
 		close_blocks(c, ITEM_FAILED);
+		c->context_in =
+		    message_context_tokens(json_path(ev, "message.usage"));
 		if (str_copy(c->message_id, sizeof(c->message_id),
 			json_str(json_get(ev, "message"), "id", "")) == -1)
 			c->message_id[0] = '\0'; /* absurdly long: unnamed */
@@ -138,6 +139,10 @@ on_stream_event(struct claude *c, const struct json *m)
 		block_start(c, ev);
 	} else if (is(type, "content_block_delta")) {
 		block_delta(c, ev);
+	} else if (is(type, "message_delta")) {
+		c->context =
+		    c->context_in +
+		    message_tokens(json_get(ev, "usage"), "output_tokens");
 	} else if (is(type, "message_stop")) {
 		close_blocks(c, ITEM_COMPLETED);
 	}
@@ -152,25 +157,16 @@ on_text(struct claude *c, const struct json *m, const struct json *block,
 	const struct json *text =
 	    json_get(block, reasoning ? "thinking" : "text");
 	const char *message = json_str(json_get(m, "message"), "id", "");
+	bool own = json_str(m, "parent_tool_use_id", NULL) == NULL;
 	char id[CLAUDE_ID_MAX + 32];
-	struct part p = { .type = reasoning ? PART_REASONING : PART_TEXT,
-		.word = "public" };
-	const struct item it = { .native_id = id,
-		.parent = json_str(m, "parent_tool_use_id", NULL),
-		.kind = ITEM_MESSAGE,
-		.role = ROLE_OF_ASSISTANT,
-		.parts = &p,
-		.nparts = 1 };
 	unsigned i;
 
 	if (text == NULL || text->type != JSON_STRING)
 		return;
-	p.text = text->str;
-	p.len = text->len;
-	if (it.parent == NULL && !is(message, c->message_id))
+	if (own && !is(message, c->message_id))
 		close_blocks(c, ITEM_FAILED); /* it was asked for again */
 	i = c->nblocks;
-	if (it.parent == NULL)
+	if (own)
 		for (i = 0; i < c->nblocks; i++)
 			if (c->blocks[i].reasoning == reasoning)
 				break;
@@ -181,47 +177,10 @@ on_text(struct claude *c, const struct json *m, const struct json *block,
 		       ++c->unstreamed) == -1) {
 		(void)!str_format(id, sizeof(id), "+%u", c->unstreamed);
 	}
-	c->said |= !reasoning && it.parent == NULL;
+	c->said |= !reasoning && own;
 	/* What an interrupt cut off is not complete. */
-	uni_item_completed(c->a.out, &it,
+	message_text(&c->a, id, m, block, reasoning,
 	    agent_cancelling(&c->a) ? ITEM_FAILED : ITEM_COMPLETED);
-}
-
-static void
-on_tool_use(struct claude *c, const struct json *m, const struct json *block)
-{
-	const char *id = json_str(block, "id", NULL);
-	autofree char *input = claude_json(json_get(block, "input"));
-	const struct part p = { .type = PART_TOOL_CALL,
-		.name = json_str(block, "name", "unknown"),
-		.text = input != NULL ? input : "{}",
-		.len = input != NULL ? strlen(input) : 2,
-		.word = id };
-	const struct item it = { .native_id = id,
-		.parent = json_str(m, "parent_tool_use_id", NULL),
-		.kind = ITEM_TOOL_CALL,
-		.role = ROLE_OF_ASSISTANT,
-		.parts = &p,
-		.nparts = 1 };
-
-	uni_item_completed(c->a.out, &it, ITEM_COMPLETED);
-}
-
-static void
-on_other_block(struct claude *c, const struct json *m, const struct json *block)
-{
-	autofree char *text = claude_json(block);
-	const struct part p = { .type = PART_JSON,
-		.text = text,
-		.len = text != NULL ? strlen(text) : 0 };
-	const struct item it = { .parent =
-				     json_str(m, "parent_tool_use_id", NULL),
-		.kind = ITEM_UNKNOWN,
-		.role = ROLE_OF_ASSISTANT,
-		.parts = &p,
-		.nparts = 1 };
-
-	uni_item_completed(c->a.out, &it, ITEM_COMPLETED);
 }
 
 /* A failed model call shows as a message that claude made up. */
@@ -245,8 +204,9 @@ on_error_message(struct claude *c, const struct json *m)
 	jw_kstr(&w, "error", word);
 	jw_kbool(&w, "retrying", false);
 	jw_object_end(&w);
-	uni_error(
-	    c->a.out, FROM_AGENT, "api_error", text, b.failed ? NULL : b.data);
+	uni_error(c->a.out, FROM_AGENT,
+	    is(word, "authentication_failed") ? "auth_required" : "api_error",
+	    text, b.failed ? NULL : b.data);
 	buf_free(&b);
 	free(c->error);
 	c->error = xstrdup(text);
@@ -262,117 +222,26 @@ on_assistant(struct claude *c, const struct json *m)
 	expect_turn(c);
 	if (on_error_message(c, m))
 		return;
+	if (json_str(m, "parent_tool_use_id", NULL) == NULL &&
+	    !is(json_str(json_get(m, "message"), "id", ""), c->message_id))
+		c->context =
+		    message_context_tokens(json_path(m, "message.usage"));
 	json_foreach (block, content) {
 		type = json_str(block, "type", "");
 		if (is(type, "text"))
 			on_text(c, m, block, false);
 		else if (is(type, "thinking"))
 			on_text(c, m, block, true);
-		else if (json_get(block, "input") != NULL)
-			on_tool_use(c, m, block);
-		else if (!is(type, "redacted_thinking"))
-			on_other_block(c, m, block);
+		else if (json_get(block, "input") != NULL) {
+			message_tool_use(&c->a, m, block);
+			claude_plan_use(c, block);
+		} else if (!is(type, "redacted_thinking"))
+			message_other_block(&c->a, m, block);
 	}
 }
 
-/* --- tool results -------------------------------------------------------- */
-
-/* The text of a result; what is no text is named or shown as JSON. */
-static void
-result_text(struct buf *b, const struct json *content)
-{
-	const struct json *text;
-	autofree char *json = NULL;
-
-	if (content != NULL && content->type == JSON_STRING) {
-		(void)buf_add(b, content->str, content->len);
-		return;
-	}
-	if (content == NULL || content->type != JSON_ARRAY) {
-		json = claude_json(content);
-		(void)buf_adds(b, json != NULL ? json : "");
-		return;
-	}
-	json_foreach (block, content) {
-		if (b->len > 0)
-			(void)buf_addc(b, '\n');
-		text = json_get(block, "text");
-		if (text != NULL && text->type == JSON_STRING)
-			(void)buf_add(b, text->str, text->len);
-		else
-			(void)buf_addf(
-			    b, "[%.64s]", json_str(block, "type", "unknown"));
-	}
-}
-
-/* A structured patch as unified hunks. */
-static void
-patch_text(struct buf *b, const struct json *hunks)
-{
-	json_foreach (h, hunks) {
-		(void)buf_addf(b,
-		    "@@ -%" PRId64 ",%" PRId64 " +%" PRId64 ",%" PRId64 " @@\n",
-		    json_int(h, "oldStart", 0), json_int(h, "oldLines", 0),
-		    json_int(h, "newStart", 0), json_int(h, "newLines", 0));
-		json_foreach (line, json_get(h, "lines")) {
-			if (line->type != JSON_STRING)
-				continue;
-			(void)buf_add(b, line->str, line->len);
-			(void)buf_addc(b, '\n');
-		}
-	}
-}
-
-/* Which file the tool touched, if its structured result says so. */
-static bool
-file_part(struct part *p, struct buf *diff, const struct json *r)
-{
-	const char *path = json_str(r, "filePath", NULL);
-
-	p->type = PART_FILE_REF;
-	p->word = "read";
-	if (path == NULL) {
-		p->name = json_str(json_get(r, "file"), "filePath", NULL);
-		return p->name != NULL;
-	}
-	p->name = path;
-	p->word = json_get(r, "oldString") != NULL ? "patch" : "write";
-	patch_text(diff, json_get(r, "structuredPatch"));
-	if (!diff->failed && diff->len > 0) {
-		p->text = diff->data;
-		p->len = diff->len;
-	}
-	return true;
-}
-
-static void
-on_tool_result(
-    struct claude *c, const struct json *m, const struct json *block, bool only)
-{
-	const char *id = json_str(block, "tool_use_id", NULL);
-	struct part p[2] = { { .type = PART_TOOL_RESULT, .word = id } };
-	struct item it = { .native_id = id,
-		.parent = json_str(m, "parent_tool_use_id", NULL),
-		.kind = ITEM_TOOL_RESULT,
-		.role = ROLE_OF_TOOL,
-		.parts = p,
-		.nparts = 1 };
-	bool failed = json_bool(block, "is_error", false);
-	struct buf text, diff;
-
-	buf_init(&text, 2 * LINE_BYTES_MAX);
-	buf_init(&diff, DIFF_BYTES_MAX);
-	result_text(&text, json_get(block, "content"));
-	p[0].text = text.data != NULL ? text.data : "";
-	p[0].len = text.len;
-	if (only && !failed &&
-	    file_part(&p[1], &diff, json_get(m, "tool_use_result")))
-		it.nparts = 2;
-	uni_item_completed(
-	    c->a.out, &it, failed ? ITEM_FAILED : ITEM_COMPLETED);
-	buf_free(&text);
-	buf_free(&diff);
-}
+/* --- the user's side --------------------------------------------------------
+ */
 
 static void
 on_user(struct claude *c, const struct json *m)
@@ -385,26 +254,13 @@ on_user(struct claude *c, const struct json *m)
 		if (!is(json_str(block, "type", ""), "tool_result"))
 			continue;
 		expect_turn(c);
-		on_tool_result(c, m, block, content->len == 1);
+		message_tool_result(&c->a, m, block, content->len == 1);
+		if (content->len == 1)
+			claude_plan_result(c, m, block);
 	}
 }
 
 /* --- system lines -------------------------------------------------------- */
-
-static void
-log_status(struct claude *c, const char *label, const char *detail)
-{
-	const struct part p = { .type = PART_STATUS,
-		.name = label,
-		.text = detail,
-		.len = detail != NULL ? strlen(detail) : 0 };
-	const struct item it = { .kind = ITEM_STATUS,
-		.role = ROLE_OF_ASSISTANT,
-		.parts = &p,
-		.nparts = 1 };
-
-	uni_item_completed(c->a.out, &it, ITEM_COMPLETED);
-}
 
 /* A retry is no error yet: readers of a turn stop at an `error` event. */
 static void
@@ -418,16 +274,16 @@ on_retry(struct claude *c, const struct json *m)
 		json_double(m, "retry_delay_ms", 0));
 
 	expect_turn(c);
-	log_status(c, "api_retry", detail);
+	uni_status(c->a.out, "api_retry", detail);
 }
 
 static void
-on_mode(struct claude *c, const char *mode)
+on_mode(struct claude *c, const char *native)
 {
-	if (is(mode, "bypassPermissions"))
-		agent_mode_changed(&c->a, "bypass");
-	else if (is(mode, "default") || is(mode, "acceptEdits") ||
-		 is(mode, "plan"))
+	const char *mode = claude_mode_shared(native);
+
+	/* As it is called already, if by either name. */
+	if (mode != NULL && strcmp(c->a.conf->permission_mode, native) != 0)
 		agent_mode_changed(&c->a, mode);
 }
 
@@ -448,7 +304,7 @@ on_system(struct claude *c, const struct json *m)
 			on_mode(c, mode);
 		if (is(json_str(m, "status", ""), "compacting") &&
 		    agent_turn_open(&c->a))
-			log_status(c, "compacting", NULL);
+			uni_status(c->a.out, "compacting", NULL);
 	} else if (is(subtype, "api_retry")) {
 		on_retry(c, m);
 	}
@@ -477,7 +333,7 @@ unparsed(
 static bool
 is_ignored(const char *type)
 {
-	static const char *const words[] = { "control_response", "keep_alive",
+	static const char *const words[] = { "keep_alive",
 		"update_environment_variables", "tool_progress",
 		"rate_limit_event", "auth_status", "tool_use_summary" };
 	size_t i;
@@ -512,6 +368,8 @@ dispatch(struct claude *c, const struct json *m, const char *line, size_t len)
 		claude_control_request(c, m, line, len);
 	} else if (is(type, "control_cancel_request"))
 		claude_control_cancel(c, m);
+	else if (is(type, "control_response"))
+		claude_control_response(c, m);
 	else if (!is_ignored(type))
 		unparsed(c, "unknown message type", line, len, true);
 }

@@ -69,8 +69,8 @@ finish(struct mock *m)
 	if (m->end == MOCK_PARKS)
 		agent_turn_parked(&m->a);
 	else
-		agent_turn_ended(
-		    &m->a, m->end == MOCK_FAILS ? "error" : "end_turn", NULL);
+		agent_turn_ended(&m->a,
+		    m->end == MOCK_FAILS ? "error" : "end_turn", m->more);
 }
 
 static void
@@ -110,11 +110,11 @@ mock_open(struct agent *a, bool fresh, struct err *e)
 	autofree char *native = NULL;
 	char *const *env;
 	int64_t ms = 0;
+	const struct agent_settings asked = { .agent_mode = a->conf->agent_mode,
+		.thought_level = a->conf->thought_level };
 
-	if (strcmp(a->conf->agent_mode, "build") != 0 &&
-	    strcmp(a->conf->agent_mode, "plan") != 0)
-		return err_set(e, ERR_MODE_NOT_SUPPORTED,
-		    "mock has no agent mode %s", a->conf->agent_mode);
+	if (mock_settings_check(&asked, e) == -1)
+		return -1;
 	TAILQ_INIT(&m->steps);
 	buf_init(&m->output, 64u << 10);
 	ev_timer_init(&m->tick, on_tick, 0., 0.);
@@ -148,10 +148,13 @@ user_message(struct mock *m, const char *text)
 }
 
 static int
-mock_prompt(struct agent *a, uint64_t number, const char *text, struct err *e)
+mock_prompt(struct agent *a, uint64_t number, const struct agent_message *msg,
+    struct err *e)
 {
 	struct mock *m = (struct mock *)a;
-	autofree char *trimmed = NULL;
+	autofree char *flat = agent_message_flat(msg, false), *trimmed = NULL;
+	const char *text = flat;
+	bool told;
 	size_t len;
 
 	if (str_format(m->prefix, sizeof(m->prefix), "mock_%" PRIu64, number) ==
@@ -167,11 +170,27 @@ mock_prompt(struct agent *a, uint64_t number, const char *text, struct err *e)
 		return 0;
 	}
 	trimmed = xstrndup(text, len);
-	user_message(m, trimmed);
+	if (strcmp(trimmed, "forget") == 0 && !m->forgot) {
+		m->forgot = true;
+		agent_forgot(a);
+		return 0;
+	}
+	told =
+	    m->forgot && len >= 6 && strcmp(trimmed + len - 6, "forget") == 0;
+	m->forgot = false;
+	user_message(m, told ? "forget" : trimmed);
 	m->end = MOCK_ENDS;
+	m->more = NULL;
 	m->running = true;
-	mock_script(m, trimmed);
-	arm(m, m->delay_s);
+	if (told)
+		mock_say(m, "told", trimmed);
+	else
+		mock_script(m, trimmed);
+	/* At once, so that a short turn is stored with its message. */
+	if (m->delay_s > 0 || m->paused)
+		arm(m, m->delay_s);
+	else
+		on_tick(a->loop, &m->tick, 0);
 	return 0;
 }
 
@@ -205,21 +224,22 @@ mock_question(
 }
 
 static int
-mock_configure(struct agent *a, const char *model, const char *permission_mode,
-    struct err *e)
+mock_configure(struct agent *a, const struct agent_settings *set, struct err *e)
 {
-	static const char *const modes[] = { "default", "acceptEdits", "plan",
-		"bypass" };
-	size_t i;
+	struct mock *m = (struct mock *)a;
 
-	(void)a, (void)model;
-	for (i = 0; permission_mode != NULL && i < countof(modes); i++)
-		if (strcmp(modes[i], permission_mode) == 0)
-			return 0;
-	if (permission_mode == NULL)
-		return 0;
-	return err_set(e, ERR_MODE_NOT_SUPPORTED,
-	    "mock has no permission mode %s", permission_mode);
+	if (mock_settings_check(set, e) == -1)
+		return -1;
+	mock_tell_options(m, set);
+	return 0;
+}
+
+static int
+mock_probe(struct agent *a, struct err *e)
+{
+	(void)e;
+	mock_tell_options((struct mock *)a, &(struct agent_settings){ 0 });
+	return 0;
 }
 
 static void
@@ -265,6 +285,7 @@ const struct agent_ops agent_mock = {
 	.permission = mock_permission,
 	.question = mock_question,
 	.configure = mock_configure,
+	.probe = mock_probe,
 	.pause = mock_pause,
 	.stop = mock_stop,
 	.close = mock_close,

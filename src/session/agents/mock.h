@@ -39,7 +39,9 @@ struct mock {
 	double delay_s; /* between events */
 	double wait_s;	/* before the next step, once; -1: the delay */
 	bool running, paused;
+	bool forgot; /* the command `forget` waits to be told */
 	enum mock_end end;
+	const char *more; /* static: metadata of the turn's end, or NULL */
 	uint64_t number;
 	char prefix[MOCK_PREFIX_MAX]; /* mock_<n> */
 	struct process *proc;	      /* of the command `run` */
@@ -60,5 +62,11 @@ void mock_script(struct mock *m, const char *text);
 /* mock_work.c: the commands that do something; false: it is none of them. */
 bool mock_work(struct mock *m, const char *word, const char *rest);
 void mock_work_stop(struct mock *m);
+/* mock_news.c: the commands that tell of the agent itself. */
+bool mock_news(struct mock *m, const char *word, const char *rest);
+/* mock_options.c */
+int mock_settings_check(const struct agent_settings *set, struct err *e);
+/* What can be set, and what it will be when SET has been. */
+void mock_tell_options(struct mock *m, const struct agent_settings *set);
 
 #endif

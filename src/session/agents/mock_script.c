@@ -323,7 +323,8 @@ cmd_help(struct mock *m)
 {
 	mock_say(m, "help",
 	    "Commands: help, echo, markdown, tool, status, image, unknown, "
-	    "permission, question, error, unparsed, end, demo; and for real "
+	    "permission, question, error, unparsed, end, demo; think, plan, "
+	    "usage, commands, mode MODE, forget; and for real "
 	    "work: run COMMAND, write PATH TEXT, sleep MS, flood N [BYTES], "
 	    "exit N, crash. Anything else is repeated.");
 }
@@ -538,7 +539,8 @@ mock_script(struct mock *m, const char *text)
 		words = join_words(text + len);
 		mock_say(m, "echo",
 		    words != NULL ? words : "Give me words to repeat.");
-	} else if (!mock_work(m, word, text + len)) {
+	} else if (!mock_work(m, word, text + len) &&
+		   !mock_news(m, word, text + len)) {
 		mock_say(m, "reply", text);
 	}
 }

@@ -17,7 +17,7 @@ use Cwd qw(abs_path);
 use Exporter qw(import);
 use Sandboxd;
 
-our @EXPORT = qw(claude_program claude_daemon claude_session claude_env
+our @EXPORT = qw(agents_path claude_program claude_daemon claude_session claude_env
     git_repository git_in answer_text tool_items);
 
 sub claude_program {
@@ -27,6 +27,18 @@ sub claude_program {
 	    unless -x $link;
 	need_program('node');
 	return abs_path($link);
+}
+
+# PATH for a daemon that is to find the programs of these agents there.
+sub agents_path {
+	my $dir = ($ENV{SANDBOXD_AGENTS} // root_dir() . '/build/agents')
+	    . '/node_modules/.bin';
+	for (@_) {
+		Sandboxd::plan_skip("$dir/$_ is not there: "
+		    . 'contrib/check installs it') unless -x "$dir/$_";
+	}
+	need_program('node');
+	return abs_path($dir) . ':/usr/sbin:/usr/bin:/sbin:/bin';
 }
 
 # A daemon that knows where claude is.

@@ -206,7 +206,8 @@ sub title_of {
 # Options: args (more arguments), state and run (directories to use again), conf
 # (text of a configuration file), env, uid (run as that user), no_wait. http: serve
 # HTTP on a free port of the loopback (or on what listen, a list, names), with
-# token if that is given; without it there is no HTTP.
+# token if that is given; without it there is no HTTP. agents: definitions of agents
+# besides those of the source tree, by file name: text, or a hash.
 sub start {
 	my ($class, %o) = @_;
 	my $self = bless { owner => $$, groups => {} }, $class;
@@ -223,9 +224,27 @@ sub start {
 	$self->{log} = "$self->{dir}/log";
 	$self->{options} = \%o;
 	$self->{mounts} = mounts();
+	$self->{agents} = "$self->{dir}/agents.d";
+	mkdir($self->{agents}, 0755) or die "$self->{agents}: $!";
+	for (glob(root_dir() . '/etc/agents.d/*.json')) {
+		my ($name) = m{([^/]+)$};
+		$self->agent_file($name, slurp($_));
+	}
+	$self->agent_file($_, $o{agents}{$_}) for keys %{$o{agents} // {}};
 	push @running, $self;
 	$self->launch unless $o{no_launch};
 	return $self;
+}
+
+# A file among this daemon's definitions of agents; without TEXT it goes.
+sub agent_file {
+	my ($self, $name, $text) = @_;
+	my $file = "$self->{agents}/$name";
+
+	return unlink($file) unless defined $text;
+	spew($file, ref($text) ? to_json($text) : $text);
+	chmod(0644, $file);
+	return $file;
 }
 
 # argv for this daemon.
@@ -243,7 +262,7 @@ sub argv {
 		push @http, '--token', $o->{token} if defined $o->{token};
 	}
 	return (program('sandboxd'), '-c', $conf, '--state-dir', $self->{state},
-	    '--run-dir', $self->{run}, @http, @{$o->{args} // []},
+	    '--run-dir', $self->{run}, '--agents-dir', $self->{agents}, @http, @{$o->{args} // []},
 	    @{$o->{options} // []}, @more);
 }
 
@@ -298,7 +317,9 @@ sub launch {
 sub clean_env {
 	my ($more) = @_;
 	my %env = (PATH => '/usr/sbin:/usr/bin:/sbin:/bin', HOME => '/root',
-	    LANG => 'C.UTF-8');
+	    LANG => 'C.UTF-8',
+	    # No test leaves the loopback, whatever was built in.
+	    npm_config_registry => 'http://127.0.0.1:9');
 	for (qw(ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS)) {
 		$env{$_} = $ENV{$_} if defined $ENV{$_};
 	}
