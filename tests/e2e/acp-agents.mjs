@@ -18,7 +18,7 @@ const { SandboxAgent, InMemorySessionPersistDriver } =
 	await import(pathToFileURL(`${dir}/node_modules/sandbox-agent/dist/index.js`));
 const persist = new InMemorySessionPersistDriver({ maxEventsPerSession: 1e6 });
 const connect = () => SandboxAgent.connect({ baseUrl, token, persist });
-const cwd = '/tmp/work';
+const cwd = '/tmp/project';
 const text = (t) => [{ type: 'text', text: t }];
 process.on('unhandledRejection', (e) => note(`unhandled: ${e?.stack ?? e}`));
 
@@ -107,8 +107,8 @@ const features = {
 	async 'command execution'() {
 		const s = await make();
 		answers(s);
-		await said_ok(s, 'fake:bash cmd="echo made > /tmp/work/by-command"');
-		return (await file('/tmp/work/by-command')) === 'made\n' && 'it was run';
+		await said_ok(s, 'fake:bash cmd="echo made > /tmp/project/by-command"');
+		return (await file('/tmp/project/by-command')) === 'made\n' && 'it was run';
 	},
 	async 'file changes'() {
 		const s = await make();
@@ -123,18 +123,18 @@ const features = {
 	async 'permission once'() {
 		const s = await make();
 		const asked = answers(s, 'once', 'reject');
-		await said_ok(s, 'fake:bash cmd="touch /tmp/work/once-1"');
+		await said_ok(s, 'fake:bash cmd="touch /tmp/project/once-1"');
 		if (asked.length === 0)
 			return null;
-		await s.prompt(text('fake:bash cmd="touch /tmp/work/once-2"'));
-		return (await file('/tmp/work/once-1')) !== null &&
-		    (await file('/tmp/work/once-2')) === null && asked.length === 2 &&
+		await s.prompt(text('fake:bash cmd="touch /tmp/project/once-2"'));
+		return (await file('/tmp/project/once-1')) !== null &&
+		    (await file('/tmp/project/once-2')) === null && asked.length === 2 &&
 		    'asked again the next time';
 	},
 	async 'permission reject'() {
 		const s = await make();
 		const asked = answers(s, 'reject');
-		await s.prompt(text('fake:bash cmd="mkdir /tmp/work/rejected"'));
+		await s.prompt(text('fake:bash cmd="mkdir /tmp/project/rejected"'));
 		if (asked.length === 0)
 			return null;
 		return !(await sdk.listFsEntries({ path: cwd })).some((f) =>
@@ -143,11 +143,11 @@ const features = {
 	async 'permission always'() {
 		const s = await make();
 		const asked = answers(s, 'always', 'reject');
-		await said_ok(s, 'fake:bash cmd="touch /tmp/work/always-1"');
+		await said_ok(s, 'fake:bash cmd="touch /tmp/project/always-1"');
 		if (asked.length === 0)
 			return null;
-		await said_ok(s, 'fake:bash cmd="touch /tmp/work/always-1"');
-		return (await file('/tmp/work/always-1')) !== null && asked.length === 1 &&
+		await said_ok(s, 'fake:bash cmd="touch /tmp/project/always-1"');
+		return (await file('/tmp/project/always-1')) !== null && asked.length === 1 &&
 		    'not asked again';
 	},
 	async questions() {
