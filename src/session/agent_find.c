@@ -42,9 +42,3 @@ process_find(
 	return err_set(e, ERR_AGENT_NOT_INSTALLED,
 	    "%s was not found in the PATH of the session", program);
 }
-
-char *
-agent_json(const struct json *v)
-{
-	return json_text(v, 2 * LINE_BYTES_MAX);
-}

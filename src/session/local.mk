@@ -29,6 +29,7 @@ libsession_a_SOURCES = \
 	src/session/agent.c \
 	src/session/agent.h \
 	src/session/agent_find.c \
+	src/session/agent_json.c \
 	src/session/agent_host.c \
 	src/session/agent_host.h \
 	src/session/agent_message.c \
