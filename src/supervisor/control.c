@@ -9,7 +9,7 @@
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
-#include "supervisor/listen.h"
+#include "supervisor/listen_given.h"
 #include "supervisor/ops.h"
 #include "supervisor/peer.h"
 
@@ -416,10 +416,31 @@ control_new(struct super *s, int fd, bool lent)
 	s->control = ct;
 }
 
+static int
+bind_control(const struct sockaddr_un *sa, int *fd_out, struct err *e)
+{
+	autofd int fd = -1;
+
+	if (clear_path(sa, e) == -1)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return err_sys(e, "socket");
+	/* Anyone may connect: SO_PEERCRED decides what comes of it, so that a
+	 * refusal is a clear answer. */
+	if (bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) == -1 ||
+	    chmod(sa->sun_path, 0666) == -1 || listen(fd, 128) == -1)
+		return err_sys(e, "listen on %s", sa->sun_path);
+	*fd_out = fd_steal(&fd);
+	return 0;
+}
+
 int
 control_open(struct super *s, struct err *e)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct address kept = { .len = sizeof(sa) };
+	autofree char *name = NULL;
 	autofd int fd = fd_steal(&s->listeners->control_fd);
 
 	if (fd != -1) {
@@ -430,20 +451,15 @@ control_open(struct super *s, struct err *e)
 		s->conf.run_dir) == -1)
 		return err_set(
 		    e, ERR_TOO_LARGE, "run_dir: too long for a socket's path");
-	if (clear_path(&sa, e) == -1)
+	memcpy(&kept.un, &sa, sizeof(sa));
+	fd = listen_kept_take(s->listeners, &kept);
+	if (fd == -1 && bind_control(&sa, &fd, e) == -1)
 		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1)
-		return err_sys(e, "socket");
-	/* Anyone may connect: SO_PEERCRED decides what comes of it, so that a
-	 * refusal is a clear answer. */
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1 ||
-	    chmod(sa.sun_path, 0666) == -1 || listen(fd, 128) == -1)
-		return err_sys(e, "listen on %s", sa.sun_path);
+	name = address_text(&kept);
+	listen_keep(s, name, fd);
 	control_new(s, fd_steal(&fd), false);
 	return 0;
 }
-
 void
 control_accept(struct super *s)
 {
@@ -474,9 +490,11 @@ control_close(struct super *s)
 	}
 	ev_io_stop(s->loop, &ct->io); /* freeing a client starts it again */
 	fd_close(&ct->fd);
-	if (!ct->lent && str_format(path, sizeof(path), "%s/control.sock",
-			     s->conf.run_dir) == 0)
-		(void)unlink(path); /* the next start does it otherwise */
+	if (!ct->lent && str_format(path, sizeof(path), "unix:%s/control.sock",
+			     s->conf.run_dir) == 0) {
+		(void)unlink(path + 5); /* the next start does it otherwise */
+		listen_keep_no_more(s, path);
+	}
 	free(ct);
 	s->control = NULL;
 }

@@ -9,6 +9,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/address.h"
+#include "supervisor/listen_given.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 
 #define BACKLOG 4096 /* the system cuts it to its own limit */
-#define SYSTEMD_FD 3 /* the first of its sockets */
 
 /* --- addresses ----------------------------------------------------------- */
 
@@ -209,16 +209,33 @@ clear_path(const struct address *a, struct err *e)
 	return 0;
 }
 
+/* Our own, whose path goes with us. */
+static void
+add_unix(struct super *s, int fd, const struct address *a)
+{
+	struct listener *l = add(s, fd, address_text(a), false);
+	struct stat st;
+
+	listen_keep(s, l->name, fd);
+	if (lstat(a->un.sun_path, &st) == -1)
+		return; /* gone already: nothing to remove */
+	l->path = xstrdup(a->un.sun_path);
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+}
+
 static int
 open_unix(struct super *s, const struct address *a, struct err *e)
 {
 	const char *path = a->un.sun_path;
-	struct listener *l;
-	struct stat st;
 	mode_t mode = 0, mask;
 	gid_t gid;
-	int rc;
+	int rc, kept_fd = listen_kept_take(s->listeners, a);
 
+	if (kept_fd != -1) {
+		add_unix(s, kept_fd, a);
+		return 0;
+	}
 	if (parse_mode(s, &mode, e) == -1 || find_group(s, &gid, e) == -1 ||
 	    clear_path(a, e) == -1)
 		return -1;
@@ -232,22 +249,18 @@ open_unix(struct super *s, const struct address *a, struct err *e)
 	(void)umask(mask);
 	if (rc == -1)
 		return err_sys(e, "listen on %s", path);
-	if (lstat(path, &st) == -1 ||
-	    (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) == -1) ||
+	if ((gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) == -1) ||
 	    listen(fd, BACKLOG) == -1) {
 		(void)err_sys(e, "listen on %s", path);
 		(void)unlink(path); /* it was ours */
 		return -1;
 	}
-	l = add(s, fd_steal(&fd), address_text(a), false);
-	l->path = xstrdup(path);
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
+	add_unix(s, fd_steal(&fd), a);
 	return 0;
 }
 
 static int
-open_tcp(struct super *s, struct address *a, const char *text, struct err *e)
+tcp_socket(struct address *a, const char *text, struct err *e)
 {
 	static const int on = 1;
 	autofd int fd = socket(
@@ -264,7 +277,21 @@ open_tcp(struct super *s, struct address *a, const char *text, struct err *e)
 	if (bind(fd, &a->sa, a->len) == -1 || listen(fd, BACKLOG) == -1 ||
 	    getsockname(fd, &a->sa, &a->len) == -1)
 		return err_sys(e, "listen on %s", text);
-	(void)add(s, fd_steal(&fd), address_text(a), s->http.tls_cert != NULL);
+	return fd_steal(&fd);
+}
+
+static int
+open_tcp(struct super *s, struct address *a, const char *text, struct err *e)
+{
+	int fd = listen_kept_take(s->listeners, a);
+	struct listener *l;
+
+	if (fd == -1)
+		fd = tcp_socket(a, text, e);
+	if (fd == -1)
+		return -1;
+	l = add(s, fd, address_text(a), s->http.tls_cert != NULL);
+	listen_keep(s, l->name, l->fd);
 	return 0;
 }
 
@@ -286,69 +313,20 @@ open_one(struct super *s, const char *text, struct err *e)
 
 /* --- systemd ------------------------------------------------------------- */
 
-/* The Nth word of LISTEN_FDNAMES. */
-static bool
-is_named(const char *names, size_t n, const char *name)
-{
-	for (; names != NULL && n > 0; n--) {
-		names = strchr(names, ':');
-		names = names == NULL ? NULL : names + 1;
-	}
-	return names != NULL && strncmp(names, name, strlen(name)) == 0 &&
-	       (names[strlen(name)] == ':' || names[strlen(name)] == '\0');
-}
-
+/* One that was opened for us: for HTTP, unless there is to be none. */
 static int
-take_one(struct super *s, int fd, bool control, struct err *e)
+add_given(struct super *s, int fd, const struct address *a, struct err *e)
 {
-	struct address a = { .len = sizeof(a.un) };
-	int type = 0, listens = 0;
-	socklen_t tn = sizeof(type), ln = sizeof(listens);
-	autofree char *name = NULL;
+	autofree char *name = address_text(a);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tn) == -1 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &ln) == -1 ||
-	    type != SOCK_STREAM || listens == 0 ||
-	    getsockname(fd, &a.sa, &a.len) == -1)
-		return err_set(e, ERR_BAD_REQUEST,
-		    "descriptor %d: not a listening stream socket", fd);
-	(void)fd_set_cloexec(fd, 1);  /* it is open */
-	(void)fd_set_nonblock(fd, 1); /* the same */
-	if (control && a.sa.sa_family == AF_UNIX &&
-	    s->listeners->control_fd == -1) {
-		s->listeners->control_fd = fd;
-		return 0;
-	}
-	name = address_text(&a);
 	if (s->http.off) {
 		(void)close(fd);
 		return 0;
 	}
-	if (check_open(s, &a, name, e) == -1)
+	if (check_open(s, a, name, e) == -1)
 		return -1;
 	(void)add(s, fd, STEAL(name),
-	    s->http.tls_cert != NULL && a.sa.sa_family != AF_UNIX);
-	return 0;
-}
-
-/* Sockets that were opened for us, by the convention of LISTEN_FDS. */
-static int
-take_systemd(struct super *s, struct err *e)
-{
-	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	const char *names = getenv("LISTEN_FDNAMES");
-	int64_t p, n = 0;
-
-	if (pid == NULL || fds == NULL ||
-	    str_to_int(pid, 1, INT32_MAX, &p) == -1 || p != getpid())
-		return 0;
-	if (str_to_int(fds, 0, LISTENERS_MAX, &n) == -1)
-		return err_set(e, ERR_BAD_REQUEST, "LISTEN_FDS: '%.20s'", fds);
-	for (int64_t i = 0; i < n; i++) {
-		if (take_one(s, SYSTEMD_FD + (int)i,
-			is_named(names, (size_t)i, "control"), e) == -1)
-			return err_prefix(e, "socket of LISTEN_FDS");
-	}
+	    s->http.tls_cert != NULL && a->sa.sa_family != AF_UNIX);
 	return 0;
 }
 
@@ -357,7 +335,7 @@ listen_open(struct super *s, struct err *e)
 {
 	s->listeners = xcalloc(1, sizeof(*s->listeners));
 	s->listeners->control_fd = -1;
-	if (take_systemd(s, e) == -1)
+	if (listen_given(s, add_given, e) == -1)
 		return -1;
 	if (s->http.off)
 		return 0;
@@ -373,6 +351,7 @@ listen_close(struct super *s)
 
 	if (ls == NULL)
 		return;
+	listen_kept_close(s);
 	while (ls->n > 0) {
 		struct listener *l = &ls->v[--ls->n];
 
@@ -380,6 +359,8 @@ listen_close(struct super *s)
 		if (l->path != NULL && lstat(l->path, &st) == 0 &&
 		    st.st_dev == l->dev && st.st_ino == l->ino)
 			(void)unlink(l->path); /* or it is stale */
+		if (l->path != NULL)
+			listen_keep_no_more(s, l->name);
 		fd_close(&l->fd);
 		free(l->name);
 		free(l->path);

@@ -18,9 +18,18 @@ struct listener {
 	ino_t ino;
 };
 
+/* Of a former life of ours, until it is known whether it is still wanted. */
+struct kept {
+	char *name;    /* owned; the service manager's */
+	char *address; /* owned; as address_text() has it */
+	int fd;	       /* owned; -1: taken */
+};
+
 struct listeners {
 	struct listener v[LISTENERS_MAX];
 	size_t n;
+	struct kept kept[LISTENERS_MAX];
+	size_t nkept;
 	int control_fd; /* owned; systemd's for the control socket, or -1 */
 };
 

@@ -33,8 +33,12 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/json_line.c \
 	src/supervisor/listen.c \
 	src/supervisor/listen.h \
+	src/supervisor/listen_given.c \
+	src/supervisor/listen_given.h \
 	src/supervisor/memory.c \
 	src/supervisor/memory.h \
+	src/supervisor/notify.c \
+	src/supervisor/notify.h \
 	src/supervisor/ops.c \
 	src/supervisor/ops.h \
 	src/supervisor/ops_agent.c \

@@ -20,7 +20,8 @@
 #include "supervisor/courier.h"
 #include "supervisor/gateway.h"
 #include "supervisor/instance.h"
-#include "supervisor/listen.h"
+#include "supervisor/listen_given.h"
+#include "supervisor/notify.h"
 #include "supervisor/relay.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
@@ -155,11 +156,13 @@ on_hup(
 	struct buf mistakes;
 	struct conf fresh;
 
+	notify_reloading(s);
 	buf_init(&mistakes, AGENT_MISTAKES_MAX);
 	agents = read_again(s, &fresh, &mistakes);
 	if (agents == NULL) {
 		log_error("super", "configuration not reloaded",
 		    LOG_STR("mistakes", mistakes.data));
+		notify_reloaded(s, mistakes.data);
 		buf_free(&mistakes);
 		return;
 	}
@@ -174,6 +177,7 @@ on_hup(
 		gateways_renew(s->gateways);
 	log_info(
 	    "super", "configuration reloaded", LOG_STR("file", s->conf_path));
+	notify_reloaded(s, NULL);
 }
 
 static void
@@ -312,6 +316,7 @@ super_open_or_die(struct super *s, int ready_fd)
 		fatal("super", "no event loop: %s", strerror(errno));
 	watch_signals(s);
 	watchers_init(s);
+	notify_open(s);
 	if (instance_open(s, &e) == -1)
 		die("open the state directory", &e);
 	/* Before anything is made that a second instance would leave behind. */
@@ -323,6 +328,7 @@ super_open_or_die(struct super *s, int ready_fd)
 		listen_close(s);
 		die("open the control socket", &e);
 	}
+	listen_kept_close(s);
 	s->store = storec_new(s);
 	s->relay = relay_new(s);
 	s->gateways = gateways_new(s);
@@ -357,6 +363,7 @@ super_ready(struct super *s)
 			log_warn("super", "nobody waits on --ready-fd");
 		fd_close(&s->ready_fd);
 	}
+	notify_ready(s);
 }
 
 /* --- stopping ------------------------------------------------------------ */
@@ -384,6 +391,8 @@ super_stop(struct super *s, int exit_code)
 	    (double)s->conf.stop_grace_ms / 1000.0 + STOP_SLACK_S, 0.);
 	s->stop_timer.data = s;
 	ev_timer_start(s->loop, &s->stop_timer);
+	notify_stopping(
+	    s, s->conf.stop_grace_ms + (int64_t)(STOP_SLACK_S * 1000.0));
 	super_stop_step(s);
 }
 
@@ -429,6 +438,7 @@ super_run(struct super *s)
 	gateways_free(s->gateways);
 	tokens_free(s->tokens);
 	listen_close(s);
+	notify_close(s);
 	settings_free(&s->http);
 	agents_free(s->agents);
 	while (s->nset > 0)

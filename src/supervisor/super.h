@@ -25,6 +25,7 @@ struct listeners;
 struct gateways;
 struct tokens;
 struct courier;
+struct notify;
 
 #define SUPER_SET_MAX 16
 
@@ -64,6 +65,7 @@ struct super {
 	struct gateways *gateways;
 	struct tokens *tokens;
 	struct courier *courier;
+	struct notify *notify; /* the service manager */
 
 	LIST_HEAD(, sandbox) sandboxes;
 	size_t nsandboxes;
