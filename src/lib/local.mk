@@ -39,6 +39,8 @@ libbase_a_SOURCES = \
 	src/lib/proclog.h \
 	src/lib/proctitle.c \
 	src/lib/proctitle.h \
+	src/lib/proctree.c \
+	src/lib/proctree.h \
 	src/lib/proto.c \
 	src/lib/proto.def \
 	src/lib/proto.h \

@@ -18,6 +18,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "sandbox/remove.h"
+#include "supervisor/command.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -246,6 +247,7 @@ on_removed(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 	struct err e;
 
 	ev_child_stop(loop, c);
+	kin_remove(c->pid);
 	if (c->rstatus != 0)
 		err_set(&e, ERR_SYSTEM,
 		    "some of its files could not be "
@@ -288,6 +290,7 @@ start_removal(struct super *s, void (*done)(void *ctx, const struct err *e),
 	r = xcalloc(1, sizeof(*r));
 	r->done = done;
 	r->ctx = ctx;
+	kin_add(pid);
 	ev_child_init(&r->child, on_removed, pid, 0);
 	r->child.data = r;
 	ev_child_start(s->loop, &r->child);

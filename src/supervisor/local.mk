@@ -11,6 +11,11 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/agents.c \
 	src/supervisor/agents.h \
 	src/supervisor/client.h \
+	src/supervisor/command.c \
+	src/supervisor/command.h \
+	src/supervisor/command_opt.c \
+	src/supervisor/command_priv.h \
+	src/supervisor/command_start.c \
 	src/supervisor/conf.c \
 	src/supervisor/conf.h \
 	src/supervisor/control.c \
@@ -85,6 +90,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/spec_write.c \
 	src/supervisor/storec.c \
 	src/supervisor/storec.h \
+	src/supervisor/stray.c \
 	src/supervisor/super.c \
 	src/supervisor/super.h \
 	src/supervisor/tokens.c \

@@ -14,6 +14,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/agents.h"
+#include "supervisor/command.h"
 #include "supervisor/listen.h"
 #include "supervisor/super.h"
 
@@ -32,6 +33,7 @@ struct options {
 	int ready_fd;
 	bool check, print;
 	struct http_settings http;
+	struct command_options command;
 };
 
 static const char usage_text[] =
@@ -42,6 +44,8 @@ static const char usage_text[] =
     "                [--token TOKEN | --token-file FILE | --no-token]\n"
     "                [--tls-cert FILE --tls-key FILE] [-O ORIGIN]...\n"
     "                [-M METHOD]... [-A HEADER]... [--ready-fd N] [-n | -C]\n"
+    "                [-g] [-s] [-e CODE]... [-r FROM:TO]... [-p SIGNAL]\n"
+    "                [-- COMMAND [ARG]...]\n"
     "       sandboxd --version | --help\n"
     "\n"
     "  -c, --config FILE   configuration; default %s\n"
@@ -63,6 +67,11 @@ static const char usage_text[] =
     "  -M, --cors-allow-method METHOD   with these methods only\n"
     "  -A, --cors-allow-header HEADER   with these headers only\n"
     "  --cors-allow-credentials         and with cookies\n"
+    "  -g, --group         signals go to COMMAND's whole group\n"
+    "  -e, --remap-exit CODE     exit with 0 when COMMAND exits with CODE\n"
+    "  -r, --rewrite FROM:TO     pass signal FROM on as TO; 0 drops it\n"
+    "  -p, --parent-death SIGNAL we get it, and stop, when our parent ends\n"
+    "  -s, --subreaper     adopt orphans, also without a COMMAND\n"
     "  -n, --check         check the configuration and exit\n"
     "  -C, --print         print the configuration in force and exit\n";
 
@@ -154,6 +163,17 @@ http_option(struct options *o, int c, char *arg)
 	}
 }
 
+/* Options about COMMAND. False: C is none of them. */
+static bool
+command_word(struct options *o, int c, const char *arg)
+{
+	struct err e;
+	int r = command_option(&o->command, c, arg, &e);
+
+	use_or_die(r == -1 ? -1 : 0, &e);
+	return r == 1;
+}
+
 static const struct option longs[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "state-dir", required_argument, NULL, 'S' },
@@ -162,7 +182,7 @@ static const struct option longs[] = {
 	{ "log-level", required_argument, NULL, 'L' },
 	{ "log-format", required_argument, NULL, 'F' },
 	{ "libexec-dir", required_argument, NULL, 'X' },
-	{ "ready-fd", required_argument, NULL, 'r' },
+	{ "ready-fd", required_argument, NULL, 'y' },
 	{ "listen", required_argument, NULL, 'l' },
 	{ "no-http", no_argument, NULL, 'N' },
 	{ "token", required_argument, NULL, 't' },
@@ -174,6 +194,11 @@ static const struct option longs[] = {
 	{ "cors-allow-method", required_argument, NULL, 'M' },
 	{ "cors-allow-header", required_argument, NULL, 'A' },
 	{ "cors-allow-credentials", no_argument, NULL, 'D' },
+	{ "remap-exit", required_argument, NULL, 'e' },
+	{ "group", no_argument, NULL, 'g' },
+	{ "rewrite", required_argument, NULL, 'r' },
+	{ "subreaper", no_argument, NULL, 's' },
+	{ "parent-death", required_argument, NULL, 'p' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "print", no_argument, NULL, 'C' },
 	{ "version", no_argument, NULL, 'V' },
@@ -184,12 +209,14 @@ static const struct option longs[] = {
 static void
 options_parse(struct options *o, int argc, char *argv[])
 {
-	int c;
+	int c, before = optind;
 
 	memset(o, 0, sizeof(*o));
 	o->ready_fd = -1;
-	while (
-	    (c = getopt_long(argc, argv, "c:nChO:M:A:", longs, NULL)) != -1) {
+	command_options_init(&o->command);
+	while ((c = getopt_long(
+		    argc, argv, "+c:nChO:M:A:e:gr:sp:", longs, NULL)) != -1) {
+		before = optind;
 		switch (c) {
 		case 'c':
 			o->conf_path = optarg;
@@ -212,7 +239,7 @@ options_parse(struct options *o, int argc, char *argv[])
 		case 'X':
 			set(o, "daemon.libexec_dir", optarg);
 			break;
-		case 'r':
+		case 'y':
 			o->ready_fd = ready_fd(optarg);
 			break;
 		case 'n':
@@ -228,13 +255,18 @@ options_parse(struct options *o, int argc, char *argv[])
 			usage(stdout);
 			exit(EXIT_OK);
 		default:
-			if (http_option(o, c, optarg))
+			if (http_option(o, c, optarg) ||
+			    command_word(o, c, optarg))
 				break;
 			usage(stderr);
 			exit(EXIT_USAGE);
 		}
 	}
-	if (optind < argc) {
+	/* Only `--` moves on without an option: what follows is COMMAND's. */
+	if (optind < argc && optind == before + 1 &&
+	    strcmp(argv[before], "--") == 0) {
+		o->command.argv = argv + optind;
+	} else if (optind < argc) {
 		(void)fprintf(
 		    stderr, "sandboxd: unexpected '%s'\n", argv[optind]);
 		usage(stderr);
@@ -346,6 +378,7 @@ main(int argc, char *argv[])
 	struct agents *agents;
 	struct options o;
 
+	command_signals_hold();
 	proctitle_init(argc, argv);
 	options_parse(&o, argc, argv); /* 1 what we were asked */
 	conf_load_or_die(&s, &o);      /* 2 what we are told   */
@@ -353,13 +386,17 @@ main(int argc, char *argv[])
 	if (o.print)
 		conf_print(&s.conf, stdout);
 	if (o.print || o.check) {
+		command_signals_release();
 		agents_free(agents);
 		return EXIT_OK;
 	}
+	command_remember();
 	process_prepare();
 	logging_start(&s.conf);
 	agents_replace(&s, agents);
-	super_open_or_die(&s, o.ready_fd); /* 3 sockets, helpers */
+	super_open_or_die(&s, o.ready_fd, &o.command); /* 3 sockets, helpers */
+	if (s.command == NULL)
+		command_signals_release();
 	proctitle_set("sandboxd", "sandboxd: supervisor %s", s.conf.state_dir);
 	/* 4 Point of no return: from here an error costs a session, not us. */
 	return super_run(&s);

@@ -12,6 +12,7 @@
 #endif
 
 #include "supervisor/proc.h"
+#include "supervisor/command.h"
 #include "supervisor/proc_priv.h"
 
 #include "lib/log.h"
@@ -142,6 +143,7 @@ on_child(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 	struct proc *p = c->data;
 
 	ev_child_stop(loop, c);
+	kin_remove(c->pid);
 	proc_exited(p, c->rstatus);
 }
 
@@ -500,6 +502,7 @@ proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd)
 	p->alive = true;
 	p->ch = chan_new(p->loop, chan_fd, p->name, on_chan, p);
 	if (pid != -1) {
+		kin_add(pid);
 		ev_child_init(&p->child, on_child, pid, 0);
 		p->child.data = p;
 		ev_child_start(p->loop, &p->child);

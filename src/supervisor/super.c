@@ -16,6 +16,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/hide.h"
 #include "supervisor/agents.h"
+#include "supervisor/command.h"
 #include "supervisor/control.h"
 #include "supervisor/courier.h"
 #include "supervisor/gateway.h"
@@ -59,18 +60,24 @@ die_of_use(const char *doing, const struct err *e)
 
 /* --- signals ------------------------------------------------------------- */
 
+void
+super_hasten(struct super *s)
+{
+	log_warn("super", "second signal: no more grace");
+	sandboxes_kill_all(s);
+	command_kill(s->command);
+}
+
 static void
 on_term(
     struct ev_loop *loop ATTR_UNUSED, ev_signal *sig, int revents ATTR_UNUSED)
 {
 	struct super *s = sig->data;
 
-	if (s->stopping) {
-		log_warn("super", "second signal: no more grace");
-		sandboxes_kill_all(s);
-		return;
-	}
-	super_stop(s, 0);
+	if (s->stopping)
+		super_hasten(s);
+	else
+		super_stop(s, 0);
 }
 
 static void
@@ -147,11 +154,9 @@ read_again(struct super *s, struct conf *fresh, struct buf *mistakes)
 /* Options that can change while we run: who may use the control socket, limits
  * on what is made from now on, how HTTP is served, which agents there are.
  * Where HTTP is served, and by how many, stays. All or nothing. */
-static void
-on_hup(
-    struct ev_loop *loop ATTR_UNUSED, ev_signal *sig, int revents ATTR_UNUSED)
+void
+super_reload(struct super *s)
 {
-	struct super *s = sig->data;
 	struct agents *agents;
 	struct buf mistakes;
 	struct conf fresh;
@@ -181,8 +186,18 @@ on_hup(
 }
 
 static void
+on_hup(
+    struct ev_loop *loop ATTR_UNUSED, ev_signal *sig, int revents ATTR_UNUSED)
+{
+	super_reload(sig->data);
+}
+
+/* With a command all signals are its, and come to us by way of command.c. */
+static void
 watch_signals(struct super *s)
 {
+	if (s->command != NULL)
+		return;
 	ev_signal_init(&s->sig_term, on_term, SIGTERM);
 	ev_signal_init(&s->sig_int, on_term, SIGINT);
 	ev_signal_init(&s->sig_hup, on_hup, SIGHUP);
@@ -300,7 +315,8 @@ watchers_init(struct super *s)
 }
 
 void
-super_open_or_die(struct super *s, int ready_fd)
+super_open_or_die(
+    struct super *s, int ready_fd, const struct command_options *co)
 {
 	struct err e;
 
@@ -314,6 +330,8 @@ super_open_or_die(struct super *s, int ready_fd)
 	s->loop = ev_default_loop(EVFLAG_AUTO);
 	if (s->loop == NULL)
 		fatal("super", "no event loop: %s", strerror(errno));
+	if (command_open(s, co, &s->command, &e) == -1)
+		die("watch over the command", &e);
 	watch_signals(s);
 	watchers_init(s);
 	notify_open(s);
@@ -364,6 +382,7 @@ super_ready(struct super *s)
 		fd_close(&s->ready_fd);
 	}
 	notify_ready(s);
+	command_ready(s->command);
 }
 
 /* --- stopping ------------------------------------------------------------ */
@@ -393,6 +412,7 @@ super_stop(struct super *s, int exit_code)
 	ev_timer_start(s->loop, &s->stop_timer);
 	notify_stopping(
 	    s, s->conf.stop_grace_ms + (int64_t)(STOP_SLACK_S * 1000.0));
+	command_stop(s->command);
 	super_stop_step(s);
 }
 
@@ -406,6 +426,8 @@ super_stop_step(struct super *s)
 	if (!gateways_stop_all(s->gateways))
 		return;
 	if (!sandboxes_stop_all(s))
+		return;
+	if (!command_stopped(s->command))
 		return;
 	if (!courier_stopped(s->courier))
 		return;
@@ -431,6 +453,7 @@ super_run(struct super *s)
 	ev_run(s->loop, 0);
 	ev_idle_stop(s->loop, &s->prepare);
 	ev_timer_stop(s->loop, &s->furnish_timer);
+	s->exit_code = command_exit_code(s->command, s->exit_code);
 	log_info("super", "stopped", LOG_INT("exit_code", s->exit_code));
 	control_close(s);
 	sessions_free(s);
@@ -450,6 +473,7 @@ super_run(struct super *s)
 		(void)cgroup_host_sweep(
 		    s->cgroups, NULL, NULL); /* no more to do */
 	cgroup_host_free(s->cgroups);
+	command_free(s->command);
 	hide_close(s->hide);
 	host_free(&s->host);
 	fd_close(&s->init_fd);

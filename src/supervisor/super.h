@@ -15,6 +15,8 @@
 #include <sys/queue.h>
 
 struct agents;
+struct command;
+struct command_options;
 struct sandbox;
 struct session;
 struct cgroup_host;
@@ -65,7 +67,8 @@ struct super {
 	struct gateways *gateways;
 	struct tokens *tokens;
 	struct courier *courier;
-	struct notify *notify; /* the service manager */
+	struct notify *notify;	 /* the service manager */
+	struct command *command; /* NULL: we were given none */
 
 	LIST_HEAD(, sandbox) sandboxes;
 	size_t nsandboxes;
@@ -87,7 +90,8 @@ struct super {
 };
 
 /* Open everything short of the loop; exits with a message on failure. */
-void super_open_or_die(struct super *s, int ready_fd);
+void super_open_or_die(
+    struct super *s, int ready_fd, const struct command_options *co);
 /* Run until told to stop; the exit code. */
 int super_run(struct super *s);
 /* The store has given all records. */
@@ -99,6 +103,10 @@ void super_ready(struct super *s);
 /* Begin the orderly stop: gateways, sandboxes with their sessions, relay,
  * store, in this order. */
 void super_stop(struct super *s, int exit_code);
+/* No more grace for whatever is being stopped. */
+void super_hasten(struct super *s);
+/* Read the configuration again; all or nothing. */
+void super_reload(struct super *s);
 /* Something has ended: goes on with the orderly stop if one is under way. */
 void super_stop_step(struct super *s);
 

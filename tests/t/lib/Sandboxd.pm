@@ -206,7 +206,8 @@ sub title_of {
 # Options: args (more arguments), state and run (directories to use again), conf
 # (text of a configuration file), env, uid (run as that user), no_wait. http: serve
 # HTTP on a free port of the loopback (or on what listen, a list, names), with
-# token if that is given; without it there is no HTTP. agents: definitions of agents
+# token if that is given; without it there is no HTTP. command: what comes after
+# `--`. wrap: what the daemon is run by (a list). agents: definitions of agents
 # besides those of the source tree, by file name: text, or a hash.
 sub start {
 	my ($class, %o) = @_;
@@ -269,7 +270,8 @@ sub argv {
 sub launch {
 	my ($self, %o) = @_;
 	my $opt = $self->{options};
-	my @command = $self->argv;
+	my @command = (@{$opt->{wrap} // []}, $self->argv, '--ready-fd', 9,
+	    $opt->{command} ? ('--', @{$opt->{command}}) : ());
 
 	$self->{client} = undef;	# it spoke to the former one
 	delete @$self{qw(http_at http_kept)};
@@ -288,7 +290,7 @@ sub launch {
 			$) = "$opt->{uid} $opt->{uid}";
 			POSIX::setuid($opt->{uid});
 		}
-		exec { $command[0] } @command, '--ready-fd', 9
+		exec { $command[0] } @command
 		    or print STDERR "cannot run $command[0]: $!\n";
 		POSIX::_exit(127);
 	}
