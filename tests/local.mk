@@ -98,6 +98,17 @@ check_PROGRAMS += tests/abuse/probe
 tests_abuse_probe_SOURCES = tests/abuse/probe.c
 tests_abuse_probe_CFLAGS = -std=gnu17 -O1
 tests_abuse_probe_LDFLAGS = -static
+# The supervisor with guards that can be off: proof tests show with it that an
+# attack they forbid would succeed. Never installed; says so in its --version.
+check_LIBRARIES = libunguarded.a
+libunguarded_a_SOURCES = $(libsandbox_a_SOURCES) src/sandbox/guard.c
+libunguarded_a_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
+check_PROGRAMS += tests/proof/unguarded
+tests_proof_unguarded_SOURCES = $(sandboxd_SOURCES)
+tests_proof_unguarded_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
+tests_proof_unguarded_LDFLAGS = $(sandboxd_LDFLAGS)
+tests_proof_unguarded_LDADD = libsupervisor.a libunguarded.a libbase.a \
+	$(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) $(MD_LIBS)
 check_PROGRAMS += tests/unit/probe_init
 tests_unit_probe_init_SOURCES = tests/unit/probe_init.c
 tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
@@ -105,7 +116,7 @@ tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
 
 EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/bench/bench_memory.pl \
 	tests/bench/bench_acp.pl tests/bench/bench_http.pl \
-	tests/bench/run tests/e2e tests/fuzz tests/t tests/tap tests/unit/fixtures
+	tests/bench/run tests/e2e tests/fuzz tests/proof tests/t tests/tap tests/unit/fixtures
 noinst_HEADERS = \
 	tests/unit/codex_stand_in.h \
 	tests/unit/open_fds.h \

@@ -164,6 +164,8 @@ static int
 step_caps(struct setup *s)
 {
 	(void)s;
+	if (!GUARD(caps))
+		return 0;
 	/* PRIV: every capability of the user namespace before; init's few and
 	 * no_new_privs after, for good. */
 	return creds_reduce(CREDS_CAPS_INIT);
@@ -176,7 +178,7 @@ step_landlock(struct setup *s)
 	size_t i, n = 0;
 	int fd, r;
 
-	if (!s->host->have[MECH_LANDLOCK])
+	if (!s->host->have[MECH_LANDLOCK] || !GUARD(landlock))
 		return 0;
 	fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
@@ -195,7 +197,7 @@ step_seccomp(struct setup *s)
 	const struct host_private *hp = s->host->priv;
 	size_t i;
 
-	if (!s->host->have[MECH_SECCOMP])
+	if (!s->host->have[MECH_SECCOMP] || !GUARD(seccomp))
 		return 0;
 	for (i = 0; i < s->nmounts; i++)
 		if (s->mounts[i].mode == MOUNT_RW)

@@ -37,8 +37,11 @@ libsandbox_a_SOURCES = \
 	src/sandbox/rootfs.c \
 	src/sandbox/rootfs.h \
 	src/sandbox/seccomp.c \
+	src/sandbox/seccomp.def \
 	src/sandbox/seccomp.h \
 	src/sandbox/seccomp_args.c \
+	src/sandbox/seccomp_list.c \
+	src/sandbox/seccomp_list.h \
 	src/sandbox/setup.h \
 	src/sandbox/trees.c \
 	src/sandbox/trees.h

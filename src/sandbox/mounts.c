@@ -130,7 +130,9 @@ mounts_root_dir(int root_fd, const char *name)
 	if (mkdirat(root_fd, name, 0755) == -1 && errno != EEXIST)
 		return -1;
 	return open2(root_fd, name, O_PATH | O_DIRECTORY,
-	    RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH);
+	    GUARD(plain_dirs)
+		? RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH
+		: 0);
 }
 
 /* Make NAME, which was not there a moment ago. EEXIST: a dangling link. */
@@ -202,7 +204,8 @@ target_walk(int root_fd, char path[PATH_MAX], bool is_file, int *fd_out)
 		cut = path[end];
 		path[end] = '\0';
 		fd = open2(root_fd, path, O_PATH | (last ? 0 : O_DIRECTORY),
-		    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		    GUARD(in_root) ? RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+				   : 0);
 		path[end] = cut;
 		if (fd == -1 && errno == ENOENT) {
 			if (part_make(dir_fd, name, last && is_file) == 0)

@@ -389,7 +389,7 @@ rootfs_mask(struct setup *s)
 
 	for (i = 0; i < MASK_N; i++) {
 		fs_fd = masks[i].fs == MASK_PROC ? s->proc_fd : s->sys_fd;
-		if (!(hp->masked & BIT(i)) || fs_fd == -1)
+		if (!(hp->masked & BIT(i)) || fs_fd == -1 || !GUARD(masks))
 			continue;
 		/* ENOENT: a part of the kernel that has left since we looked */
 		if (mask_one(s, i, fs_fd) == -1 && errno != ENOENT)

@@ -13,6 +13,7 @@
 #include "lib/proctitle.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "sandbox/seccomp_list.h"
 #include "supervisor/agents.h"
 #include "supervisor/command.h"
 #include "supervisor/listen.h"
@@ -46,7 +47,7 @@ static const char usage_text[] =
     "                [-M METHOD]... [-A HEADER]... [--ready-fd N] [-n | -C]\n"
     "                [-g] [-s] [-e CODE]... [-r FROM:TO]... [-p SIGNAL]\n"
     "                [-- COMMAND [ARG]...]\n"
-    "       sandboxd --version | --help\n"
+    "       sandboxd --print-seccomp[=json] | --version | --help\n"
     "\n"
     "  -c, --config FILE   configuration; default %s\n"
     "  --state-dir DIR     where records, events and files are kept\n"
@@ -73,7 +74,9 @@ static const char usage_text[] =
     "  -p, --parent-death SIGNAL we get it, and stop, when our parent ends\n"
     "  -s, --subreaper     adopt orphans, also without a COMMAND\n"
     "  -n, --check         check the configuration and exit\n"
-    "  -C, --print         print the configuration in force and exit\n";
+    "  -C, --print         print the configuration in force and exit\n"
+    "  --print-seccomp     print what the filter of system calls lets "
+    "through\n";
 
 static void
 usage(FILE *f)
@@ -201,10 +204,23 @@ static const struct option longs[] = {
 	{ "parent-death", required_argument, NULL, 'p' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "print", no_argument, NULL, 'C' },
+	{ "print-seccomp", optional_argument, NULL, 'P' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
+
+static void ATTR_NORETURN
+print_seccomp(const char *how)
+{
+	if (how != NULL && strcmp(how, "json") != 0) {
+		(void)fprintf(stderr,
+		    "sandboxd: --print-seccomp=%s: json or nothing\n", how);
+		exit(EXIT_USAGE);
+	}
+	filter_print(stdout, how != NULL);
+	exit(fflush(stdout) == 0 ? EXIT_OK : EXIT_SYS);
+}
 
 static void
 options_parse(struct options *o, int argc, char *argv[])
@@ -248,8 +264,11 @@ options_parse(struct options *o, int argc, char *argv[])
 		case 'C':
 			o->print = true;
 			break;
+		case 'P':
+			print_seccomp(optarg);
 		case 'V':
-			(void)printf("sandboxd %s\n", PACKAGE_VERSION);
+			(void)printf("sandboxd %s%s\n", PACKAGE_VERSION,
+			    GUARD(version) ? "" : " unguarded: for tests only");
 			exit(EXIT_OK);
 		case 'h':
 			usage(stdout);

@@ -1,0 +1,150 @@
+# What agents and their toolchains need of the kernel is on the list of system
+# calls: git, node, python3, gcc and make, npm, and apt with a root of its own do
+# their work in sandboxes without a network.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sandboxd;
+use Test::More;
+
+need_root();
+need_program(qw(git node npm gcc make dpkg-deb apt-get));
+-x '/usr/bin/python3' or Sandboxd::plan_skip('no python3');
+my $d = Sandboxd->start;
+$d->ok('sandbox.create', { id => 't', limits => { memory => '1G', pids => 512 } });
+
+sub works {
+	my ($box, $what, $script, %o) = @_;
+	my $r = $d->sh($box, "set -e; cd /; $script; echo all-went-well", timeout_ms => 100000,
+	    output_bytes => 100000, %o);
+	my $good = Sandboxd::outcome($r) eq '0' && $r->{stdout} =~ /all-went-well\n\z/;
+	ok($good, $what) or diag(Sandboxd::outcome($r) . "\n$r->{stdout}\n$r->{stderr}");
+	return $r->{stdout};
+}
+
+for (Sandboxd::both_users()) {
+	my ($who, $as) = @$_;
+	my $home = "export HOME=/var/tmp/$who; mkdir -p \$HOME; cd \$HOME";
+	works('t', "$who: git", "$home; git init -q a; cd a; "
+	    . 'git config user.email a@b; git config user.name n; echo 1 >f; git add f; '
+	    . 'git commit -qm one; git -c core.fsync=all gc -q --aggressive; cd ..; '
+	    . 'git clone -q a b; git clone -q file://$PWD/a c; cd b; test "$(cat f)" = 1; '
+	    . 'git stash list; git worktree add -q ../w; git fsck', %$as);
+	works('t', "$who: node", "$home; cat >t.js <<'E'\n" . <<'JS' . "E\nnode t.js", %$as);
+const fs = require('fs'), http = require('http'), crypto = require('crypto');
+const { Worker } = require('worker_threads'), cp = require('child_process');
+fs.mkdirSync('d', { recursive: true });
+fs.watch('d').on('change', () => 0).unref();
+fs.writeFileSync('d/f', crypto.randomBytes(70000));
+fs.copyFileSync('d/f', 'd/g');
+if (crypto.createHash('sha256').update(fs.readFileSync('d/f')).digest('hex') !=
+    cp.execFileSync('sha256sum', ['d/g']).toString().split(' ')[0]) process.exit(2);
+crypto.scryptSync('a', 'b', 16);
+crypto.generateKeyPairSync('ed25519');
+const w = new Worker('require("worker_threads").parentPort.postMessage(6*7)', { eval: true });
+w.on('message', (n) => {
+	const s = http.createServer((q, r) => r.end('n' + n)).listen(0, '127.0.0.1', () =>
+	    http.get({ port: s.address().port, agent: false }, (r) => r.on('data', (b) => {
+		console.log(b.toString());
+		s.close();
+	})));
+});
+JS
+	works('t', "$who: python3", "$home; cat >t.py <<'E'\n" . <<'PY'
+import subprocess, multiprocessing, sqlite3, ssl, tempfile, socket, threading, os, asyncio
+import hashlib, mmap, selectors, shutil, venv
+def double(n): return n * 2
+if __name__ == '__main__':
+    assert subprocess.run(['echo', 'x'], capture_output=True).stdout == b'x\n'
+    for how in ('fork', 'spawn', 'forkserver'):
+        with multiprocessing.get_context(how).Pool(2) as p:
+            assert p.map(double, [1, 2]) == [2, 4]
+    db = sqlite3.connect('t.db'); db.execute('pragma journal_mode=wal')
+    db.execute('create table if not exists t (n)'); db.execute('insert into t values (1)')
+    db.commit(); db.close()
+    ssl.create_default_context(); os.urandom(8); os.sched_getaffinity(0)
+    mmap.mmap(-1, 4096).close()
+    async def run():
+        p = await asyncio.create_subprocess_exec('true'); return await p.wait()
+    assert asyncio.run(run()) == 0
+    venv.create('v', with_pip=False, clear=True)
+    print(subprocess.check_output(['v/bin/python', '-c', 'import sys; print(sys.prefix)']))
+PY
+	    . "E\n/usr/bin/python3 t.py", %$as);
+	works('t', "$who: gcc and make", "$home; mkdir -p p; cd p; cat >Makefile <<'E'\n"
+	    . "all: t\n\t./t\nt: a.o b.o\n\t\$(CC) -pthread -flto=auto -o \$@ \$^\nE\n"
+	    . "echo 'int two(void); int main(void) { return two() - 2; }' >a.c; "
+	    . "echo 'int two(void) { return 2; }' >b.c; make -s -j2 CFLAGS='-O2 -pipe -flto'",
+	    %$as);
+	works('t', "$who: npm, from a folder and from a registry of its own", "$home; "
+	    . "rm -rf n; mkdir -p n/dep n/app; cd n; cat >reg.js <<'E'\n" . <<'JS'
+const http = require('http'), fs = require('fs'), crypto = require('crypto');
+const tgz = fs.readFileSync('dep/dep-1.0.0.tgz');
+const s = http.createServer((q, r) => {
+	if (q.url.endsWith('.tgz')) return r.end(tgz);
+	const at = 'http://127.0.0.1:' + s.address().port;
+	if (!/^\/dep/.test(q.url)) { r.statusCode = 404; return r.end('{}'); }
+	r.setHeader('content-type', 'application/json');
+	r.end(JSON.stringify({ name: 'dep', 'dist-tags': { latest: '1.0.0' }, versions: { '1.0.0': {
+	    name: 'dep', version: '1.0.0', scripts: { postinstall: 'echo ran >ran' }, hasInstallScript: true,
+	    dist: { tarball: at + '/dep/-/dep-1.0.0.tgz', integrity: 'sha512-' +
+	    crypto.createHash('sha512').update(tgz).digest('base64') } } } }));
+}).listen(0, '127.0.0.1', () => fs.writeFileSync('port', '' + s.address().port));
+JS
+	    . "E\n" . 'echo \'{"name":"dep","version":"1.0.0","scripts":{"postinstall":"echo ran >ran"}}\' >dep/package.json; '
+	    . 'echo "module.exports = 7" >dep/index.js; (cd dep; npm pack -s >/dev/null); '
+	    . 'echo \'{"name":"app","version":"1.0.0"}\' >app/package.json; cp -r app app2; '
+	    . 'node reg.js & for i in $(seq 200); do test -s port && break; sleep 0.1; done; '
+	    . '(cd app; npm install --no-audit --no-fund -s ../dep); '
+	    . '(cd app2; npm install --no-audit --no-fund -s --registry http://127.0.0.1:$(cat ../port) dep; '
+	    . 'node -e "process.exit(require(\'dep\') - 7)"; test -f node_modules/dep/ran); kill $!', %$as);
+}
+
+# A root of its own: Debian's essential packages and apt, from the host's copies.
+my $root = Sandboxd->scratch_dir . '/root';
+mkdir($root, 0755);
+my $make = run_cmd(['/bin/bash', '-c', <<'E', 'x', $root], timeout => 120);
+set -e -o pipefail
+need=$(dpkg-query -Wf '${Essential} ${Package}\n' | sed -n 's/^yes //p')
+need="$need apt"
+all=$(for p in $need; do echo $p; done; apt-cache depends --recurse --installed --no-recommends \
+    --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances $need | grep '^[a-z]')
+all=$(echo "$all" | sed 's/:.*//' | sort -u)
+for d in bin sbin lib lib64 lib32 libx32; do
+	test ! -L /$d || { mkdir -p $1/$(readlink /$d); ln -s $(readlink /$d) $1/$d; }
+done
+{ dpkg -L $all 2>/dev/null || :; } | grep '^/' | grep -v '^/usr/share/\(doc\|locale\|man\|zoneinfo\|info\)/' |
+    sort -u | while read -r f; do test ! -e "$f" -a ! -L "$f" || echo "${f#/}"; done >$1.list
+tar -C / --no-recursion -cf - -T $1.list | tar -C $1 --keep-directory-symlink -xf -
+mkdir -p $1/var/lib/dpkg/{info,updates,triggers} $1/var/lib/apt/lists/partial \
+    $1/var/cache/apt/archives/partial $1/var/log/apt $1/etc/apt/{apt.conf.d,preferences.d,trusted.gpg.d} $1/repo
+rm -rf $1/etc/apt/apt.conf.d/* $1/etc/apt/sources.list.d
+: >$1/var/lib/dpkg/available
+# Without what they depend on: on the host that may be met by packages left out.
+for p in $all; do dpkg-query -s $p 2>/dev/null && echo || :; done |
+    sed -E '/^(Pre-)?Depends:/d' >$1/var/lib/dpkg/status
+for p in $all; do cp /var/lib/dpkg/info/$p{,:*}.list $1/var/lib/dpkg/info/ 2>/dev/null || :; done
+for f in passwd group shadow; do cp /usr/share/base-passwd/$f.master $1/etc/$f 2>/dev/null || :; done
+echo '_apt:x:42:65534::/nonexistent:/usr/sbin/nologin' >>$1/etc/passwd
+echo 'deb [trusted=yes] file:/repo ./' >$1/etc/apt/sources.list
+d=$1.deb; mkdir -p $d/DEBIAN $d/usr/bin $d/var/lib/tiny
+printf 'Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: n <n@example.invalid>\nDescription: t\n' >$d/DEBIAN/control
+printf '#!/bin/sh\nset -e\nmkfifo /var/lib/tiny/fifo\nchown 33:33 /var/lib/tiny\nchmod 2755 /var/lib/tiny\nldconfig\n' >$d/DEBIAN/postinst
+chmod 755 $d/DEBIAN/postinst
+printf '#!/bin/sh\necho tiny runs\n' >$d/usr/bin/tiny; chmod 4755 $d/usr/bin/tiny
+dpkg-deb --root-owner-group -b $d $1/repo/tiny.deb >/dev/null
+cd $1/repo
+{ dpkg-deb -f tiny.deb; echo "Filename: ./tiny.deb"; echo "Size: $(stat -c %s tiny.deb)"; \
+  echo "SHA256: $(sha256sum tiny.deb | cut -d' ' -f1)"; } >Packages
+chmod -R go+rX $1
+E
+is($make->{status}, 0, 'a small Debian is put together') or diag($make->{err});
+$d->ok('sandbox.create', { id => 'apt', image => $root });
+like(works('apt', 'apt-get update', 'export DEBIAN_FRONTEND=noninteractive; apt-get update 2>&1'),
+    qr{file:/repo}, 'it has read the repository');
+works('apt', 'apt-get install', 'export DEBIAN_FRONTEND=noninteractive; '
+    . 'apt-get install -y tiny; test "$(tiny)" = "tiny runs"; test -p /var/lib/tiny/fifo; '
+    . 'test "$(stat -c %u:%a /var/lib/tiny)" = 33:2755; dpkg -s tiny | grep -q "install ok installed"');
+works('apt', 'apt-get remove and purge', 'apt-get remove -y --purge tiny; test ! -e /usr/bin/tiny');
+done_testing;
