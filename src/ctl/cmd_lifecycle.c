@@ -1,11 +1,9 @@
 /*
- * pause resume renew update history expose unexpose: what becomes of sandboxes.
+ * pause resume renew update expose unexpose: what becomes of sandboxes.
  * Runs as the caller.
  */
 #include "ctl/commands.h"
-#include "ctl/show.h"
 #include "ctl/spec.h"
-#include "ctl/table.h"
 #include "lib/strutil.h"
 #include <string.h>
 
@@ -127,50 +125,6 @@ const struct command cmd_update = {
 	.min = 1,
 	.max = 1,
 	.run = run_update,
-};
-
-/* --- history ------------------------------------------------------------- */
-
-static void
-print_history(const struct ctl *ctl, const struct json *list)
-{
-	static const char *const head[] = { "AGE", "EVENT", "REASON", NULL };
-	struct table t;
-
-	table_init(&t, head);
-	json_foreach (ev, list) {
-		char age[AGE_TEXT_MAX];
-
-		table_cell(&t, show_age(age, ev, "at"));
-		table_cell(&t, json_str(ev, "event", "?"));
-		table_cell(&t, json_str(ev, "reason", NULL));
-	}
-	table_end(&t, ctl);
-}
-
-static int
-run_history(struct ctl *ctl, const struct args *a)
-{
-	struct answer ans;
-	struct err e;
-
-	if (client_ask(ctl, "sandbox.events", a->operands[0], &ans, &e) == -1)
-		return ctl_fail(ctl, &e);
-	if (ctl->json)
-		ctl_print_json(ans.body);
-	else
-		print_history(ctl, json_get(ans.body, "events"));
-	answer_free(&ans);
-	return EXIT_OK;
-}
-
-const struct command cmd_history = {
-	.name = "history",
-	.operands = "ID",
-	.help = "What has become of a sandbox, the last hundred.",
-	.min = 1,
-	.max = 1,
-	.run = run_history,
 };
 
 /* --- expose and unexpose ------------------------------------------------- */

@@ -21,7 +21,7 @@
 struct db {
 	MDB_env *env; /* owned */
 	MDB_txn *txn; /* owned; reset while depth is 0 */
-	MDB_dbi sessions, logs, events, sandboxes, tokens;
+	MDB_dbi sessions, logs, events, sandboxes, tokens, sandbox_logs;
 	unsigned depth; /* of db_begin */
 };
 
@@ -66,6 +66,7 @@ tables_open(struct db *db, struct err *e)
 		{ "events", &db->events },
 		{ "sandboxes", &db->sandboxes },
 		{ "tokens", &db->tokens },
+		{ "sandbox_logs", &db->sandbox_logs },
 	};
 	size_t i;
 	int rc = txn_first(db);
@@ -174,13 +175,12 @@ record_log(const char *text, size_t len)
 static bool
 log_facts(const MDB_val *v, struct db_session *s)
 {
-	uint64_t be[2];
+	struct log_value lv;
 
-	if (v->mv_size < LOG_VALUE_BYTES)
+	if (!log_value_get(v->mv_data, v->mv_size, &lv))
 		return false;
-	memcpy(be, v->mv_data, sizeof(be));
-	s->last = be64toh(be[0]);
-	s->updated_ms = (int64_t)be64toh(be[1]);
+	s->last = lv.last;
+	s->updated_ms = (int64_t)lv.updated_ms;
 	return true;
 }
 
@@ -307,16 +307,54 @@ db_record(struct db *db, const char *table, const char *key,
 	return true;
 }
 
+/* The entry of LOG. */
+static bool
+log_get(struct db *db, uint64_t log, struct log_value *lv_out)
+{
+	uint64_t be = htobe64(log);
+	MDB_val k = val(&be, sizeof(be)), v;
+
+	return mdb_get(db->txn, db->logs, &k, &v) == 0 &&
+	       log_value_get(v.mv_data, v.mv_size, lv_out);
+}
+
+bool
+db_sandbox_log(struct db *db, const char *id, struct db_log *l_out)
+{
+	MDB_val k = val(id, strlen(id)), v;
+	struct sandbox_log sl;
+	struct log_value lv;
+
+	if (k.mv_size == 0 || mdb_get(db->txn, db->sandbox_logs, &k, &v) != 0 ||
+	    !sandbox_log_get(v.mv_data, v.mv_size, &sl) ||
+	    !log_get(db, sl.log, &lv))
+		return false;
+	*l_out = (struct db_log){ .log = sl.log,
+		.first = lv.first,
+		.last = lv.last,
+		.gone_ms = sl.gone_ms };
+	return true;
+}
+
 /* --- events -------------------------------------------------------------- */
 
 static int
-events_step(MDB_cursor *cur, uint64_t log, uint64_t *after, db_each_event *each,
-    void *ctx, struct err *e)
+events_step(struct db *db, MDB_cursor *cur, uint64_t log, uint64_t *after,
+    db_each_event *each, void *ctx, struct err *e)
 {
-	struct event_key key = event_key(log, *after + 1);
+	struct event_key key;
 	MDB_val k = val(&key, sizeof(key)), v;
+	struct log_value lv;
 	struct stored_event ev;
-	int rc = mdb_cursor_get(cur, &k, &v, MDB_SET_RANGE);
+	int rc;
+
+	/* What was removed from the front is skipped; any other gap is a
+	 * loss. */
+	if (!log_get(db, log, &lv))
+		return 0;
+	*after = MAX(*after, lv.first - 1);
+	key = event_key(log, *after + 1);
+	rc = mdb_cursor_get(cur, &k, &v, MDB_SET_RANGE);
 
 	while (rc == 0) {
 		key = event_key(log, *after + 1);
@@ -344,8 +382,9 @@ db_events(struct db *db, uint64_t log, uint64_t *after, db_each_event *each,
 
 	if (rc != 0)
 		return db_err(e, rc, "read events");
-	rc = *after < UINT64_MAX ? events_step(cur, log, after, each, ctx, e)
-				 : 0;
+	rc = *after < UINT64_MAX
+		 ? events_step(db, cur, log, after, each, ctx, e)
+		 : 0;
 	mdb_cursor_close(cur);
 	return rc;
 }

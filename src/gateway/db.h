@@ -39,12 +39,19 @@ bool db_session_next(struct db *db, uint64_t *cursor, const char **id_out,
  * along. False at the end. */
 bool db_session_below(struct db *db, const char *prefix,
     char id[SESSION_ID_MAX + 1], struct db_session *s_out);
+/* The log of a sandbox, also of one that is gone. False: there is none. */
+struct db_log {
+	uint64_t log, first, last;
+	uint64_t gone_ms; /* 0: the sandbox is there */
+};
+bool db_sandbox_log(struct db *db, const char *id, struct db_log *l_out);
 /* A record of `sandboxes` or `tokens`, as JSON text until db_end. */
 bool db_record(struct db *db, const char *table, const char *key,
     const char **text_out, size_t *len_out);
 
 /* Events of LOG with sequences above *AFTER, in order, until EACH says stop
- * (false) or the last; *AFTER moves along. */
+ * (false) or the last; *AFTER moves along, over those that are not kept any
+ * more at once. */
 typedef bool
 db_each_event(void *ctx, uint64_t sequence, const struct stored_event *ev);
 int db_events(struct db *db, uint64_t log, uint64_t *after, db_each_event *each,

@@ -41,6 +41,7 @@ libgateway_a_SOURCES = \
 	src/gateway/doors/osb_parse.h \
 	src/gateway/doors/sandboxes.c \
 	src/gateway/doors/sandboxes_create.c \
+	src/gateway/doors/sandboxes_events.c \
 	src/gateway/doors/sandboxes_more.c \
 	src/gateway/doors/sandboxes_proxy.c \
 	src/gateway/doors/sessions.c \

@@ -523,7 +523,7 @@ append_build(struct buf *b, const char *text, const struct append_event *ev,
 	memcpy(p, text + ev->time_end, n);
 	p += n;
 	stored_head_put(
-	    head, ev->flags, (uint32_t)(p - head - STORED_HEAD_BYTES), 0);
+	    head, ev->flags, (uint32_t)(p - head - STORED_HEAD_BYTES));
 	n = ev->end - ev->data_end;
 	memcpy(p, text + ev->data_end, n);
 	p += n;

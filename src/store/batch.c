@@ -12,6 +12,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "store/feed.h"
+#include "store/notes.h"
 #include "store/purge.h"
 #include "store/stored.h"
 #include "store/worker.h"
@@ -197,6 +198,29 @@ batch_purge(struct store *st, uint64_t log, struct err *e)
 	return job_done(st, st->batch->text.len, e);
 }
 
+int
+batch_note(struct store *st, int64_t id, const char *sandbox, uint64_t only,
+    const struct buf *text, bool again, struct err *e)
+{
+	struct batch *b = st->batch;
+	struct job *j = job_begin(b, JOB_NOTE, id);
+	size_t mark = b->text.len;
+
+	j->only = only;
+	j->again = again;
+	j->key = mark;
+	j->key_len = strlen(sandbox);
+	(void)buf_add(&b->text, sandbox, j->key_len + 1);
+	j->patch = b->text.len;
+	j->patch_len = text->len;
+	(void)buf_add(&b->text, text->data, text->len);
+	if (job_done(st, mark, e) == -1)
+		return -1;
+	b->events++;
+	commit_if_full(st);
+	return 0;
+}
+
 /* --- after the commit ---------------------------------------------------- */
 
 static void
@@ -237,6 +261,22 @@ put_committed(struct store *st, struct job *j)
 	json_free(patch);
 }
 
+/* What a job has done to the log of a sandbox, told to those who use it. */
+static void
+sandbox_changed(struct store *st, struct job *j)
+{
+	const char *id = st->batch->text.data + j->key;
+
+	if (j->old_log != 0) {
+		purge_add(st, j->old_log);
+		notes_removed(st, id, j->old_log);
+	}
+	if (j->kind == JOB_DELETE)
+		notes_closed(st, id, j->log);
+	else if (j->kind == JOB_NOTE && j->first > 0)
+		notes_grew(st, id, j->log, j->first);
+}
+
 static void
 job_succeeded(struct store *st, struct job *j)
 {
@@ -251,9 +291,18 @@ job_succeeded(struct store *st, struct job *j)
 		return;
 	case JOB_PUT:
 		put_committed(st, j);
+		if (j->table == DB_SANDBOXES)
+			sandbox_changed(st, j);
+		break;
+	case JOB_NOTE:
+		sandbox_changed(st, j);
+		if (j->id == 0)
+			return;
 		break;
 	case JOB_DELETE:
-		if (j->log != 0)
+		if (j->table == DB_SANDBOXES)
+			sandbox_changed(st, j);
+		else if (j->log != 0)
 			purge_add(st, j->log);
 		break;
 	case JOB_PURGE:
@@ -285,7 +334,8 @@ job_failed(struct store *st, struct job *j, const struct err *e)
 		break;
 	case JOB_PUT:
 	case JOB_DELETE:
-		if (st->super != NULL)
+	case JOB_NOTE:
+		if (st->super != NULL && j->id != 0)
 			(void)chan_reply_err(st->super, j->id, e);
 		break;
 	case JOB_PURGE:

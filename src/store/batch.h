@@ -22,6 +22,7 @@ enum job_kind {
 	JOB_PUT,
 	JOB_DELETE,
 	JOB_PURGE, /* some events of a removed session */
+	JOB_NOTE,  /* an entry of a sandbox's log */
 	JOB_KIND_N
 };
 
@@ -39,7 +40,10 @@ struct job {
 	size_t patch, patch_len; /* record to merge; length 0: none */
 	enum db_name table;
 	size_t key, key_len;
-	uint64_t log;	      /* JOB_PURGE */
+	uint64_t log;	      /* JOB_PURGE; out: of what was changed */
+	uint64_t old_log;     /* out: of a former sandbox of this id */
+	uint64_t only;	      /* JOB_NOTE: this log and no other; 0: any */
+	bool again;	      /* JOB_NOTE: it may be stored already */
 	bool purged;	      /* out: nothing is left of that log */
 	bool created;	      /* out: the record was not there before */
 	enum err_code failed; /* this job alone; ERR_NONE when it was done */
@@ -70,6 +74,10 @@ int batch_put(struct store *st, int64_t id, enum db_name table, const char *key,
 int batch_delete(struct store *st, int64_t id, enum db_name table,
     const char *key, struct err *e) ATTR_WARN_UNUSED;
 int batch_purge(struct store *st, uint64_t log, struct err *e) ATTR_WARN_UNUSED;
+/* TEXT: the members of the entry behind `seq`, with the closing brace. ONLY:
+ * the log that is meant, 0 for the sandbox's present one. */
+int batch_note(struct store *st, int64_t id, const char *sandbox, uint64_t only,
+    const struct buf *text, bool again, struct err *e) ATTR_WARN_UNUSED;
 bool batch_empty(const struct store *st);
 /* The worker will not be there to be answered. */
 void batch_forget_worker(struct store *st, const struct worker *w);

@@ -8,26 +8,15 @@
  * are inserted only where nothing is, and counters move in the transaction
  * that uses them.
  */
-#include "store/batch.h"
+#include "store/commit_priv.h"
 
 #include "lib/log.h"
 #include "lib/strutil.h"
-#include "store/stored.h"
 
 #include <string.h>
 
-#define PURGE_EVENTS 512 /* in one commit: it must not hold up the others */
-
-struct commit {
-	struct db *db;
-	const struct batch *b;
-	MDB_txn *txn;
-	MDB_cursor *events, *feed; /* owned, opened when first needed */
-	uint64_t next_log, next_global;
-};
-
-static int
-cursors_open(struct commit *c)
+int
+commit_cursors_open(struct commit *c)
 {
 	int rc = 0;
 
@@ -38,22 +27,43 @@ cursors_open(struct commit *c)
 	return rc;
 }
 
-static int
-log_put(struct commit *c, uint64_t log, const char *id, size_t id_len,
-    uint64_t last, int64_t now_ms)
+int
+commit_log_get(
+    struct commit *c, uint64_t log, struct log_value *lv_out, MDB_val *id_out)
 {
-	uint64_t log_be = htobe64(log), be[2];
+	uint64_t log_be = htobe64(log);
+	MDB_val k = val(&log_be, sizeof(log_be)), v;
+	int rc = mdb_get(c->txn, c->db->dbi[DB_LOGS], &k, &v);
+
+	if (rc == 0 && !log_value_get(v.mv_data, v.mv_size, lv_out))
+		rc = MDB_CORRUPTED;
+	if (rc == 0 && id_out != NULL)
+		*id_out = val((const char *)v.mv_data + LOG_VALUE_BYTES,
+		    v.mv_size - LOG_VALUE_BYTES);
+	return rc;
+}
+
+int
+commit_log_put(struct commit *c, uint64_t log, const char *id, size_t id_len,
+    const struct log_value *lv)
+{
+	uint64_t log_be = htobe64(log);
 	char value[LOG_VALUE_BYTES + SESSION_ID_MAX];
 	MDB_val k = val(&log_be, sizeof(log_be)), v;
 
 	if (id_len > SESSION_ID_MAX)
 		return MDB_BAD_VALSIZE;
-	be[0] = htobe64(last);
-	be[1] = htobe64((uint64_t)now_ms);
-	memcpy(value, be, sizeof(be));
-	memcpy(value + sizeof(be), id, id_len);
-	v = val(value, sizeof(be) + id_len);
+	log_value_put(value, lv);
+	memcpy(value + LOG_VALUE_BYTES, id, id_len);
+	v = val(value, LOG_VALUE_BYTES + id_len);
 	return mdb_put(c->txn, c->db->dbi[DB_LOGS], &k, &v, 0);
+}
+
+int
+commit_log_new(struct commit *c, uint64_t *log_out)
+{
+	*log_out = c->next_log++;
+	return db_counter_put(c->txn, c->db, COUNTER_LOG, c->next_log);
 }
 
 /* The record under KEY as a tree, NULL when there is none. A record that does
@@ -104,20 +114,21 @@ record_update(struct commit *c, struct job *j, enum db_name table, MDB_val *k,
 }
 
 static int
-do_events(struct commit *c, const struct job *j)
+do_events(struct commit *c, const struct job *j, size_t *bytes_out)
 {
 	char *p = c->b->text.data + j->values;
 	struct event_key key;
 	MDB_val k = val(&key, sizeof(key)), v, g;
 	uint64_t global_be;
 	uint32_t size, i;
-	int rc = cursors_open(c);
+	int rc = commit_cursors_open(c);
 
+	*bytes_out = 0;
 	for (i = 0; rc == 0 && i < j->nevents; i++) {
 		memcpy(&size, p, sizeof(size));
 		p += sizeof(size);
-		global_be = htobe64(c->next_global++);
-		memcpy(p + 8, &global_be, sizeof(global_be));
+		global_be = htobe64(c->next_global);
+		stored_head_fill(p, c->next_global++, (uint64_t)j->now_ms);
 		key = event_key(j->s->log, j->first + i);
 		v = val(p, size);
 		rc = mdb_cursor_put(c->events, &k, &v, MDB_NOOVERWRITE);
@@ -127,8 +138,27 @@ do_events(struct commit *c, const struct job *j)
 		v = val(&key, sizeof(key));
 		rc = mdb_cursor_put(c->feed, &g, &v, MDB_APPEND);
 		p += size;
+		*bytes_out += size;
 	}
 	return rc;
+}
+
+/* The entry of the log says what was added. */
+static int
+log_grew(struct commit *c, const struct job *j, size_t bytes)
+{
+	const struct session *s = j->s;
+	struct log_value lv;
+	int rc = commit_log_get(c, s->log, &lv, NULL);
+
+	if (rc != 0)
+		return rc;
+	lv.last = j->first + j->nevents - 1;
+	lv.updated_ms = (uint64_t)j->now_ms;
+	lv.bytes += bytes;
+	c->totals.bytes += bytes;
+	c->totals.events += j->nevents;
+	return commit_log_put(c, s->log, s->id, strlen(s->id), &lv);
 }
 
 static int
@@ -137,7 +167,8 @@ do_append(struct commit *c, struct job *j)
 	struct session *s = j->s;
 	MDB_val k = val(s->id, strlen(s->id));
 	struct json *rec;
-	int rc = do_events(c, j);
+	size_t bytes;
+	int rc = do_events(c, j, &bytes);
 
 	if (rc == 0 && j->patch_len > 0) {
 		rc = record_get(c, j, DB_SESSIONS, &k, &rec);
@@ -149,8 +180,7 @@ do_append(struct commit *c, struct job *j)
 		j->failed = ERR_NONE;
 	}
 	if (rc == 0 && (j->nevents > 0 || j->patch_len > 0))
-		rc = log_put(c, s->log, s->id, strlen(s->id),
-		    j->first + j->nevents - 1, j->now_ms);
+		rc = log_grew(c, j, bytes);
 	return rc;
 }
 
@@ -159,27 +189,20 @@ static int
 session_log(struct commit *c, struct job *j, const MDB_val *key,
     const struct json *old, uint64_t *log_out)
 {
-	uint64_t log_be, last = 0;
-	MDB_val k, v;
+	struct log_value lv = { .first = 1 };
 	int rc;
 
 	*log_out = record_log(old);
 	if (old == NULL) {
-		*log_out = c->next_log++;
 		j->created = true;
-		rc = db_counter_put(c->txn, c->db, COUNTER_LOG, c->next_log);
-		if (rc != 0)
-			return rc;
+		rc = commit_log_new(c, log_out);
 	} else {
-		log_be = htobe64(*log_out);
-		k = val(&log_be, sizeof(log_be));
-		rc = mdb_get(c->txn, c->db->dbi[DB_LOGS], &k, &v);
-		if (rc != 0 || v.mv_size < LOG_VALUE_BYTES)
-			return rc != 0 ? rc : MDB_CORRUPTED;
-		memcpy(&last, v.mv_data, sizeof(last));
+		rc = commit_log_get(c, *log_out, &lv, NULL);
 	}
-	return log_put(
-	    c, *log_out, key->mv_data, key->mv_size, be64toh(last), j->now_ms);
+	if (rc != 0)
+		return rc;
+	lv.updated_ms = (uint64_t)j->now_ms;
+	return commit_log_put(c, *log_out, key->mv_data, key->mv_size, &lv);
 }
 
 static int
@@ -192,6 +215,9 @@ do_put(struct commit *c, struct job *j)
 
 	if (rc == 0 && j->failed == ERR_NONE && j->table == DB_SESSIONS)
 		rc = session_log(c, j, &k, old, &log);
+	if (rc == 0 && j->failed == ERR_NONE && j->table == DB_SANDBOXES &&
+	    old == NULL)
+		rc = commit_sandbox_made(c, j, &k);
 	if (rc == 0 && j->failed == ERR_NONE)
 		rc =
 		    record_update(c, j, j->table, &k, old, log, RECORD_PUT_MAX);
@@ -199,15 +225,21 @@ do_put(struct commit *c, struct job *j)
 	return rc;
 }
 
-/* The session's name and log go at once; its events later, in small steps. */
-static int
-remove_log(struct commit *c, uint64_t log)
+int
+commit_log_remove(struct commit *c, uint64_t log)
 {
 	uint64_t log_be = htobe64(log);
 	char name[sizeof(META_REMOVED) - 1 + sizeof(log_be)];
-	MDB_val k = val(&log_be, sizeof(log_be)), v = val("", 0);
-	int rc = mdb_del(c->txn, c->db->dbi[DB_LOGS], &k, NULL);
+	MDB_val k = val(&log_be, sizeof(log_be)), v = val("", 0), id;
+	struct log_value lv;
+	int rc = commit_log_get(c, log, &lv, &id);
 
+	if (rc == 0 && id.mv_size > 0) {
+		c->totals.bytes -= MIN(c->totals.bytes, lv.bytes);
+		c->totals.events -=
+		    MIN(c->totals.events, lv.last + 1 - lv.first);
+	}
+	rc = mdb_del(c->txn, c->db->dbi[DB_LOGS], &k, NULL);
 	if (rc != 0 && rc != MDB_NOTFOUND)
 		return rc;
 	memcpy(name, META_REMOVED, sizeof(META_REMOVED) - 1);
@@ -229,7 +261,12 @@ do_delete(struct commit *c, struct job *j)
 		j->log = record_log(old);
 		json_free(old);
 		if (rc == 0 && j->log != 0)
-			rc = remove_log(c, j->log);
+			rc = commit_log_remove(c, j->log);
+		if (rc != 0)
+			return rc;
+	}
+	if (j->table == DB_SANDBOXES) {
+		rc = commit_sandbox_gone(c, j, &k);
 		if (rc != 0)
 			return rc;
 	}
@@ -237,16 +274,15 @@ do_delete(struct commit *c, struct job *j)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* Remove the event under the cursor, with its entry of the feed. */
-static int
-purge_event(struct commit *c, const MDB_val *v)
+int
+commit_event_remove(struct commit *c, const MDB_val *v)
 {
 	struct stored_event ev;
 	uint64_t global_be;
 	MDB_val k;
 	int rc;
 
-	if (stored_event_get(v->mv_data, v->mv_size, &ev)) {
+	if (stored_event_get(v->mv_data, v->mv_size, &ev) && ev.global != 0) {
 		global_be = htobe64(ev.global);
 		k = val(&global_be, sizeof(global_be));
 		rc = mdb_del(c->txn, c->db->dbi[DB_FEED], &k, NULL);
@@ -264,18 +300,18 @@ do_purge(struct commit *c, struct job *j)
 	char name[sizeof(META_REMOVED) - 1 + sizeof(log_be)];
 	MDB_val k, v;
 	unsigned n;
-	int rc = cursors_open(c);
+	int rc = commit_cursors_open(c);
 
 	if (rc == 0) /* the end of the feed may go now: numbers go on */
 		rc = db_counter_put(
 		    c->txn, c->db, COUNTER_GLOBAL, c->next_global);
-	for (n = 0; rc == 0 && n < PURGE_EVENTS; n++) {
+	for (n = 0; rc == 0 && n < TRIM_EVENTS; n++) {
 		k = val(&key, sizeof(key));
 		rc = mdb_cursor_get(c->events, &k, &v, MDB_SET_RANGE);
 		if (rc == 0 && memcmp(k.mv_data, &log_be, sizeof(log_be)) != 0)
 			rc = MDB_NOTFOUND;
 		if (rc == 0)
-			rc = purge_event(c, &v);
+			rc = commit_event_remove(c, &v);
 	}
 	if (rc != MDB_NOTFOUND)
 		return rc;
@@ -296,11 +332,13 @@ commit_jobs(struct db *db, struct batch *b)
 		[JOB_PUT] = do_put,
 		[JOB_DELETE] = do_delete,
 		[JOB_PURGE] = do_purge,
+		[JOB_NOTE] = commit_note,
 	};
 	struct commit c = { .db = db,
 		.b = b,
 		.next_log = db->next_log,
-		.next_global = db->next_global };
+		.next_global = db->next_global,
+		.totals = db->totals };
 	size_t i;
 	int rc = mdb_txn_begin(db->env, NULL, 0, &c.txn);
 
@@ -310,6 +348,7 @@ commit_jobs(struct db *db, struct batch *b)
 		b->jobs[i].failed = ERR_NONE;
 		b->jobs[i].purged = false;
 		b->jobs[i].created = false;
+		b->jobs[i].old_log = 0;
 		rc = perform[b->jobs[i].kind](&c, &b->jobs[i]);
 	}
 	/* Cursors of a write transaction end with it. */
@@ -321,6 +360,7 @@ commit_jobs(struct db *db, struct batch *b)
 	if (rc == 0) {
 		db->next_log = c.next_log;
 		db->next_global = c.next_global;
+		db->totals = c.totals;
 	}
 	return rc;
 }

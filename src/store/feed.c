@@ -117,6 +117,9 @@ logs_write(struct jw *w, const struct batch *b)
 		} else if (j->kind == JOB_DELETE && j->log != 0) {
 			log = j->log;
 			last = 0;
+		} else if (j->kind == JOB_NOTE && j->first > 0) {
+			log = j->log;
+			last = j->first;
 		} else {
 			continue;
 		}

@@ -6,12 +6,17 @@ libstore_a_SOURCES = \
 	src/store/batch.c \
 	src/store/batch.h \
 	src/store/commit.c \
+	src/store/commit_notes.c \
+	src/store/commit_priv.h \
 	src/store/confine.c \
 	src/store/confine.h \
 	src/store/feed.c \
 	src/store/feed.h \
 	src/store/names.c \
 	src/store/names.h \
+	src/store/noter.c \
+	src/store/notes.c \
+	src/store/notes.h \
 	src/store/purge.c \
 	src/store/purge.h \
 	src/store/record.c \
@@ -31,6 +36,8 @@ libstore_a_SOURCES = \
 	src/store/stream.h \
 	src/store/tail.c \
 	src/store/tail.h \
+	src/store/upgrade.c \
+	src/store/upgrade.h \
 	src/store/worker.c \
 	src/store/worker.h
 libstore_a_CFLAGS = $(AM_CFLAGS)

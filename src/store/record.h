@@ -19,7 +19,7 @@
 /* Members of a session's record that live elsewhere and are added when the
  * record is read. */
 struct record_facts {
-	uint64_t last;
+	uint64_t last, first;
 	int64_t updated_ms;
 };
 

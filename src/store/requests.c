@@ -14,6 +14,7 @@
 #include "lib/strutil.h"
 #include "store/batch.h"
 #include "store/feed.h"
+#include "store/notes.h"
 #include "store/serve.h"
 #include "store/sessions.h"
 #include "store/stream.h"
@@ -215,14 +216,38 @@ static int
 do_attach(struct store *st, int64_t id, const struct json *msg,
     struct chan_frame *f, struct err *e)
 {
+	const char *session = json_str(msg, "session", NULL);
+	const char *sandbox = json_str(msg, "sandbox", NULL);
+
 	if (f->nfds != 1)
 		return err_set(e, ERR_BAD_REQUEST, "attach: one descriptor");
+	if ((session != NULL) == (sandbox != NULL))
+		return err_set(
+		    e, ERR_BAD_REQUEST, "attach: a session or a sandbox");
 	batch_commit(st);
-	if (worker_attach(st, json_str(msg, "session", ""),
-		fd_steal(&f->fds[0]), e) == -1)
+	if (session != NULL
+		? worker_attach(st, session, fd_steal(&f->fds[0]), e) == -1
+		: noter_attach(st, sandbox, fd_steal(&f->fds[0]), e) == -1)
 		return -1;
 	(void)chan_reply_ok(st->super, id); /* lost only with the parent */
 	return 0;
+}
+
+static int
+do_note(struct store *st, int64_t id, const struct json *msg,
+    struct chan_frame *f ATTR_UNUSED, struct err *e)
+{
+	struct buf text;
+	int rc;
+
+	buf_init(&text, NOTE_BYTES_MAX);
+	rc =
+	    note_build(json_get(msg, "note"), json_int(msg, "at", 0), &text, e);
+	if (rc == 0)
+		rc = batch_note(st, id, json_str(msg, "sandbox", ""), 0, &text,
+		    json_bool(msg, "again", false), e);
+	buf_free(&text);
+	return rc;
 }
 
 static int
@@ -297,6 +322,7 @@ static request_fn *const requests[MSG_N] = {
 	[MSG_STORE_SERVE] = do_serve,
 	[MSG_STORE_STATS] = do_stats,
 	[MSG_STORE_FEED] = do_feed,
+	[MSG_STORE_NOTE] = do_note,
 };
 
 void

@@ -11,7 +11,9 @@
 
 #include "lib/log.h"
 #include "lib/strutil.h"
+#include "store/notes.h"
 #include "store/stored.h"
+#include "store/upgrade.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,6 +41,7 @@ static const char *const table_names[DB_N] = {
 	[DB_FEED] = "feed",
 	[DB_TOKENS] = "tokens",
 	[DB_AGENTS] = "agents",
+	[DB_SANDBOX_LOGS] = "sandbox_logs",
 };
 
 enum db_name
@@ -121,14 +124,52 @@ db_counter_put(MDB_txn *txn, const struct db *db, const char *name, uint64_t v)
 	return mdb_put(txn, db->dbi[DB_META], &k, &d, 0);
 }
 
-/* Make the tables, or find a version that we do not know. Nothing has been
- * changed when this fails: the caller aborts the transaction. */
 static int
-schema_check(struct db *db, MDB_txn *txn, struct err *e)
+version_get(struct db *db, MDB_txn *txn, int64_t *version_out, struct err *e)
 {
 	MDB_val k = val(KEY_SCHEMA, strlen(KEY_SCHEMA)), v;
 	char text[24];
-	int64_t version;
+	int rc = mdb_get(txn, db->dbi[DB_META], &k, &v);
+
+	*version_out = 0;
+	if (rc == MDB_NOTFOUND)
+		return 0;
+	if (rc != 0)
+		return db_err(e, rc, "read the schema's version");
+	if (v.mv_size < sizeof(text)) {
+		memcpy(text, v.mv_data, v.mv_size);
+		text[v.mv_size] = '\0';
+	}
+	if (v.mv_size >= sizeof(text) ||
+	    str_to_int(text, 1, INT64_MAX, version_out) == -1)
+		return err_set(
+		    e, ERR_INTERNAL, "the schema's version is no number");
+	if (*version_out > SCHEMA_VERSION)
+		return err_set(e, ERR_PRECONDITION,
+		    "the database has schema %" PRId64
+		    " and this program knows %d at most: a newer sandboxd has "
+		    "used it",
+		    *version_out, SCHEMA_VERSION);
+	return 0;
+}
+
+static int
+version_put(struct db *db, MDB_txn *txn, int64_t version)
+{
+	MDB_val k = val(KEY_SCHEMA, strlen(KEY_SCHEMA)), v;
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRId64, version);
+	v = val(text, strlen(text));
+	return mdb_put(txn, db->dbi[DB_META], &k, &v, 0);
+}
+
+/* Make the tables, go one version up, or find one that we do not know. Nothing
+ * has been changed when this fails: the caller aborts the transaction.
+ * *VERSION_OUT is the version afterwards. */
+static int
+schema_check(struct db *db, MDB_txn *txn, int64_t *version_out, struct err *e)
+{
 	unsigned i;
 	int rc;
 
@@ -136,37 +177,50 @@ schema_check(struct db *db, MDB_txn *txn, struct err *e)
 	    txn, table_names[DB_META], MDB_CREATE, &db->dbi[DB_META]);
 	if (rc != 0)
 		return db_err(e, rc, "open table meta");
-	rc = mdb_get(txn, db->dbi[DB_META], &k, &v);
-	if (rc == MDB_NOTFOUND) {
-		(void)snprintf(text, sizeof(text), "%d", SCHEMA_VERSION);
-		v = val(text, strlen(text));
-		rc = mdb_put(txn, db->dbi[DB_META], &k, &v, 0);
-		if (rc != 0)
-			return db_err(e, rc, "write the schema's version");
-	} else if (rc != 0) {
-		return db_err(e, rc, "read the schema's version");
-	} else {
-		if (v.mv_size >= sizeof(text))
-			return err_set(e, ERR_INTERNAL,
-			    "the schema's version is no number");
-		memcpy(text, v.mv_data, v.mv_size);
-		text[v.mv_size] = '\0';
-		if (str_to_int(text, 1, INT64_MAX, &version) == -1)
-			return err_set(e, ERR_INTERNAL,
-			    "the schema's version is no number");
-		if (version > SCHEMA_VERSION)
-			return err_set(e, ERR_INTERNAL,
-			    "the database has schema %" PRId64
-			    " and this program knows %d at most: "
-			    "a newer sandboxd has used it",
-			    version, SCHEMA_VERSION);
-	}
+	if (version_get(db, txn, version_out, e) == -1)
+		return -1;
 	for (i = DB_META + 1; i < DB_N; i++) {
 		rc = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &db->dbi[i]);
 		if (rc != 0)
 			return db_err(e, rc, table_names[i]);
 	}
-	return 0;
+	if (*version_out == SCHEMA_VERSION)
+		return 0;
+	if (*version_out > 0) {
+		rc = upgrade_step(db, txn, (*version_out)++);
+		if (rc != 0)
+			return db_err(e, rc, "upgrade the database");
+	} else {
+		*version_out = SCHEMA_VERSION;
+	}
+	rc = version_put(db, txn, *version_out);
+	return rc == 0 ? 0 : db_err(e, rc, "write the schema's version");
+}
+
+/* What all sessions' logs hold together. */
+static int
+totals_read(struct db *db, MDB_txn *txn)
+{
+	struct log_value lv;
+	MDB_cursor *cur;
+	MDB_val k, v;
+	int rc = mdb_cursor_open(txn, db->dbi[DB_LOGS], &cur);
+
+	if (rc != 0)
+		return rc;
+	db->totals = (struct db_totals){ 0, 0 };
+	while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
+		if (!log_value_get(v.mv_data, v.mv_size, &lv)) {
+			rc = MDB_CORRUPTED;
+			break;
+		}
+		if (v.mv_size == LOG_VALUE_BYTES)
+			continue; /* a sandbox's */
+		db->totals.events += lv.last + 1 - lv.first;
+		db->totals.bytes += lv.bytes;
+	}
+	mdb_cursor_close(cur);
+	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 /* Where numbering goes on. */
@@ -201,19 +255,29 @@ counters_read(struct db *db, MDB_txn *txn, struct err *e)
 static int
 tables_open(struct db *db, struct err *e)
 {
+	int64_t version = 0;
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+	int rc;
 
-	if (rc != 0)
-		return db_err(e, rc, "begin");
-	if (schema_check(db, txn, e) == -1 || counters_read(db, txn, e) == -1) {
-		mdb_txn_abort(txn);
-		return -1;
+	while (version != SCHEMA_VERSION) {
+		rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+		if (rc != 0)
+			return db_err(e, rc, "begin");
+		if (schema_check(db, txn, &version, e) == -1 ||
+		    counters_read(db, txn, e) == -1) {
+			mdb_txn_abort(txn);
+			return -1;
+		}
+		rc = mdb_txn_commit(txn);
+		if (rc != 0)
+			return db_err(e, rc, "commit");
 	}
-	rc = mdb_txn_commit(txn);
-	if (rc != 0)
-		return db_err(e, rc, "commit");
-	return 0;
+	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
+	if (rc == 0) {
+		rc = totals_read(db, txn);
+		mdb_txn_abort(txn);
+	}
+	return rc == 0 ? 0 : db_err(e, rc, "read logs");
 }
 
 void
@@ -299,6 +363,7 @@ db_open(struct db *db, const struct db_options *opt, struct err *e)
 
 	memset(db, 0, sizeof(*db));
 	db->opt = *opt;
+	db->notes_max = NOTES_MAX_DEFAULT;
 	db->map_bytes = MAX(opt->map_bytes, (size_t)MAP_MIN) / page * page;
 	return db_open_all(db, e);
 }

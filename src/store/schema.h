@@ -14,7 +14,7 @@
 #include <lmdb.h>
 #include <stdbool.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 enum db_name {
 	DB_META,
@@ -25,6 +25,7 @@ enum db_name {
 	DB_FEED,
 	DB_TOKENS,
 	DB_AGENTS,
+	DB_SANDBOX_LOGS,
 	DB_N
 };
 
@@ -41,6 +42,11 @@ struct db_options {
 	size_t map_bytes; /* first size of the map */
 };
 
+/* Of the events of all sessions. */
+struct db_totals {
+	uint64_t events, bytes;
+};
+
 struct db {
 	MDB_env *env; /* owned, NULL when closed */
 	MDB_dbi dbi[DB_N];
@@ -51,6 +57,8 @@ struct db {
 	/* What the next commit gives out; set only after a commit. */
 	uint64_t next_log;
 	uint64_t next_global;
+	struct db_totals totals;
+	uint64_t notes_max; /* entries that a sandbox's log may have */
 };
 
 /* The table that FIELD `db` of a message names; DB_N for none. Only tables of

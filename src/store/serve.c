@@ -1,8 +1,8 @@
 /*
  * The answers that control clients get straight from the store: a session's
- * events, one session, all sessions. Runs in the store. The stored text goes
- * out as it is: events were checked when they came in, and what their authors
- * wrote stays one line of JSON.
+ * events, one session, all sessions, a sandbox's log. Runs in the store. The
+ * stored text goes out as it is: events were checked when they came in, and
+ * what their authors wrote stays one line of JSON.
  *
  * A source keeps no place in the database, only the key where it goes on: it
  * may be called again after a millisecond or a day.
@@ -69,8 +69,12 @@ fail_removed(struct stream *x, struct buf *b, const struct session *s)
 {
 	struct err e;
 
-	(void)err_set(
-	    &e, ERR_SESSION_NOT_FOUND, "session '%s' was removed", s->id);
+	if (s->kind == LOG_OF_SESSION)
+		(void)err_set(&e, ERR_SESSION_NOT_FOUND,
+		    "session '%s' was removed", s->id);
+	else
+		(void)err_set(&e, ERR_SANDBOX_NOT_FOUND,
+		    "sandbox '%s' was destroyed", s->id);
 	return fail(x, b, &e);
 }
 
@@ -99,9 +103,9 @@ events_final(struct stream *x, struct buf *b)
 	bool more = v->left == 0 && v->after < v->s->last;
 
 	(void)buf_addf(b,
-	    "{\"id\":%s,\"ok\":{\"last\":%" PRIu64 ",\"count\":%" PRId64
-	    ",\"more\":%s%s%s}}\n",
-	    x->request, v->after, v->count, more ? "true" : "false",
+	    "{\"id\":%s,\"ok\":{\"first\":%" PRIu64 ",\"last\":%" PRIu64
+	    ",\"count\":%" PRId64 ",\"more\":%s%s%s}}\n",
+	    x->request, v->first, v->after, v->count, more ? "true" : "false",
 	    v->final != NULL ? "," : "", v->final != NULL ? v->final : "");
 	return STEP_END;
 }
@@ -128,6 +132,26 @@ event_is_end(const struct serve *v, const struct stored_event *ev)
 		   v->turn_id) == 0;
 	json_free(j);
 	return mine;
+}
+
+/* The sequences of the log that are there. */
+static int
+log_look(struct store *st, MDB_txn *txn, struct serve *v)
+{
+	uint64_t be = htobe64(v->s->log);
+	MDB_val k = val(&be, sizeof(be)), d;
+	struct log_value lv;
+	int rc = mdb_get(txn, st->db.dbi[DB_LOGS], &k, &d);
+
+	if (rc == 0 && !log_value_get(d.mv_data, d.mv_size, &lv))
+		rc = MDB_CORRUPTED;
+	if (rc != 0)
+		return rc;
+	v->first = lv.first;
+	/* What was removed from the front is skipped; whoever cares sees it
+	 * in the numbers. */
+	v->after = MAX(v->after, v->first - 1);
+	return 0;
 }
 
 /* Events from the cursor on; true when the stream's end was among them. */
@@ -168,30 +192,36 @@ events_add(struct stream *x, MDB_cursor *cur, struct buf *b, int *rc_out)
 }
 
 static enum stream_step
+fail_lost(struct stream *x, struct buf *b, int rc)
+{
+	struct err e;
+
+	(void)db_err(&e, rc, "read events");
+	log_error("store", "events lost", LOG_STR("log", x->serve.s->id),
+	    LOG_INT("after", x->serve.after));
+	return fail(x, b, &e);
+}
+
+static enum stream_step
 fill_events(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
 {
 	struct serve *v = &x->serve;
 	MDB_cursor *cur;
-	struct err e;
 	bool end = false;
 	int rc;
 
 	if (v->s->removed)
 		return fail_removed(x, b, v->s);
-	if (v->left > 0 && v->after < v->s->last) {
+	rc = log_look(st, txn, v);
+	if (rc == 0 && v->left > 0 && v->after < v->s->last) {
 		rc = mdb_cursor_open(txn, st->db.dbi[DB_EVENTS], &cur);
 		if (rc == 0) {
 			end = events_add(x, cur, b, &rc);
 			mdb_cursor_close(cur);
 		}
-		if (rc != 0) {
-			(void)db_err(&e, rc, "read events");
-			log_error("store", "events lost",
-			    LOG_STR("session", v->s->id),
-			    LOG_INT("after", v->after));
-			return fail(x, b, &e);
-		}
 	}
+	if (rc != 0)
+		return fail_lost(x, b, rc);
 	if (end || v->left == 0)
 		return events_final(x, b);
 	if (v->after < v->s->last)
@@ -199,6 +229,69 @@ fill_events(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
 	if (v->follow && !v->s->ended && !v->s->closed)
 		return STEP_WAIT;
 	return events_final(x, b);
+}
+
+/* --- the last entries of a sandbox's log, in one answer ------------------- */
+
+static int
+history_add(struct serve *v, MDB_cursor *cur, struct buf *b)
+{
+	struct event_key key = event_key(v->s->log, v->after + 1);
+	MDB_val k = val(&key, sizeof(key)), d;
+	struct stored_event ev;
+	int rc = mdb_cursor_get(cur, &k, &d, MDB_SET_KEY);
+
+	while (rc == 0) {
+		if (!stored_event_get(d.mv_data, d.mv_size, &ev))
+			return MDB_CORRUPTED;
+		if (v->count++ > 0)
+			(void)buf_addc(b, ',');
+		(void)buf_add(b, ev.text, ev.len);
+		if (++v->after >= v->s->last || b->len >= STREAM_CHUNK)
+			break;
+		rc = mdb_cursor_get(cur, &k, &d, MDB_NEXT);
+	}
+	return rc;
+}
+
+static enum stream_step
+fill_history(struct stream *x, struct store *st, MDB_txn *txn, struct buf *b)
+{
+	struct serve *v = &x->serve;
+	uint64_t last = v->s->last, recent = (uint64_t)v->left;
+	MDB_cursor *cur;
+	int rc;
+
+	if (v->s->removed && !v->started)
+		return fail_removed(x, b, v->s);
+	rc = log_look(st, txn, v);
+	if (!v->started)
+		v->after = MAX(v->after, last > recent ? last - recent : 0);
+	if (rc == 0 && v->after < last) {
+		rc = mdb_cursor_open(txn, st->db.dbi[DB_EVENTS], &cur);
+		if (rc == 0) {
+			if (!v->started)
+				(void)buf_addf(b,
+				    "{\"id\":%s,\"ok\":{\"id\":\"%s\","
+				    "\"events\":[",
+				    x->request, v->s->id);
+			v->started = true;
+			rc = history_add(v, cur, b);
+			mdb_cursor_close(cur);
+		}
+	} else if (rc == 0 && !v->started) {
+		(void)buf_addf(b,
+		    "{\"id\":%s,\"ok\":{\"id\":\"%s\",\"events\":[", x->request,
+		    v->s->id);
+		v->started = true;
+	}
+	if (rc != 0)
+		return fail_lost(x, b, rc);
+	if (v->after < v->s->last)
+		return STEP_MORE;
+	(void)buf_addf(b, "],\"first\":%" PRIu64 ",\"last\":%" PRIu64 "}}\n",
+	    v->first, v->after);
+	return STEP_END;
 }
 
 /* --- sessions ------------------------------------------------------------ */
@@ -344,6 +437,8 @@ serve_begin(
 		{ "events", fill_events },
 		{ "session", fill_session },
 		{ "sessions", fill_sessions },
+		{ "notes", fill_events },
+		{ "history", fill_history },
 	};
 	const char *kind = json_str(msg, "kind", "");
 	const char *request = json_str(msg, "request", "null");
@@ -352,27 +447,33 @@ serve_begin(
 	const char *turn = json_str(msg, "turn_id", NULL);
 	struct serve v = { 0 };
 	struct err why;
+	bool notes;
 	size_t i;
 
 	for (i = 0; i < countof(kinds); i++) {
 		if (strcmp(kind, kinds[i].kind) == 0)
 			v.fill = kinds[i].fill;
 	}
-	if (v.fill == NULL || (v.fill != fill_sessions && session == NULL)) {
+	notes = v.fill == fill_history || strcmp(kind, "notes") == 0;
+	if (v.fill == NULL ||
+	    (v.fill != fill_sessions && (notes ? sandbox : session) == NULL)) {
 		(void)close(fd);
 		return err_set(e, ERR_BAD_REQUEST,
-		    "serve: no kind '%s', or no session named", kind);
+		    "serve: no kind '%s', or nothing named", kind);
 	}
 	if (v.fill == fill_sessions)
 		v.after = UINT64_MAX;
-	else if (session_open(st, session, &v.s, &why) == -1)
+	else if (log_open(st, notes ? LOG_OF_SANDBOX : LOG_OF_SESSION,
+		     notes ? sandbox : session, &v.s, &why) == -1)
 		return refuse(st, id, request, fd, &why, e);
 	if (v.fill == fill_events) {
 		v.after = (uint64_t)json_int(msg, "after", 0);
 		v.left = json_int(msg, "limit", INT64_MAX);
+	} else if (v.fill == fill_history) {
+		v.left = json_int(msg, "recent", 100);
 	}
 	v.follow = json_bool(msg, "follow", false);
-	v.raw = json_bool(msg, "raw", false);
+	v.raw = notes || json_bool(msg, "raw", false);
 	v.until_turn = strcmp(json_str(msg, "until", ""), "turn") == 0;
 	v.final = members_text(json_get(msg, "final"));
 	if (sandbox != NULL)

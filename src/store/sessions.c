@@ -26,7 +26,8 @@ session_read(struct db *db, MDB_txn *txn, const char *id, size_t id_len,
 {
 	MDB_val k = val(id, id_len), v;
 	struct json *rec;
-	uint64_t be[2], log_be;
+	struct log_value lv;
+	uint64_t log_be;
 	int rc = mdb_get(txn, db->dbi[DB_SESSIONS], &k, &v);
 
 	*rec_out = NULL;
@@ -41,13 +42,13 @@ session_read(struct db *db, MDB_txn *txn, const char *id, size_t id_len,
 	log_be = htobe64(record_log(rec));
 	k = val(&log_be, sizeof(log_be));
 	rc = mdb_get(txn, db->dbi[DB_LOGS], &k, &v);
-	if (rc != 0 || v.mv_size < LOG_VALUE_BYTES) {
+	if (rc != 0 || !log_value_get(v.mv_data, v.mv_size, &lv)) {
 		json_free(rec);
 		return db_err(e, rc != 0 ? rc : MDB_CORRUPTED, "read log");
 	}
-	memcpy(be, v.mv_data, sizeof(be));
-	facts_out->last = be64toh(be[0]);
-	facts_out->updated_ms = (int64_t)be64toh(be[1]);
+	facts_out->last = lv.last;
+	facts_out->first = lv.first;
+	facts_out->updated_ms = (int64_t)lv.updated_ms;
 	*rec_out = rec;
 	return 0;
 }
@@ -74,25 +75,67 @@ read_ended(struct store *st, MDB_txn *txn, struct session *s, struct err *e)
 }
 
 static int
-session_load(struct store *st, struct session *s, struct err *e)
+load_session(struct store *st, MDB_txn *txn, struct session *s, struct err *e)
 {
 	struct record_facts facts;
 	struct json *rec;
+
+	if (session_read(&st->db, txn, s->id, strlen(s->id), &rec, &facts, e) ==
+	    -1)
+		return -1;
+	s->log = record_log(rec);
+	s->last = facts.last;
+	s->staged = facts.last;
+	s->updated_ms = facts.updated_ms;
+	s->closed = strcmp(json_str(rec, "state", ""), "ended") == 0;
+	json_free(rec);
+	return read_ended(st, txn, s, e);
+}
+
+static int
+load_sandbox(struct store *st, MDB_txn *txn, struct session *s, struct err *e)
+{
+	MDB_val k = val(s->id, strlen(s->id)), v;
+	struct sandbox_log sl;
+	struct log_value lv;
+	uint64_t be;
+	int rc = mdb_get(txn, st->db.dbi[DB_SANDBOX_LOGS], &k, &v);
+
+	if (rc == MDB_NOTFOUND)
+		return err_set(
+		    e, ERR_SANDBOX_NOT_FOUND, "no sandbox '%s'", s->id);
+	if (rc == 0 && !sandbox_log_get(v.mv_data, v.mv_size, &sl))
+		rc = MDB_CORRUPTED;
+	if (rc == 0) {
+		be = htobe64(sl.log);
+		k = val(&be, sizeof(be));
+		rc = mdb_get(txn, st->db.dbi[DB_LOGS], &k, &v);
+	}
+	if (rc == 0 && !log_value_get(v.mv_data, v.mv_size, &lv))
+		rc = MDB_CORRUPTED;
+	if (rc != 0)
+		return db_err(e, rc, "read a sandbox's log");
+	/* Another one by now. */
+	if (s->log != 0 && s->log != sl.log)
+		return err_set(
+		    e, ERR_SANDBOX_NOT_FOUND, "no sandbox '%s'", s->id);
+	s->log = sl.log;
+	s->last = s->staged = lv.last;
+	s->updated_ms = (int64_t)lv.updated_ms;
+	s->closed = sl.gone_ms != 0;
+	return 0;
+}
+
+static int
+session_load(struct store *st, struct session *s, struct err *e)
+{
 	MDB_txn *txn;
 	int rc;
 
 	if (db_read(&st->db, &txn, e) == -1)
 		return -1;
-	rc = session_read(&st->db, txn, s->id, strlen(s->id), &rec, &facts, e);
-	if (rc == 0) {
-		s->log = record_log(rec);
-		s->last = facts.last;
-		s->staged = facts.last;
-		s->updated_ms = facts.updated_ms;
-		s->closed = strcmp(json_str(rec, "state", ""), "ended") == 0;
-		json_free(rec);
-		rc = read_ended(st, txn, s, e);
-	}
+	rc = s->kind == LOG_OF_SESSION ? load_session(st, txn, s, e)
+				       : load_sandbox(st, txn, s, e);
 	db_read_done(&st->db);
 	return rc;
 }
@@ -119,16 +162,17 @@ as_json(const char *id, size_t *len_out)
 }
 
 int
-session_open(
-    struct store *st, const char *id, struct session **s_out, struct err *e)
+log_open(struct store *st, enum log_kind kind, const char *id,
+    struct session **s_out, struct err *e)
 {
-	struct session *s = session_find(st, id);
+	struct session *s = log_find(st, kind, id);
 
 	if (s != NULL) {
 		*s_out = session_hold(s);
 		return 0;
 	}
 	s = xcalloc(1, sizeof(*s));
+	s->kind = kind;
 	s->id = xstrdup(id);
 	s->id_json = as_json(id, &s->id_json_len);
 	s->refs = 1;
@@ -146,16 +190,29 @@ session_open(
 	return 0;
 }
 
+int
+session_open(
+    struct store *st, const char *id, struct session **s_out, struct err *e)
+{
+	return log_open(st, LOG_OF_SESSION, id, s_out, e);
+}
+
 struct session *
-session_find(struct store *st, const char *id)
+log_find(struct store *st, enum log_kind kind, const char *id)
 {
 	struct session *s;
 
 	LIST_FOREACH (s, &st->sessions[bucket(id)], link) {
-		if (strcmp(s->id, id) == 0)
+		if (s->kind == kind && strcmp(s->id, id) == 0)
 			return s;
 	}
 	return NULL;
+}
+
+struct session *
+session_find(struct store *st, const char *id)
+{
+	return log_find(st, LOG_OF_SESSION, id);
 }
 
 struct session *
@@ -204,7 +261,8 @@ sessions_reload(struct store *st, struct err *e)
 			next = LIST_NEXT(s, link);
 			if (session_load(st, s, e) == 0)
 				session_wake(st, s);
-			else if (e->code == ERR_SESSION_NOT_FOUND)
+			else if (e->code == ERR_SESSION_NOT_FOUND ||
+				 e->code == ERR_SANDBOX_NOT_FOUND)
 				session_removed(st, s);
 			else
 				return -1;

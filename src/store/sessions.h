@@ -11,7 +11,15 @@
 
 struct stream;
 
+enum log_kind {
+	LOG_OF_SESSION,
+	LOG_OF_SANDBOX
+};
+
+/* A log in use. Most are of sessions; those of sandboxes (notes.h) have their
+ * events, readers and end in common with them, and no worker. */
 struct session {
+	enum log_kind kind;
 	LIST_ENTRY(session) link; /* in its bucket */
 	char *id;		  /* owned */
 	char *id_json;		  /* owned: the id as JSON text */
@@ -32,6 +40,10 @@ struct session {
  * none. The database must not be being read, and the batch be empty. */
 int session_open(struct store *st, const char *id, struct session **s_out,
     struct err *e) ATTR_WARN_UNUSED;
+/* The same for either kind of log. */
+int log_open(struct store *st, enum log_kind kind, const char *id,
+    struct session **s_out, struct err *e) ATTR_WARN_UNUSED;
+struct session *log_find(struct store *st, enum log_kind kind, const char *id);
 /* One that is in use already, without a new reference; else NULL. */
 struct session *session_find(struct store *st, const char *id);
 struct session *session_hold(struct session *s);

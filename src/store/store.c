@@ -16,6 +16,7 @@
 #include "store/append.h"
 #include "store/batch.h"
 #include "store/feed.h"
+#include "store/notes.h"
 #include "store/purge.h"
 #include "store/requests.h"
 #include "store/sessions.h"
@@ -131,6 +132,7 @@ store_close(struct store *st)
 
 	while ((w = LIST_FIRST(&st->workers)) != NULL)
 		worker_free(w);
+	noters_close(st);
 	feeds_close(st);
 	streams_close(st);
 	batch_free(STEAL(st->batch));
@@ -152,6 +154,7 @@ store_run(const struct store_options *opt)
 	st->exit_code = EXIT_OK;
 	LIST_INIT(&st->workers);
 	LIST_INIT(&st->feeds);
+	LIST_INIT(&st->noters);
 	st->loop = ev_loop_new(EVFLAG_AUTO);
 	if (st->loop == NULL)
 		fatal("store", "no event loop");

@@ -16,6 +16,7 @@
 struct append_scanner;
 struct batch;
 struct feed;
+struct noter;
 struct session;
 struct worker;
 struct streams;
@@ -32,7 +33,8 @@ struct store {
 	struct streams *streams;	/* owned */
 	LIST_HEAD(, session) sessions[SESSION_BUCKETS];
 	LIST_HEAD(, worker) workers;
-	LIST_HEAD(, feed) feeds; /* gateways */
+	LIST_HEAD(, feed) feeds;   /* gateways */
+	LIST_HEAD(, noter) noters; /* the courier, for a sandbox each */
 	ev_prepare before_wait;
 	ev_idle busy;	  /* active while something need not be waited for */
 	ev_timer retry;	  /* a removal that failed is tried again */

@@ -40,6 +40,7 @@ struct serve {
 	stream_fill *fill;
 	struct session *s;  /* held; NULL for the list */
 	uint64_t after;	    /* sequence, or log number of the list's cursor */
+	uint64_t first;	    /* sequence of the first event that is there */
 	int64_t left;	    /* events that may still be written */
 	int64_t count;	    /* that were */
 	char *final;	    /* owned: members for the final line, an error's

@@ -12,6 +12,7 @@
 
 /* A worker that says nothing for so long is stuck. */
 #define WORKER_MS 20000
+#define RECENT 100 /* entries of a sandbox's log, unless asked for */
 
 /* What stood in the way of a create, by its id, is gone. */
 static void
@@ -143,6 +144,31 @@ op_session_events(struct request *r)
 	jw_kbool(w, "raw", json_bool(args, "raw", false));
 	if (until != NULL)
 		jw_kstr(w, "until", until);
+	serve_end(r, fd);
+}
+
+/* A sandbox that is gone may have its log still: the store knows. */
+void
+op_sandbox_events(struct request *r)
+{
+	const struct json *args = r->op.args;
+	bool items = json_get(args, "after") != NULL ||
+		     json_get(args, "limit") != NULL ||
+		     json_get(args, "follow") != NULL;
+	struct jw *w;
+	int fd;
+
+	w = serve_begin(r, items ? "notes" : "history", &fd);
+	if (w == NULL)
+		return;
+	jw_kstr(w, "sandbox", json_str(args, "id", ""));
+	if (items) {
+		jw_kint(w, "after", json_int(args, "after", 0));
+		jw_kint(w, "limit", json_int(args, "limit", INT64_MAX));
+		jw_kbool(w, "follow", json_bool(args, "follow", false));
+	} else {
+		jw_kint(w, "recent", RECENT);
+	}
 	serve_end(r, fd);
 }
 

@@ -1,9 +1,8 @@
 /*
- * What has become of a sandbox: a short list in its record, the oldest dropped.
- * Runs in the supervisor. It is written with the record, or a moment later by
- * itself: an entry is worth no wait of anybody.
+ * What has become of a sandbox: entries of its log, which the store keeps. Runs
+ * in the supervisor, which only adds: who wants to read them is served by the
+ * store, and so nothing that the courier wrote there is ever parsed here.
  */
-#include "lib/frame.h"
 #include "lib/log.h"
 #include "lib/xalloc.h"
 #include "supervisor/sandbox_priv.h"
@@ -11,13 +10,13 @@
 
 #include <string.h>
 
-#define STORE_AFTER_S 0.25
-
+/* A sandbox is being made: its log begins with its record. */
 struct sandbox_event {
-	int64_t at_ms; /* epoch */
-	enum sandbox_happening what;
-	char *why; /* owned; may be NULL */
+	STAILQ_ENTRY(sandbox_event) link;
+	char *note; /* owned: JSON text */
 };
+
+#define NOTE_MAX 8192
 
 static const char *const names[SH_N] = {
 	[SH_CREATED] = "created",
@@ -28,113 +27,125 @@ static const char *const names[SH_N] = {
 	[SH_EXPIRED] = "expired",
 	[SH_DESTROYED] = "destroyed",
 	[SH_ERROR] = "error",
+	[SH_OOM] = "oom",
+	[SH_LIMIT] = "limit",
 };
-
-static void
-add(struct sandbox *sb, int64_t at_ms, enum sandbox_happening what,
-    const char *why)
-{
-	struct sandbox_event *ev;
-
-	if (sb->history == NULL)
-		sb->history = xcalloc(HISTORY_MAX, sizeof(*sb->history));
-	if (sb->nhistory == HISTORY_MAX) {
-		free(sb->history[0].why);
-		memmove(sb->history, sb->history + 1,
-		    (HISTORY_MAX - 1) * sizeof(*sb->history));
-		sb->nhistory--;
-	}
-	ev = &sb->history[sb->nhistory++];
-	ev->at_ms = at_ms;
-	ev->what = what;
-	ev->why = why != NULL && why[0] != '\0' ? xstrdup(why) : NULL;
-	sb->changed_at_ms = at_ms;
-}
-
-static void
-on_history_timer(
-    struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
-{
-	struct sandbox *sb = t->data;
-	struct buf b;
-	struct jw w;
-
-	if (!sb->put || sb->state == SB_DESTROYING)
-		return; /* there is no record that it could be in */
-	buf_init(&b, FRAME_MAX);
-	jw_init(&w, &b);
-	jw_object(&w);
-	jw_kint(&w, "changed_at", sb->changed_at_ms);
-	jw_key(&w, "events");
-	sandbox_write_history(sb, &w);
-	jw_object_end(&w);
-	storec_put(sb->s->store, "sandboxes", sb->id, &b, NULL, NULL);
-	buf_free(&b);
-}
 
 void
 sandbox_event(struct sandbox *sb, enum sandbox_happening what, const char *why)
 {
-	struct ev_loop *loop = sb->s->loop;
+	sandbox_event_with(sb, what, why, NULL, 0);
+}
 
-	log_write(
-	    what == SH_EXPIRED || what == SH_ERROR ? LOG_L_INFO : LOG_L_DEBUG,
+static void
+keep(struct sandbox *sb, struct buf *b)
+{
+	struct sandbox_event *ev = xcalloc(1, sizeof(*ev));
+
+	ev->note = buf_steal(b);
+	STAILQ_INSERT_TAIL(&sb->history, ev, link);
+}
+
+void
+sandbox_event_with(struct sandbox *sb, enum sandbox_happening what,
+    const char *why, const struct log_field *fields, size_t n)
+{
+	struct buf b;
+	struct jw w;
+
+	log_write(what == SH_EXPIRED || what == SH_ERROR || what == SH_OOM ||
+			  what == SH_LIMIT
+		      ? LOG_L_INFO
+		      : LOG_L_DEBUG,
 	    "sandbox", names[what],
 	    (const struct log_field[]){ LOG_STR("sandbox", sb->id),
 		LOG_STR("why", why != NULL ? why : "") },
 	    2);
-	add(sb, now_realtime_ms(), what, why);
-	if (!ev_is_active(&sb->history_timer)) {
-		ev_timer_set(&sb->history_timer, STORE_AFTER_S, 0.);
-		ev_timer_start(loop, &sb->history_timer);
+	sb->changed_at_ms = now_realtime_ms();
+	buf_init(&b, NOTE_MAX);
+	jw_init(&w, &b);
+	jw_object(&w);
+	jw_kstr(&w, "event", names[what]);
+	if (why != NULL && why[0] != '\0')
+		jw_kstr(&w, "reason", why);
+	for (size_t i = 0; i < n; i++) {
+		if (fields[i].str != NULL)
+			jw_kstr(&w, fields[i].key, fields[i].str);
+		else
+			jw_kint(&w, fields[i].key, fields[i].num);
 	}
+	jw_object_end(&w);
+	if (sb->put)
+		storec_note(sb->s->store, sb->id, &b);
+	else if (!b.failed)
+		keep(sb, &b);
+	buf_free(&b);
 }
 
 void
-sandbox_write_history(const struct sandbox *sb, struct jw *w)
+sandbox_history_put(struct sandbox *sb)
 {
-	jw_array(w);
-	for (size_t i = 0; i < sb->nhistory; i++) {
-		const struct sandbox_event *ev = &sb->history[i];
+	struct sandbox_event *ev;
+	struct buf b;
 
-		jw_object(w);
-		jw_kint(w, "at", ev->at_ms);
-		jw_kstr(w, "event", names[ev->what]);
-		if (ev->why != NULL)
-			jw_kstr(w, "reason", ev->why);
-		jw_object_end(w);
-	}
-	jw_array_end(w);
-}
-
-/* From our own record; what it cannot be is left out. */
-void
-sandbox_history_load(struct sandbox *sb, const struct json *list)
-{
-	json_foreach (it, list) {
-		const char *name = json_str(it, "event", "");
-
-		for (int i = 0; i < SH_N; i++) {
-			if (strcmp(names[i], name) == 0)
-				add(sb, json_int(it, "at", 0),
-				    (enum sandbox_happening)i,
-				    json_str(it, "reason", NULL));
-		}
+	while ((ev = STAILQ_FIRST(&sb->history)) != NULL) {
+		STAILQ_REMOVE_HEAD(&sb->history, link);
+		buf_init(&b, NOTE_MAX);
+		(void)buf_adds(&b, ev->note);
+		storec_note(sb->s->store, sb->id, &b);
+		buf_free(&b);
+		free(ev->note);
+		free(ev);
 	}
 }
 
 void
 sandbox_history_init(struct sandbox *sb)
 {
-	ev_timer_init(&sb->history_timer, on_history_timer, 0., 0.);
-	sb->history_timer.data = sb;
+	STAILQ_INIT(&sb->history);
 }
 
 void
 sandbox_history_free(struct sandbox *sb)
 {
-	ev_timer_stop(sb->s->loop, &sb->history_timer);
-	for (size_t i = 0; i < sb->nhistory; i++)
-		free(sb->history[i].why);
-	free(sb->history);
+	struct sandbox_event *ev;
+
+	while ((ev = STAILQ_FIRST(&sb->history)) != NULL) {
+		STAILQ_REMOVE_HEAD(&sb->history, link);
+		free(ev->note);
+		free(ev);
+	}
+}
+
+/* --- the courier's way there --------------------------------------------- */
+
+static void
+on_attached(void *ctx ATTR_UNUSED, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
+{
+	/* Its other end is closed: the courier asks for another if need be. */
+	if (ok == NULL)
+		log_warn("sandbox", "no channel for notes",
+		    LOG_STR("detail", e->text));
+}
+
+int
+sandbox_notes_channel(struct sandbox *sb, int *fd_out, struct err *e)
+{
+	struct proc *store = storec_proc(sb->s->store);
+	int store_fd = -1;
+	struct jw *w;
+
+	if (!sb->put || sb->state == SB_DESTROYING)
+		return err_set(
+		    e, ERR_SANDBOX_STATE, "sandbox has no log now: %s", sb->id);
+	if (!proc_up(store))
+		return err_set(
+		    e, ERR_STORE_UNAVAILABLE, "the store is restarting");
+	if (fd_socketpair(&store_fd, fd_out, e) == -1)
+		return -1;
+	w = proc_call(store, MSG_STORE_ATTACH, 0, on_attached, NULL);
+	jw_kstr(w, "sandbox", sb->id);
+	(void)proc_send(store, &store_fd, 1); /* failure comes as an answer */
+	return 0;
 }

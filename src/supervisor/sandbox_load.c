@@ -53,7 +53,6 @@ sandboxes_loaded(struct super *s, const struct json *rec)
 	sb->changed_at_ms = json_int(rec, "changed_at", sb->created_at_ms);
 	(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s",
 	    json_str(rec, "reason", ""));
-	sandbox_history_load(sb, json_get(rec, "events"));
 	exposed_load(sb, json_get(rec, "ports"));
 	/* What was frozen has gone with us; it is not started unasked. */
 	sb->was_paused = json_bool(rec, "was_paused", false);

@@ -7,6 +7,7 @@
 #ifndef SUPERVISOR_SANDBOX_PRIV_H
 #define SUPERVISOR_SANDBOX_PRIV_H
 
+#include "lib/log.h"
 #include "supervisor/sandbox_init.h"
 
 /* In sandboxes.c: a new entry of the table, and its end. */
@@ -29,12 +30,23 @@ int sandbox_timeout_parse(
 void sandbox_expiry_set(struct sandbox *sb, int64_t expires_at_ms);
 void sandbox_expiry_init(struct sandbox *sb);
 
-/* In sandbox_history.c: WHY may be NULL. */
+/* In sandbox_history.c: an entry of the sandbox's own log, which the store
+ * keeps. WHY (its `reason`) may be NULL; the names of FIELDS are of small
+ * letters, digits and '_', not `at`, `seq`, `event` or `reason`; a text is of
+ * 1,024 bytes at most. */
 void
 sandbox_event(struct sandbox *sb, enum sandbox_happening what, const char *why);
+void sandbox_event_with(struct sandbox *sb, enum sandbox_happening what,
+    const char *why, const struct log_field *fields, size_t n);
+/* Its record has just been put: so are the entries that waited for it. */
+void sandbox_history_put(struct sandbox *sb);
 void sandbox_history_init(struct sandbox *sb);
-void sandbox_history_load(struct sandbox *sb, const struct json *list);
 void sandbox_history_free(struct sandbox *sb);
+/* A channel to the store for one who may add entries (MSG_NOTE) to the log of
+ * this sandbox and no other: the courier, which gets *FD_OUT. It is closed by
+ * the store's end, the sandbox's end and a breach. */
+int sandbox_notes_channel(
+    struct sandbox *sb, int *fd_out, struct err *e) ATTR_WARN_UNUSED;
 
 /* In sandbox_entry.c: start its entrypoint, if it has one. */
 void sandbox_entry_start(struct sandbox *sb);

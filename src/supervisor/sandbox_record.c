@@ -3,7 +3,7 @@
  * clients see. Runs in the supervisor.
  */
 #include "supervisor/expose.h"
-#include "supervisor/sandbox_init.h"
+#include "supervisor/sandbox_priv.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spec.h"
 #include "supervisor/storec.h"
@@ -70,12 +70,10 @@ sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx)
 	spec_write_key(&sb->spec, &w);
 	jw_key(&w, "ports");
 	exposed_write(sb, &w);
-	jw_key(&w, "events");
-	sandbox_write_history(sb, &w);
 	jw_object_end(&w);
 	sb->put = true;
-	ev_timer_stop(sb->s->loop, &sb->history_timer);
 	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, ctx);
+	sandbox_history_put(sb);
 	buf_free(&b);
 }
 

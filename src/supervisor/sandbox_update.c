@@ -46,23 +46,6 @@ op_sandbox_resume(struct request *r)
 	sandbox_resume(sb, on_done, r);
 }
 
-void
-op_sandbox_events(struct request *r)
-{
-	struct sandbox *sb = op_sandbox(r);
-	struct jw *w;
-
-	if (sb == NULL)
-		return;
-	w = request_ok(r);
-	jw_object(w);
-	jw_kstr(w, "id", sb->id);
-	jw_key(w, "events");
-	sandbox_write_history(sb, w);
-	jw_object_end(w);
-	request_end_ok(r);
-}
-
 /* --- another end --------------------------------------------------------- */
 
 static int

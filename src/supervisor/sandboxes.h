@@ -65,7 +65,7 @@ void sandbox_wake(struct sandbox_waiters *q, const struct err *e);
 struct exec;
 LIST_HEAD(exec_list, exec);
 
-/* What has become of it, the last HISTORY_MAX of that. */
+/* What can become of it: see sandbox_event(). */
 enum sandbox_happening {
 	SH_CREATED,
 	SH_STARTED,
@@ -75,10 +75,11 @@ enum sandbox_happening {
 	SH_EXPIRED,
 	SH_DESTROYED,
 	SH_ERROR,
+	SH_OOM,
+	SH_LIMIT,
 	SH_N
 };
-struct sandbox_event;
-#define HISTORY_MAX 100
+STAILQ_HEAD(sandbox_events, sandbox_event);
 
 struct sandbox {
 	LIST_ENTRY(sandbox) link;
@@ -115,11 +116,9 @@ struct sandbox {
 	ev_timer freeze_timer; /* looks whether it is frozen */
 	int64_t expires_at_ms; /* epoch; 0: never */
 	ev_periodic expiry;
-	struct sandbox_event *history; /* owned, of HISTORY_MAX; may be NULL */
-	size_t nhistory;
-	ev_timer history_timer;
-	int64_t changed_at_ms; /* epoch: of its last event */
-	struct err why;	       /* what start_waiters are told at its end */
+	struct sandbox_events history; /* entries that wait for the record */
+	int64_t changed_at_ms;	       /* epoch: of its last event */
+	struct err why;	 /* what start_waiters are told at its end */
 	struct err left; /* what stop_waiters are told: it did not all go */
 	struct exec_list execs;
 	LIST_HEAD(, exposed) exposed; /* ports; owned */
@@ -154,7 +153,6 @@ void sandbox_resume(struct sandbox *sb, sandbox_done *done, void *ctx);
 /* The public record. BRIEF: without what a list of many need not have. */
 void sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage);
 void sandbox_write_brief(struct sandbox *sb, struct jw *w);
-void sandbox_write_history(const struct sandbox *sb, struct jw *w);
 
 /* At start. */
 void sandboxes_loaded(struct super *s, const struct json *record);

@@ -27,7 +27,8 @@ struct write {
 	enum msg_type type;
 	char *db, *key, *record; /* owned; record NULL for a delete */
 	size_t record_len;
-	bool sent;
+	int64_t at_ms;	  /* of a note */
+	bool sent, again; /* now; before */
 	storec_done *done;
 	void *ctx;
 };
@@ -79,13 +80,20 @@ send_write(struct write *w)
 
 	if (jw == NULL)
 		return;
-	jw_kstr(jw, "db", w->db);
-	jw_kstr(jw, "key", w->key);
+	if (w->type == MSG_STORE_NOTE) {
+		jw_kstr(jw, "sandbox", w->key);
+		jw_kint(jw, "at", w->at_ms);
+		if (w->again)
+			jw_kbool(jw, "again", true);
+	} else {
+		jw_kstr(jw, "db", w->db);
+		jw_kstr(jw, "key", w->key);
+	}
 	if (w->record != NULL) {
-		jw_key(jw, "record");
+		jw_key(jw, w->type == MSG_STORE_NOTE ? "note" : "record");
 		jw_raw(jw, w->record, w->record_len);
 	}
-	w->sent = true;
+	w->sent = w->again = true;
 	(void)proc_send(&w->st->proc, NULL, 0); /* failure comes as an answer */
 }
 
@@ -105,6 +113,7 @@ add_write(struct storec *st, enum msg_type type, const char *db,
 	}
 	w->done = done;
 	w->ctx = ctx;
+	w->at_ms = now_realtime_ms();
 	TAILQ_INSERT_TAIL(&st->writes, w, link);
 	if (proc_up(&st->proc))
 		send_write(w);
@@ -122,6 +131,13 @@ storec_delete(struct storec *st, const char *db, const char *key,
     storec_done *done, void *ctx)
 {
 	add_write(st, MSG_STORE_DELETE, db, key, NULL, done, ctx);
+}
+
+void
+storec_note(struct storec *st, const char *sandbox, const struct buf *note)
+{
+	add_write(
+	    st, MSG_STORE_NOTE, "sandbox_logs", sandbox, note, NULL, NULL);
 }
 
 void

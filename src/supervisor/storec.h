@@ -2,8 +2,8 @@
  * The supervisor's side of the store: records that must reach it, whatever
  * happens to it meanwhile.
  *
- * Puts and deletes are kept until they are answered and sent again, in order,
- * to a store that was restarted: both may be repeated without harm.
+ * Puts, deletes and notes are kept until they are answered and sent again, in
+ * order, to a store that was restarted: all may be repeated without harm.
  */
 #ifndef SUPERVISOR_STOREC_H
 #define SUPERVISOR_STOREC_H
@@ -25,6 +25,10 @@ void storec_put(struct storec *st, const char *db, const char *key,
     const struct buf *record, storec_done *done, void *ctx);
 void storec_delete(struct storec *st, const char *db, const char *key,
     storec_done *done, void *ctx);
+/* Add an entry (an object with `event`) to the log of a sandbox whose record
+ * was put before. Its time is now. */
+void
+storec_note(struct storec *st, const char *sandbox, const struct buf *note);
 void storec_forget(struct storec *st, void *ctx);
 
 #endif

@@ -256,7 +256,7 @@ refuses_a_newer_schema(void **state ATTR_UNUSED)
 {
 	struct db db;
 	MDB_txn *txn;
-	MDB_val k = val("schema", 6), v = val("2", 1);
+	MDB_val k = val("schema", 6), v = val("3", 1);
 	struct db_options opt;
 	struct json *j;
 	struct err e;
@@ -272,7 +272,7 @@ refuses_a_newer_schema(void **state ATTR_UNUSED)
 	fx_spawn(&f);
 	j = fx_recv(f.fd);
 	assert_string_equal(json_str(j, "op", ""), "log");
-	assert_non_null(strstr(json_str(j, "line", ""), "schema 2"));
+	assert_non_null(strstr(json_str(j, "line", ""), "schema 3"));
 	json_free(j);
 	assert_null(fx_recv(f.fd));
 	assert_int_equal(fx_wait(&f), EXIT_SYS);

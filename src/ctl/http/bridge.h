@@ -65,6 +65,11 @@ bridge_op bridge_status, bridge_sandbox_create, bridge_sandbox_list,
     bridge_sandbox_resume, bridge_sandbox_renew, bridge_sandbox_update,
     bridge_sandbox_events, bridge_sandbox_expose, bridge_sandbox_unexpose;
 
+/* bridge_session.c: the log of a sandbox as items, as it grows, until the
+ * sandbox is destroyed or LEFT (-1: no limit) have come. */
+int
+bridge_stream(struct bridge *b, const char *path, int64_t left, struct err *e);
+
 /* terminal.c: a process on a terminal of the server, on one of ours here. */
 int bridge_terminal(
     struct bridge *b, const char *sandbox, const char *process, struct err *e);

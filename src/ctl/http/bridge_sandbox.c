@@ -6,6 +6,7 @@
  */
 #include "ctl/http/bridge.h"
 #include "lib/strutil.h"
+#include "lib/xalloc.h"
 #include <string.h>
 #include <time.h>
 
@@ -382,10 +383,23 @@ bridge_sandbox_update(struct bridge *b, const struct json *args, struct err *e)
 	return answer_box(b, json_str(args, "id", ""), e);
 }
 
-int
-bridge_sandbox_events(struct bridge *b, const struct json *args, struct err *e)
+/* An entry as the control socket has it: its time in milliseconds. */
+static void
+write_entry(struct jw *w, const struct json *ev)
 {
-	autofree char *path = box_path(args, B "/{}/events");
+	jw_object(w);
+	json_foreach (m, ev) {
+		if (strcmp(m->key, "at") == 0 && m->type == JSON_STRING)
+			jw_kint(w, "at", time_ms(m->str));
+		else
+			jw_kvalue(w, m->key, m);
+	}
+	jw_object_end(w);
+}
+
+static int
+recent_events(struct bridge *b, const char *id, const char *path, struct err *e)
+{
 	struct json *j;
 	struct jw *w;
 
@@ -393,21 +407,76 @@ bridge_sandbox_events(struct bridge *b, const struct json *args, struct err *e)
 		return -1;
 	w = bridge_begin(b, "ok");
 	jw_object(w);
-	jw_kstr(w, "id", json_str(args, "id", ""));
+	jw_kstr(w, "id", id);
 	jw_key(w, "events");
 	jw_array(w);
-	json_foreach (ev, json_get(j, "events")) {
-		jw_object(w);
-		jw_kint(w, "at", time_ms(json_str(ev, "at", "")));
-		json_foreach (m, ev)
-			if (strcmp(m->key, "at") != 0)
-				jw_kvalue(w, m->key, m);
-		jw_object_end(w);
-	}
+	json_foreach (ev, json_get(j, "events"))
+		write_entry(w, ev);
 	jw_array_end(w);
+	jw_kint(w, "first", json_int(j, "first", 0));
+	jw_kint(w, "last", json_int(j, "last", 0));
 	jw_object_end(w);
 	bridge_send(b, -1);
 	json_free(j);
+	return 0;
+}
+
+/* In pages; *AFTER and *LEFT (-1: no limit) move along. */
+static int
+list_entries(struct bridge *b, const char *path, int64_t *after, int64_t *left,
+    int64_t *count, struct err *e)
+{
+	bool more = *left != 0;
+
+	while (more) {
+		int64_t page = *left < 0 ? 1000 : MIN(*left, (int64_t)1000);
+		autofree char *piece = xasprintf("%s?after=%lld&limit=%lld",
+		    path, (long long)*after, (long long)page);
+		struct json *j;
+
+		if (bridge_ask(b, "GET", piece, NULL, &j, e) == -1)
+			return -1;
+		json_foreach (ev, json_get(j, "events")) {
+			write_entry(bridge_begin(b, "item"), ev);
+			bridge_send(b, -1);
+			++*count;
+			if (*left > 0)
+				--*left;
+		}
+		*after = json_int(j, "last", *after);
+		more = json_bool(j, "more", false) && *left != 0;
+		json_free(j);
+	}
+	return 0;
+}
+
+int
+bridge_sandbox_events(struct bridge *b, const struct json *args, struct err *e)
+{
+	autofree char *path = box_path(args, B "/{}/events");
+	int64_t after = json_int(args, "after", 0), count = 0;
+	int64_t left = json_int(args, "limit", -1);
+	bool live = json_bool(args, "follow", false);
+	struct jw *w;
+
+	if (!live && json_get(args, "after") == NULL &&
+	    json_get(args, "limit") == NULL)
+		return recent_events(b, json_str(args, "id", ""), path, e);
+	if (list_entries(b, path, &after, &left, &count, e) == -1)
+		return -1;
+	if (live && left != 0) {
+		autofree char *stream =
+		    xasprintf("%s?after=%lld", path, (long long)after);
+
+		if (bridge_stream(b, stream, left, e) == -1)
+			return -1;
+	}
+	w = bridge_begin(b, "ok");
+	jw_object(w);
+	jw_kint(w, "last", after);
+	jw_kint(w, "count", count);
+	jw_object_end(w);
+	bridge_send(b, -1);
 	return 0;
 }
 

@@ -363,6 +363,7 @@ on_event(void *ctx, const char *name, const char *data, size_t len)
 	bridge_send(ev->b, -1);
 	type = json_str(j, "type", "");
 	ev->is_over = strcmp(type, "session.ended") == 0 ||
+		      strcmp(json_str(j, "event", ""), "destroyed") == 0 ||
 		      (ev->until_turn && strcmp(type, "turn.ended") == 0) ||
 		      (ev->left > 0 && --ev->left == 0);
 	json_free(j);
@@ -384,6 +385,7 @@ follow(struct bridge *b, struct events *ev, const char *path, struct err *e)
 
 	sse_init(&sse, on_event, ev);
 	http_call_init(&c, "GET", path);
+	c.headers[0] = "Accept: text/event-stream";
 	c.on_data = on_data;
 	c.ctx = &sse;
 	r = http_do(&b->http, &c, e);
@@ -399,6 +401,14 @@ follow(struct bridge *b, struct events *ev, const char *path, struct err *e)
 	http_end(&b->http, &c);
 	sse_free(&sse);
 	return r;
+}
+
+int
+bridge_stream(struct bridge *b, const char *path, int64_t left, struct err *e)
+{
+	struct events ev = { .b = b, .left = left };
+
+	return follow(b, &ev, path, e);
 }
 
 /* One page from AFTER on; *LAST_OUT is its last sequence, *MORE_OUT whether

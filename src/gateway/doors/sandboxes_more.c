@@ -198,43 +198,6 @@ route_osb_limits_set(struct req *r)
 	buf_free(&b);
 }
 
-static void
-on_events(struct req *r, const struct json *result, const struct err *e)
-{
-	char text[TIME_TEXT_MAX];
-	struct buf b;
-	struct jw w;
-
-	if (e != NULL) {
-		osb_fail(r, e, NULL, NULL);
-		return;
-	}
-	buf_init(&b, FRAME_MAX * 2);
-	jw_init(&w, &b);
-	jw_object(&w);
-	jw_kstr(&w, "id", json_str(result, "id", ""));
-	jw_key(&w, "events");
-	jw_array(&w);
-	json_foreach (it, json_get(result, "events")) {
-		osb_time_write(text, json_int(it, "at", 0));
-		jw_object(&w);
-		jw_kstr(&w, "at", text);
-		jw_kstr(&w, "event", json_str(it, "event", ""));
-		if (json_get(it, "reason") != NULL)
-			jw_kvalue(&w, "reason", json_get(it, "reason"));
-		jw_object_end(&w);
-	}
-	jw_array_end(&w);
-	jw_object_end(&w);
-	req_reply_json(r, 200, &b);
-}
-
-void
-route_osb_events(struct req *r)
-{
-	osb_call_id(r, "sandbox.events", on_events);
-}
-
 /* --- ports --------------------------------------------------------------- */
 
 static void

@@ -36,6 +36,7 @@ struct events_from {
 	bool raw;
 	bool envelopes; /* the native messages alone, as `message` events */
 	const char *session; /* NULL: the one that the path names */
+	const char *sandbox; /* NULL; or of its log, not of a session's */
 	const char *turn;    /* a turn's stream: which; NULL: it has no end */
 };
 /* Answer R by a stream of server-sent events. */

@@ -42,6 +42,7 @@ struct events {
 	bool turn_begun;	/* events of its own have come */
 	/* Server-sent events. */
 	char id[SESSION_ID_MAX + 1];
+	bool sandbox; /* whose log it is: a sandbox's, not a session's */
 	bool waiting;
 	bool beat_due;
 	ev_tstamp said;
@@ -219,6 +220,20 @@ sse_said(struct events *v)
 	v->beat_due = false;
 }
 
+/* Nothing more will come. */
+static bool
+log_over(struct events *v)
+{
+	struct db_session s;
+	struct db_log l;
+
+	if (v->sandbox)
+		return !db_sandbox_log(v->r->gw->db, v->id, &l) ||
+		       l.log != v->log || l.gone_ms != 0;
+	/* A session that was removed has no more to say. */
+	return !db_session(v->r->gw->db, v->id, &s) || s.log != v->log;
+}
+
 static ssize_t
 sse_fill(void *ctx, char *dst, size_t max)
 {
@@ -227,7 +242,6 @@ sse_fill(void *ctx, char *dst, size_t max)
 	struct fill f = { .v = v, .c = { .dst = dst, .max = max } };
 	const char *beat = beats[v->envelopes ? 1 : 0];
 	struct db *db = v->r->gw->db;
-	struct db_session s;
 	struct err e;
 	int rc;
 
@@ -237,9 +251,7 @@ sse_fill(void *ctx, char *dst, size_t max)
 	if (db_begin(db, &e) == -1)
 		return -2;
 	rc = db_events(db, v->log, &v->after, sse_event, &f, &e);
-	/* A session that was removed has no more to say. */
-	if (rc == 0 && f.c.n == 0 &&
-	    (!db_session(db, v->id, &s) || s.log != v->log))
+	if (rc == 0 && f.c.n == 0 && log_over(v))
 		v->end = true;
 	db_end(db);
 	if (rc == -1)
@@ -311,7 +323,10 @@ events_stream(struct req *r, const struct events_from *from)
 	v->raw = from->raw;
 	v->envelopes = from->envelopes;
 	(void)!str_copy(v->id, sizeof(v->id),
-	    from->session != NULL ? from->session : r->params[0]);
+	    from->sandbox != NULL   ? from->sandbox
+	    : from->session != NULL ? from->session
+				    : r->params[0]);
+	v->sandbox = from->sandbox != NULL;
 	if (from->turn != NULL)
 		(void)!str_copy(v->turn, sizeof(v->turn), from->turn);
 	v->said = ev_now(r->gw->loop);
