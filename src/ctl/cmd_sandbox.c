@@ -43,7 +43,8 @@ write_create(struct jw *w, const struct args *a, struct err *e)
 	spec_copy(w, a, "isolation", "isolation");
 	if (spec_map(w, a, "env", "env", spec_env, e) == -1 ||
 	    spec_map(w, a, "label", "labels", spec_pair, e) == -1 ||
-	    spec_limits(w, a, e) == -1 || write_end(w, a, e) == -1)
+	    spec_limits(w, a, e) == -1 || spec_more(w, a, e) == -1 ||
+	    write_end(w, a, e) == -1)
 		return -1;
 	if (!args_has(a, "mount"))
 		return 0;
@@ -111,6 +112,7 @@ static const struct opt_def create_opts[] = {
 	{ "isolation", '\0', "WHAT", "full: refuse unless all of it holds." },
 	{ "expire", '\0', "TIME", "Destroy it after this time." },
 	{ "ephemeral", '\0', NULL, "Destroy it when it stops." },
+	SPEC_MORE_OPTS,
 	SPEC_LIMIT_OPTS,
 };
 

@@ -179,34 +179,84 @@ limit_cpu(struct jw *w, const struct args *a, struct err *e)
 	return 0;
 }
 
+static int
+limit_bytes(struct jw *w, const struct args *a, const char *flag, struct err *e)
+{
+	const char *v = args_str(a, flag, NULL);
+	int64_t n;
+
+	if (v == NULL)
+		return 0;
+	if (str_to_bytes(v, &n) == -1 || n <= 0)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "--%s: '%s' is no size, like 512M", flag, v);
+	jw_kint(w, flag, n);
+	return 0;
+}
+
+static int
+limit_time(struct jw *w, const struct args *a, const char *flag, struct err *e)
+{
+	const char *v = args_str(a, flag, NULL);
+	int64_t n;
+
+	if (v == NULL)
+		return 0;
+	if (spec_ms(v, &n, e) == -1)
+		return err_prefix(e, "--%s", flag);
+	jw_kint(w, flag, (n + 999) / 1000);
+	return 0;
+}
+
 int
 spec_limits(struct jw *w, const struct args *a, struct err *e)
 {
-	const char *memory = args_str(a, "memory", NULL);
-	const char *time = args_str(a, "time", NULL);
-	int64_t n;
+	static const struct opt_def flags[] = { SPEC_LIMIT_OPTS };
+	bool any = false;
 
-	if (memory == NULL && time == NULL && !args_has(a, "cpu") &&
-	    !args_has(a, "pids") && !args_has(a, "open-files"))
+	for (size_t i = 0; i < countof(flags); i++)
+		any = any || args_has(a, flags[i].name);
+	if (!any)
 		return 0;
 	jw_key(w, "limits");
 	jw_object(w);
-	if (memory != NULL) {
-		if (str_to_bytes(memory, &n) == -1 || n <= 0)
-			return err_set(e, ERR_BAD_REQUEST,
-			    "--memory: '%s' is no size, like 512M", memory);
-		jw_kint(w, "memory", n);
-	}
-	if (limit_cpu(w, a, e) == -1 ||
+	if (limit_bytes(w, a, "memory", e) == -1 || limit_cpu(w, a, e) == -1 ||
 	    limit_int(w, a, "pids", "pids", e) == -1 ||
-	    limit_int(w, a, "open-files", "open_files", e) == -1)
+	    limit_int(w, a, "open-files", "open_files", e) == -1 ||
+	    limit_bytes(w, a, "disk", e) == -1 ||
+	    limit_int(w, a, "inodes", "inodes", e) == -1 ||
+	    limit_int(w, a, "cpu-weight", "cpu_weight", e) == -1 ||
+	    limit_int(w, a, "io-weight", "io_weight", e) == -1 ||
+	    limit_time(w, a, "idle", e) == -1 ||
+	    limit_time(w, a, "time", e) == -1)
 		return -1;
-	if (time != NULL) {
-		if (spec_ms(time, &n, e) == -1)
-			return err_prefix(e, "--time");
-		jw_kint(w, "time", (n + 999) / 1000);
-	}
 	jw_object_end(w);
+	return 0;
+}
+
+int
+spec_more(struct jw *w, const struct args *a, struct err *e)
+{
+	size_t pos = 0;
+	const char *v;
+
+	if (spec_map(w, a, "host", "hosts", spec_pair, e) == -1)
+		return -1;
+	if (!args_has(a, "tmpfs"))
+		return 0;
+	jw_key(w, "tmpfs");
+	jw_array(w);
+	while ((v = args_next(a, "tmpfs", &pos)) != NULL) {
+		const char *colon = strrchr(v, ':');
+
+		jw_object(w);
+		jw_key(w, "target");
+		jw_strn(w, v, colon != NULL ? (size_t)(colon - v) : strlen(v));
+		if (colon != NULL)
+			jw_kstr(w, "size", colon + 1);
+		jw_object_end(w);
+	}
+	jw_array_end(w);
 	return 0;
 }
 

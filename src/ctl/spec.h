@@ -54,8 +54,27 @@ int spec_install(struct jw *w, const struct args *a, struct err *e);
 	    { "pids", '\0', "N", "Processes and threads at most." },           \
 	    { "open-files", '\0', "N",                                         \
 		    "Open files of each process at most." },                   \
+	    { "disk", '\0', "SIZE", "What it writes at most, like 1G." },      \
+	    { "inodes", '\0', "N",                                             \
+		    "Files that it makes at most; with --disk." },             \
+	    { "cpu-weight", '\0', "N",                                         \
+		    "Its share when processors are scarce; 100 is usual." },   \
+	    { "io-weight", '\0', "N",                                          \
+		    "Its share when the disk is busy; 100 is usual." },        \
+	    { "idle", '\0', "TIME", "Stop it when unused for this time." },    \
 	{                                                                      \
 		"time", '\0', "TIME", "Life of the sandbox at most, like 10m." \
 	}
+
+#define SPEC_MORE_OPTS                                               \
+	{ "tmpfs", '\0', "DIR[:SIZE]",                               \
+		"A file system in memory there. May be repeated." }, \
+	{                                                            \
+		"host", '\0', "NAME=ADDRESS",                        \
+		    "A line of its /etc/hosts. May be repeated."     \
+	}
+
+/* The flags of SPEC_MORE_OPTS, as "tmpfs" and "hosts". */
+int spec_more(struct jw *w, const struct args *a, struct err *e);
 
 #endif

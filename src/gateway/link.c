@@ -13,6 +13,7 @@
 #include "gateway/call.h"
 #include "lib/log.h"
 #include "lib/strutil.h"
+#include "gateway/touch.h"
 #include "lib/xalloc.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@
 
 #define LINKS_MAX 1024
 #define IDLE_MS 60000
-#define SWEEP_S 10.0
+#define SWEEP_S 1.0
 /* Waiting for answers, on one channel. */
 #define CALLS_MAX 8192
 /* What surrounds the members of a message. */
@@ -364,6 +365,9 @@ on_sweep(struct ev_loop *loop, ev_timer *t, int revents ATTR_UNUSED)
 
 	for (l = LIST_FIRST(&gw->links->all); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
+		if (l->kind != LINK_SESSION &&
+		    (l->ncalls > 0 || !LIST_EMPTY(&l->pins)))
+			touch_busy(gw, l->id);
 		if (l->ncalls == 0 && l->ch != NULL && !l->dead &&
 		    LIST_EMPTY(&l->pins) &&
 		    (l->left || now - l->used_ms >= IDLE_MS))
@@ -444,6 +448,8 @@ link_call(struct gateway *gw, enum link_kind kind, const char *id,
 	c->l = l;
 	TAILQ_INSERT_TAIL(&l->calls, c, link);
 	l->ncalls++;
+	if (kind != LINK_SESSION) /* its worker tells */
+		touch_busy(gw, id);
 	if (l->ch != NULL)
 		call_send(c);
 	return c->number;

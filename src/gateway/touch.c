@@ -12,11 +12,13 @@
 #include <string.h>
 
 #define SLOTS 256
-#define TELL_MS 5000
+/* That it is in use, and that its end is to be put off: that is stored. */
+#define TELL_MS 1000
+#define RENEW_MS 5000
 
 static struct {
 	char id[SANDBOX_ID_MAX + 1];
-	int64_t told_ms; /* monotonic */
+	int64_t told_ms, renewed_ms; /* monotonic */
 } slots[SLOTS];
 
 static size_t
@@ -37,26 +39,46 @@ on_told(void *ctx, const struct json *result, const struct err *e)
 	(void)e; /* it may have gone meanwhile */
 }
 
-void
-touch_sandbox(struct gateway *gw, const char *sandbox)
+static void
+touch(struct gateway *gw, const char *sandbox, bool renew)
 {
 	size_t i = slot_of(sandbox);
 	int64_t now_ms = now_monotonic_ms();
+	bool same = strcmp(slots[i].id, sandbox) == 0;
 	struct buf b;
 	struct jw w;
 
-	if (strcmp(slots[i].id, sandbox) == 0 &&
-	    now_ms - slots[i].told_ms < TELL_MS)
+	if (same && renew && now_ms - slots[i].renewed_ms < RENEW_MS)
+		renew = false;
+	if (same && !renew && now_ms - slots[i].told_ms < TELL_MS)
 		return;
 	if (!sandbox_id_valid(sandbox) ||
 	    str_copy(slots[i].id, sizeof(slots[i].id), sandbox) == -1)
 		return;
 	slots[i].told_ms = now_ms;
+	if (renew)
+		slots[i].renewed_ms = now_ms;
+	else if (!same)
+		slots[i].renewed_ms = now_ms - RENEW_MS;
 	buf_init(&b, 256);
 	jw_init(&w, &b);
 	jw_object(&w);
 	jw_kstr(&w, "id", sandbox);
+	if (!renew)
+		jw_kbool(&w, "idle_only", true);
 	jw_object_end(&w);
 	super_call(gw, "sandbox.touch", &b, on_told, NULL);
 	buf_free(&b);
+}
+
+void
+touch_sandbox(struct gateway *gw, const char *sandbox)
+{
+	touch(gw, sandbox, true);
+}
+
+void
+touch_busy(struct gateway *gw, const char *sandbox)
+{
+	touch(gw, sandbox, false);
 }

@@ -10,5 +10,8 @@
 /* SANDBOX is used by a client now. Costs nearly nothing: it is told at most
  * once in a few seconds. */
 void touch_sandbox(struct gateway *gw, const char *sandbox);
+/* The same, but only its idle time is meant: files, processes. At most once a
+ * second. */
+void touch_busy(struct gateway *gw, const char *sandbox);
 
 #endif

@@ -206,7 +206,7 @@ hierarchies_wanted(const struct cgroup_host *h, const struct plan_limits *l)
 		return want;
 	if (l->memory_bytes > 0)
 		want |= BIT(HIER_MEMORY);
-	if (l->cpu_millis > 0)
+	if (l->cpu_millis > 0 || l->cpu_weight > 0)
 		want |= BIT(HIER_CPU);
 	if (l->pids > 0)
 		want |= BIT(HIER_PIDS);

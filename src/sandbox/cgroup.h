@@ -55,6 +55,13 @@ struct cgroup_stats {
 	int64_t io_read_bytes, io_written_bytes;
 }; /* -1: unknown */
 void cgroup_stats(const struct cgroup *cg, struct cgroup_stats *st_out);
+/* How often a process was killed for want of memory, and a fork refused; -1:
+ * unknown. Cheaper than all figures. */
+int64_t cgroup_oom_kills(const struct cgroup *cg);
+int64_t cgroup_pids_refused(const struct cgroup *cg);
+/* Which weights the host can hold a sandbox to: cpu, io. */
+bool cgroup_host_weighs_cpu(const struct cgroup_host *h);
+bool cgroup_host_weighs_io(const struct cgroup_host *h);
 /* Remove the directories. 0, or -1 when something still lives inside: call
  * again later. */
 int cgroup_remove(struct cgroup *cg);

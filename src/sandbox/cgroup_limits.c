@@ -113,6 +113,46 @@ set_cpu(const struct cgroup *cg, int64_t millis)
 	return set_text(cg, HIER_V2, "cpu.max", text);
 }
 
+/* 100 is what those have that say nothing; so are 1024 shares. */
+static int
+set_cpu_weight(const struct cgroup *cg, int64_t weight)
+{
+	if (weight <= 0)
+		weight = 100;
+	if (cg->host->v2_limits)
+		return cgroup_set(cg, HIER_V2, "cpu.weight", weight);
+	return cgroup_set(
+	    cg, HIER_CPU, "cpu.shares", MAX(weight * 1024 / 100, 2));
+}
+
+bool
+cgroup_host_weighs_cpu(const struct cgroup_host *h)
+{
+	return h->v2_limits || h->dir_fds[HIER_CPU] != -1;
+}
+
+/* By the disk's scheduler (bfq, 1 to 1000) or by cost. */
+static const char *const io_files[] = { "io.weight", "io.bfq.weight" };
+
+bool
+cgroup_host_weighs_io(const struct cgroup_host *h)
+{
+	size_t i;
+
+	for (i = 0; i < countof(io_files) && h->v2_limits; i++)
+		if (faccessat(h->dir_fds[HIER_V2], io_files[i], W_OK, 0) == 0)
+			return true;
+	return false;
+}
+
+static int
+set_io_weight(const struct cgroup *cg, int64_t weight)
+{
+	if (cgroup_set(cg, HIER_V2, io_files[0], weight) == 0)
+		return 0;
+	return cgroup_set(cg, HIER_V2, io_files[1], MIN(weight, 1000));
+}
+
 int
 cgroup_limits_set(
     const struct cgroup *cg, const struct plan_limits *l, struct err *e)
@@ -123,6 +163,10 @@ cgroup_limits_set(
 		return err_sys(e, "limit pids");
 	if (l->cpu_millis > 0 && set_cpu(cg, l->cpu_millis) == -1)
 		return err_sys(e, "limit cpu");
+	if (l->cpu_weight > 0 && set_cpu_weight(cg, l->cpu_weight) == -1)
+		return err_sys(e, "weigh cpu");
+	if (l->io_weight > 0 && set_io_weight(cg, l->io_weight) == -1)
+		return err_sys(e, "weigh io");
 	return 0;
 }
 
@@ -152,7 +196,12 @@ cgroup_limits_change(const struct cgroup *cg, const struct plan_limits *old,
 		goto memory;
 	if (change(cg, HIER_PIDS, old->pids, new->pids, set_pids, e) == -1)
 		goto cpu;
+	if (change(cg, HIER_CPU, old->cpu_weight, new->cpu_weight,
+		set_cpu_weight, e) == -1)
+		goto pids;
 	return 0;
+pids:
+	(void)change(cg, HIER_PIDS, new->pids, old->pids, set_pids, NULL);
 cpu:
 	(void)change(
 	    cg, HIER_CPU, new->cpu_millis, old->cpu_millis, set_cpu, NULL);
@@ -160,6 +209,24 @@ memory:
 	(void)change(cg, HIER_MEMORY, new->memory_bytes, old->memory_bytes,
 	    set_memory, NULL);
 	return -1;
+}
+
+/* --- events -------------------------------------------------------------- */
+
+int64_t
+cgroup_oom_kills(const struct cgroup *cg)
+{
+	return cg->host->v2_limits
+		   ? cgroup_get(cg, HIER_V2, "memory.events", "oom_kill")
+		   : cgroup_get(
+			 cg, HIER_MEMORY, "memory.oom_control", "oom_kill");
+}
+
+int64_t
+cgroup_pids_refused(const struct cgroup *cg)
+{
+	return cgroup_get(cg, cg->host->v2_limits ? HIER_V2 : HIER_PIDS,
+	    "pids.events", "max");
 }
 
 /* --- figures ------------------------------------------------------------- */
@@ -209,8 +276,6 @@ cgroup_stats(const struct cgroup *cg, struct cgroup_stats *st)
 		    cgroup_get(cg, HIER_V2, "memory.current", NULL);
 		st->memory_peak_bytes =
 		    cgroup_get(cg, HIER_V2, "memory.peak", NULL);
-		st->oom_kills =
-		    cgroup_get(cg, HIER_V2, "memory.events", "oom_kill");
 		st->pids = cgroup_get(cg, HIER_V2, "pids.current", NULL);
 		io_stats(cg, st);
 	} else {
@@ -218,11 +283,10 @@ cgroup_stats(const struct cgroup *cg, struct cgroup_stats *st)
 		    cgroup_get(cg, HIER_MEMORY, "memory.usage_in_bytes", NULL);
 		st->memory_peak_bytes = cgroup_get(
 		    cg, HIER_MEMORY, "memory.max_usage_in_bytes", NULL);
-		st->oom_kills = cgroup_get(
-		    cg, HIER_MEMORY, "memory.oom_control", "oom_kill");
 		st->pids = cgroup_get(cg, HIER_PIDS, "pids.current", NULL);
 		if (st->pids == -1)
 			st->pids = pids_count(cg);
 	}
+	st->oom_kills = cgroup_oom_kills(cg);
 	st->cpu_usec = cgroup_get(cg, HIER_V2, "cpu.stat", "usage_usec");
 }

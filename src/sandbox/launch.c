@@ -49,6 +49,12 @@ start_report_text(
 	const char *what = stage_name(r->stage);
 
 	errno = r->err;
+	if (r->stage == STAGE_TMPFS && r->detail < p->ntmpfs) {
+		(void)err_sys(e, "%s on %s", what, p->tmpfs[r->detail].target);
+		if (e != NULL)
+			e->code = ERR_MOUNT_REFUSED;
+		return;
+	}
 	if (r->stage != STAGE_MOUNTS || r->detail >= p->nmounts) {
 		(void)err_sys(e, "%s", what);
 		return;
@@ -115,7 +121,8 @@ setup_moved(struct setup *s)
 	if (s->plan->image != NULL ||
 	    statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) == -1)
 		return;
-	for (i = 0; i < SETUP_MOVED_N; i++) {
+	/* The first one may be of our own making. */
+	for (i = s->plan->hosts != NULL; i < SETUP_MOVED_N; i++) {
 		if (statx(AT_FDCWD, files[i], AT_SYMLINK_NOFOLLOW,
 			STATX_TYPE | STATX_MNT_ID, &st) == -1 ||
 		    (S_ISREG(st.stx_mode) &&

@@ -25,6 +25,8 @@
 	X(SCRATCH, "make room for the root")      \
 	X(ROOT, "mount the root")                 \
 	X(TMP, "mount /tmp and /run")             \
+	X(TMPFS, "mount a tmpfs")                 \
+	X(HOSTS, "write /etc/hosts")              \
 	X(MOUNTS, "mount what was asked for")     \
 	X(DEV, "mount /dev")                      \
 	X(PROC, "mount /proc")                    \
@@ -47,7 +49,8 @@ enum stage {
 struct start_report {
 	uint32_t stage;
 	int32_t err;	 /* errno */
-	uint32_t detail; /* index of the mount, for STAGE_MOUNTS */
+	uint32_t detail; /* index of the mount, for STAGE_MOUNTS
+				and STAGE_TMPFS */
 };
 
 /* What this host can give, found once at start. */

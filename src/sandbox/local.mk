@@ -13,6 +13,10 @@ libsandbox_a_SOURCES = \
 	src/sandbox/creds.h \
 	src/sandbox/devices.c \
 	src/sandbox/devices.h \
+	src/sandbox/disk.c \
+	src/sandbox/disk.h \
+	src/sandbox/disk_image.c \
+	src/sandbox/disk_priv.h \
 	src/sandbox/enter.c \
 	src/sandbox/hide.c \
 	src/sandbox/hide.h \
@@ -36,6 +40,7 @@ libsandbox_a_SOURCES = \
 	src/sandbox/remove.h \
 	src/sandbox/rootfs.c \
 	src/sandbox/rootfs.h \
+	src/sandbox/rootfs_more.c \
 	src/sandbox/seccomp.c \
 	src/sandbox/seccomp.def \
 	src/sandbox/seccomp.h \

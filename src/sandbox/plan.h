@@ -49,11 +49,24 @@ struct plan_mount {
 	enum mount_mode mode;
 };
 
+/* A file system in memory, charged to the sandbox. */
+struct plan_tmpfs {
+	const char *target; /* absolute path inside */
+	int64_t size_bytes; /* 0: half of the machine's memory */
+	int64_t inodes;	    /* 0: as many as its size lets it have */
+	mode_t mode;	    /* of its root */
+	bool no_exec;
+};
+
 struct plan_limits { /* 0: not limited */
 	int64_t memory_bytes;
 	int64_t cpu_millis; /* thousandths of a core */
 	int64_t pids;
 	int64_t open_files;
+	int64_t cpu_weight; /* 1 to 10000; 0: the default, 100 */
+	int64_t io_weight;  /* the same */
+	int64_t disk_bytes; /* of all that it writes; see disk.h */
+	int64_t inodes;
 };
 
 #define PLAN_IDS 65536u
@@ -63,18 +76,25 @@ struct plan {
 	const char *hostname;
 	const char *image; /* NULL: the host's own root */
 	bool host_network;
-	uid_t id_base; /* first of PLAN_IDS host ids; 0: rootless, only the
-			  caller's own id is mapped */
-	uid_t uid;     /* sandbox ids of the sandbox's user: whom rw and */
-	gid_t gid;     /* cow mounts belong to inside */
-	int dir_fd;    /* the sandbox's own directory on the host (0700):
-			  upper/ work/ and cow/<n>/{upper,work} live here */
-	int hide_fd;   /* what hides the host's private paths, from
-			  hide_layer(); -1 when image is a directory */
-	int init_fd;   /* sandboxd-init, a sealed memory file */
+	uid_t id_base;	  /* first of PLAN_IDS host ids; 0: rootless, only the
+			     caller's own id is mapped */
+	uid_t uid;	  /* sandbox ids of the sandbox's user: whom rw and */
+	gid_t gid;	  /* cow mounts belong to inside */
+	int dir_fd;	  /* the sandbox's own directory on the host (0700):
+			     upper/ work/ and cow/<n>/{upper,work} live here */
+	bool dir_is_tree; /* dir_fd is a detached mount made for this start */
+	int hide_fd;	  /* what hides the host's private paths, from
+			     hide_layer(); -1 when image is a directory */
+	int init_fd;	  /* sandboxd-init, a sealed memory file */
 	struct plan_limits limits;
 	const struct plan_mount *mounts;
 	size_t nmounts;
+	const struct plan_tmpfs *tmpfs;
+	size_t ntmpfs;
+	int64_t tmp_bytes; /* /tmp, /run, /dev and /dev/shm together; 0: half of
+			      the machine's memory */
+	const char *hosts; /* text of /etc/hosts; NULL: the image's own */
+	bool hosts_asked;  /* somebody counts on it */
 	const struct cgroup *cgroup; /* NULL: none to be had */
 };
 

@@ -98,7 +98,7 @@ rootfs_make_sys(struct setup *s)
 int
 rootfs_scratch(struct setup *s)
 {
-	static const struct mount_opt opts[] = { { "mode", "0755" } };
+	struct mount_opt opts[2] = { { "mode", "0755" } };
 	static const struct {
 		const char *name;
 		mode_t mode;
@@ -115,9 +115,14 @@ rootfs_scratch(struct setup *s)
 		{ "dev", 0755 },
 		{ "shm", 01777 },
 	};
+	char size[32];
 	size_t i;
 
-	s->scratch_fd = mounts_new("tmpfs", opts, countof(opts), ATTR_PLAIN);
+	opts[1] = (struct mount_opt){ "size", size };
+	(void)snprintf(
+	    size, sizeof(size), "%lld", (long long)s->plan->tmp_bytes);
+	s->scratch_fd = mounts_new(
+	    "tmpfs", opts, s->plan->tmp_bytes > 0 ? 2 : 1, ATTR_PLAIN);
 	if (s->scratch_fd == -1)
 		return -1;
 	(void)umask(0);

@@ -29,7 +29,9 @@ int rootfs_make_sys(struct setup *s);
 int rootfs_scratch(struct setup *s);
 int rootfs_root(struct setup *s);
 int rootfs_tmp(struct setup *s);
-int rootfs_mounts(struct setup *s); /* s->detail: which one */
+int rootfs_tmpfs(struct setup *s);  /* s->detail: which one */
+int rootfs_mounts(struct setup *s); /* the same */
+int rootfs_hosts(struct setup *s);
 int rootfs_proc(struct setup *s);
 int rootfs_sys(struct setup *s);
 int rootfs_mask(struct setup *s);

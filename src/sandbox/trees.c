@@ -99,7 +99,8 @@ trees_prepare(struct setup *s, struct err *e)
 			return err_sys(e, "make the sandbox's %s", dirs[i]);
 	/* Without mapped ids its root must be let through by owner. */
 	if (s->ranged && !s->idmap &&
-	    fchown(dir_fd, disk_id(s, 0), disk_gid(s, 0)) == -1)
+	    fchownat(
+		dir_fd, "", disk_id(s, 0), disk_gid(s, 0), AT_EMPTY_PATH) == -1)
 		return err_sys(e, "give away the sandbox's directory");
 	return 0;
 }
@@ -186,7 +187,8 @@ trees_open(struct setup *s, struct err *e)
 		if (s->dev_fd == -1 && errno != EINVAL)
 			return err_sys(e, "clone /dev");
 	}
-	s->dir_fd = mounts_clone(p->dir_fd, "", false);
+	s->dir_fd = p->dir_is_tree ? fcntl(p->dir_fd, F_DUPFD_CLOEXEC, 0)
+				   : mounts_clone(p->dir_fd, "", false);
 	if (s->dir_fd == -1)
 		return err_sys(e, "clone the sandbox's directory's mount");
 	for (i = 0; i < s->nmounts; i++) {
@@ -195,7 +197,12 @@ trees_open(struct setup *s, struct err *e)
 		if (source_open(m, false) == -1 && !m->optional)
 			return err_sys(e, "mount %s", m->source);
 		if (m->mode == MOUNT_COW && upper_open(s, i, p->dir_fd) == -1)
-			return err_sys(e, "clone the layer of %s", m->target);
+			return p->dir_is_tree && errno == EINVAL
+				   ? err_set(e, ERR_MOUNT_REFUSED,
+					 "a cow mount together with a limit on "
+					 "the disk needs Linux 6.15")
+				   : err_sys(
+					 e, "clone the layer of %s", m->target);
 	}
 	return 0;
 }

@@ -185,8 +185,24 @@ const struct outbox_hooks session_hooks = {
 };
 
 void
+session_tell_busy(struct session *s, const char *state)
+{
+	bool busy = strcmp(state, "turn") == 0;
+	struct jw *w;
+
+	if (s->super == NULL || s->told_busy == busy)
+		return;
+	s->told_busy = busy;
+	w = chan_begin(s->super);
+	proto_begin(w, MSG_SESSION_BUSY, 0);
+	jw_kbool(w, "busy", busy);
+	(void)chan_end(s->super, NULL, 0); /* else it is about to end */
+}
+
+void
 session_state(struct session *s, const char *state)
 {
+	session_tell_busy(s, state);
 	s->state = state;
 	s->dirty |= SET_STATE;
 	outbox_touch(&s->out);

@@ -106,6 +106,7 @@ struct session {
 
 	unsigned dirty; /* SET_* */
 	const char *state;
+	bool told_busy;	  /* to the supervisor */
 	char *checkpoint; /* owned: as last written, or NULL */
 	ev_timer leave;
 
@@ -140,6 +141,8 @@ extern const struct outbox_hooks session_hooks;
 /* Both `start` and `attached` are here: begin or go on. */
 void session_go(struct session *s);
 void session_state(struct session *s, const char *state);
+/* The same without a word to the store: STATE is on its way there. */
+void session_tell_busy(struct session *s, const char *state);
 /* Take a message: TEXT and PARTS (see agent.h; or NULL) are the session's
  * afterwards. KEY may be NULL. */
 void session_prompt(struct session *s, struct asker who, char *text, size_t len,

@@ -8,6 +8,7 @@
 #include "lib/ops.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "sandbox/disk.h"
 #include "supervisor/agents.h"
 
 #include <errno.h>
@@ -68,6 +69,16 @@ const struct conf_option conf_table[] = {
 	OPTION("sandbox.default_memory", CONF_BYTES, default_memory, 0,
 	    INT64_MAX, "0",
 	    "Memory of a sandbox that names no limit; 0: no limit."),
+	OPTION("sandbox.default_disk", CONF_BYTES, default_disk, 0,
+	    DISK_MAX_BYTES, "0",
+	    "Disk of a sandbox that names no limit; 0: no limit."),
+	OPTION("sandbox.disk_reserve", CONF_BYTES, disk_reserve, 0, INT64_MAX,
+	    "256M",
+	    "With less free on the disk of daemon.state_dir, no sandbox is "
+	    "made."),
+	OPTION("sandbox.tmp_bytes", CONF_BYTES, tmp_bytes, 0, INT64_MAX, "0",
+	    "What /tmp, /run and /dev/shm of a sandbox hold together, in "
+	    "memory; 0: its memory limit, or half of the machine's memory."),
 	OPTION("sandbox.stop_grace", CONF_MS, stop_grace_ms, 0, 600000, "2s",
 	    "Time between TERM and KILL when a sandbox is stopped."),
 	OPTION("sandbox.start_time", CONF_MS, start_ms, 100, 600000, "15s",

@@ -36,8 +36,10 @@ exec_free_if_done(struct exec *x)
 {
 	if (!x->ended || (x->carry != 0 && !x->carried))
 		return;
-	if (x->sb != NULL)
+	if (x->sb != NULL) {
 		LIST_REMOVE(x, link);
+		sandbox_used(x->sb);
+	}
 	free(x);
 }
 

@@ -327,6 +327,7 @@ connect_sandbox(struct gateway_ask *a)
 		ask_fail(a, &e);
 		return;
 	}
+	sandbox_used(sb);
 	sandbox_ensure(sb, on_sandbox_runs, a);
 }
 

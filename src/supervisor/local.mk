@@ -59,9 +59,11 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/relay.h \
 	src/supervisor/request.c \
 	src/supervisor/sandbox_create.c \
+	src/supervisor/sandbox_disk.c \
 	src/supervisor/sandbox_entry.c \
 	src/supervisor/sandbox_expire.c \
 	src/supervisor/sandbox_history.c \
+	src/supervisor/sandbox_idle.c \
 	src/supervisor/sandbox_init.c \
 	src/supervisor/sandbox_init.h \
 	src/supervisor/sandbox_load.c \
@@ -70,6 +72,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/sandbox_record.c \
 	src/supervisor/sandbox_update.c \
 	src/supervisor/sandbox_wait.c \
+	src/supervisor/sandbox_watch.c \
 	src/supervisor/sandboxes.c \
 	src/supervisor/sandboxes.h \
 	src/supervisor/session_create.c \
@@ -87,6 +90,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/spawn.h \
 	src/supervisor/spec.c \
 	src/supervisor/spec.h \
+	src/supervisor/spec_more.c \
 	src/supervisor/spec_write.c \
 	src/supervisor/storec.c \
 	src/supervisor/storec.h \

@@ -154,6 +154,9 @@ write_isolation(struct super *s, struct jw *w)
 	jw_kstr(w, "cgroups",
 	    s->cgroups != NULL ? cgroup_host_kind(s->cgroups) : NULL);
 	jw_kint(w, "landlock_abi", s->host.landlock_abi);
+	jw_kstr(w, "disk_by", disk_by_name(s->disk_by));
+	if (s->disk_by == DISK_BY_NONE)
+		jw_kstr(w, "disk_missing", s->disk_why);
 }
 
 /* How often each helper was started again; of inits and workers in all. */

@@ -40,6 +40,8 @@ sandbox_create(struct super *s, const struct json *args,
 	    spec_parse(s, args, id, false, &sp, e) == -1)
 		return -1;
 	if (spec_check_size(&sp, e) == -1 ||
+	    sandbox_disk_check(s, &sp, e) == -1 ||
+	    sandbox_weights_check(s, &sp.limits, e) == -1 ||
 	    (strcmp(sp.isolation, "full") == 0 &&
 		sandbox_isolation_check(&sp, s->host.have, e) == -1)) {
 		spec_free(&sp);
@@ -52,6 +54,8 @@ sandbox_create(struct super *s, const struct json *args,
 	fd_close(&fd);
 	sb = sandbox_new(s, id, 1);
 	sb->spec = sp;
+	if (sp.limits.disk_bytes != 0)
+		sandbox_disk_init(sb, s->disk_by);
 	if (json_str(args, "owner", NULL) != NULL)
 		sb->owner = xstrdup(json_str(args, "owner", NULL));
 	sb->proc.once = true; /* a create that fails is not tried again */

@@ -11,6 +11,7 @@
 #include "supervisor/agents.h"
 #include "supervisor/exec.h"
 #include "supervisor/instance.h"
+#include "supervisor/sandbox_priv.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spec.h"
 
@@ -69,6 +70,8 @@ read_report(struct sandbox *sb, struct err *e)
 	p.id = sb->id;
 	p.mounts = sb->plan_mounts;
 	p.nmounts = sb->nplan_mounts;
+	p.tmpfs = sb->spec.tmpfs;
+	p.ntmpfs = sb->spec.ntmpfs;
 	start_report_text(&p, &r, e);
 	return true;
 }
@@ -113,7 +116,21 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	sb->plan_mounts = agents_mounts(s, sp, &sb->nplan_mounts);
 	p->mounts = sb->plan_mounts;
 	p->nmounts = sb->nplan_mounts;
-	return instance_open_dir(s, sb->id, &p->dir_fd, e);
+	p->tmpfs = sp->tmpfs;
+	p->ntmpfs = sp->ntmpfs;
+	/* More than its memory they could not hold. */
+	p->tmp_bytes = s->conf.tmp_bytes != 0 ? s->conf.tmp_bytes
+					      : sp->limits.memory_bytes;
+	free(sb->hosts_text);
+	p->hosts = sb->hosts_text = spec_hosts_text(sp);
+	p->hosts_asked = sp->hosts != NULL;
+	p->dir_fd = -1;
+	if (instance_open_dir(s, sb->id, &p->dir_fd, e) == -1)
+		return -1;
+	if (sandbox_disk_take(sb, p, e) == 0)
+		return 0;
+	fd_close(&p->dir_fd);
+	return -1;
 }
 
 static int
@@ -252,6 +269,7 @@ init_down(struct proc *p, const char *cause)
 	if (read_report(sb, &e))
 		cause = e.text;
 	sandbox_init_report_close(sb);
+	sandbox_watch_look(sb);
 	drop_cgroup(sb);
 	sandbox_is_down(sb, cause);
 }

@@ -43,6 +43,10 @@ sandboxes_loaded(struct super *s, const struct json *rec)
 	}
 	sb = sandbox_new(s, id, slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
 	sb->spec = sp;
+	if (sp.limits.disk_bytes != 0)
+		sandbox_disk_init(
+		    sb, disk_by_find(json_str(rec, "disk_by", "none")));
+	sb->ooms = json_int(rec, "ooms", 0);
 	if (json_str(rec, "owner", NULL) != NULL)
 		sb->owner = xstrdup(json_str(rec, "owner", NULL));
 	sb->put = sb->born = true;

@@ -8,6 +8,7 @@
 #define SUPERVISOR_SANDBOX_PRIV_H
 
 #include "lib/log.h"
+#include "sandbox/disk.h"
 #include "supervisor/sandbox_init.h"
 
 /* In sandboxes.c: a new entry of the table, and its end. */
@@ -47,6 +48,46 @@ void sandbox_history_free(struct sandbox *sb);
  * the store's end, the sandbox's end and a breach. */
 int sandbox_notes_channel(
     struct sandbox *sb, int *fd_out, struct err *e) ATTR_WARN_UNUSED;
+
+/* In sandbox_disk.c: is there room for one more, and can it be held to its
+ * limit? */
+int sandbox_disk_check(
+    struct super *s, const struct sandbox_spec *sp, struct err *e);
+void sandbox_disk_init(struct sandbox *sb, enum disk_by by);
+enum disk_by sandbox_disk_by(const struct sandbox *sb);
+/* Make ready for the next start what takes a while; DONE (may be NULL) when it
+ * is, or has failed: from the loop. -1 with E set: not begun. */
+typedef void disk_done(struct sandbox *sb, const struct err *e);
+int sandbox_disk_attach(struct sandbox *sb, disk_done *done, struct err *e);
+bool sandbox_disk_ready(const struct sandbox *sb);
+/* A child is at it, or on its way out. */
+bool sandbox_disk_busy(const struct sandbox *sb);
+/* For a launch: P's dir_fd is what the limit holds for. */
+int sandbox_disk_take(struct sandbox *sb, struct plan *p, struct err *e);
+/* No start after all; THEN (may be NULL) when the child has gone, if it is
+ * busy. */
+void sandbox_disk_cancel(struct sandbox *sb, disk_done *then);
+void sandbox_disk_destroy(struct sandbox *sb);
+void sandbox_disk_free(struct sandbox *sb);
+/* A project's quota to what NEXT says, at once. */
+int sandbox_disk_change(
+    struct sandbox *sb, const struct plan_limits *next, struct err *e);
+/* Can it be held to cpu_weight and io_weight? */
+int sandbox_weights_check(
+    struct super *s, const struct plan_limits *l, struct err *e);
+int sandbox_disk_use(const struct sandbox *sb, struct disk_use *use);
+
+/* In sandbox_watch.c: it runs: look at what it runs into; once more at its
+ * end, before its group goes. */
+void sandbox_watch_begin(struct sandbox *sb);
+void sandbox_watch_look(struct sandbox *sb);
+/* An event `limit`: time, idle, pids, disk, inodes. */
+void sandbox_limit_met(struct sandbox *sb, const char *which);
+
+/* In sandbox_idle.c: it runs; the timer of its life. */
+void sandbox_idle_begin(struct sandbox *sb);
+void sandbox_idle_init(struct sandbox *sb);
+void sandbox_idle_free(struct sandbox *sb);
 
 /* In sandbox_entry.c: start its entrypoint, if it has one. */
 void sandbox_entry_start(struct sandbox *sb);

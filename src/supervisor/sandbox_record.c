@@ -68,6 +68,10 @@ sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx)
 	life_write(sb, &w);
 	spec_write(&sb->spec, &w);
 	spec_write_key(&sb->spec, &w);
+	if (sb->disk != NULL)
+		jw_kstr(&w, "disk_by", disk_by_name(sandbox_disk_by(sb)));
+	if (sb->ooms > 0)
+		jw_kint(&w, "ooms", sb->ooms);
 	jw_key(&w, "ports");
 	exposed_write(sb, &w);
 	jw_object_end(&w);
@@ -80,13 +84,21 @@ sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx)
 static void
 usage_write(struct sandbox *sb, struct jw *w)
 {
-	struct cgroup_stats st;
+	struct cgroup_stats st = { -1, -1, -1, -1, -1, -1, -1 };
+	struct disk_use use;
 
-	if (sb->cgroup == NULL)
+	if (sb->cgroup == NULL && sb->disk == NULL)
 		return;
-	cgroup_stats(sb->cgroup, &st);
+	if (sb->cgroup != NULL)
+		cgroup_stats(sb->cgroup, &st);
 	jw_key(w, "usage");
 	jw_object(w);
+	if (sandbox_disk_use(sb, &use) == 0) {
+		jw_kint(w, "disk_used", use.bytes);
+		jw_kint(w, "disk_free", use.bytes_free);
+		jw_kint(w, "inodes_used", use.inodes);
+		jw_kint(w, "inodes_free", use.inodes_free);
+	}
 	if (st.memory_bytes >= 0)
 		jw_kint(w, "memory", st.memory_bytes);
 	if (st.memory_peak_bytes >= 0)
@@ -123,6 +135,10 @@ sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 	}
 	jw_kint(w, "restarts", sb->proc.restarts);
 	spec_write(&sb->spec, w);
+	if (sb->disk != NULL)
+		jw_kstr(w, "disk_by", disk_by_name(sandbox_disk_by(sb)));
+	if (sb->ooms > 0)
+		jw_kint(w, "ooms", sb->ooms);
 	if (!LIST_EMPTY(&sb->exposed)) {
 		jw_key(w, "ports");
 		exposed_write(sb, w);

@@ -100,8 +100,10 @@ op_sandbox_touch(struct request *r)
 
 	if (sb == NULL)
 		return;
+	sandbox_used(sb);
 	at_ms = now_realtime_ms() + sb->spec.renew_ms;
-	if (sb->spec.renew_ms > 0 && sb->expires_at_ms != 0 &&
+	if (!json_bool(r->op.args, "idle_only", false) &&
+	    sb->spec.renew_ms > 0 && sb->expires_at_ms != 0 &&
 	    at_ms > sb->expires_at_ms) {
 		sandbox_expiry_set(sb, at_ms);
 		sandbox_record_store(sb, NULL, NULL);
@@ -156,6 +158,28 @@ labels_patch(char *const *labels, const struct json *patch, char ***labels_out,
 	return 0;
 }
 
+/* A file system has its size from the beginning; a quota is a number, which
+ * the next start sets. */
+static int
+disk_update_check(
+    struct sandbox *sb, const struct plan_limits *next, struct err *e)
+{
+	const struct plan_limits *now = &sb->spec.limits;
+
+	if (now->disk_bytes == next->disk_bytes && now->inodes == next->inodes)
+		return 0;
+	if (now->disk_bytes == 0 || next->disk_bytes == 0)
+		return err_set(e, ERR_SANDBOX_STATE,
+		    "limits.disk: a sandbox has one from its creation, or "
+		    "never: %s",
+		    sb->id);
+	if (sandbox_disk_by(sb) == DISK_BY_IMAGE)
+		return err_set(e, ERR_SANDBOX_STATE,
+		    "limits: disk and inodes of an image cannot be changed: %s",
+		    sb->id);
+	return sandbox_disk_change(sb, next, e);
+}
+
 /* The same sandbox with other limits; those of a running one are changed at
  * once, or not at all. */
 static int
@@ -171,12 +195,21 @@ limits_update(struct sandbox *sb, const struct json *limits, struct err *e)
 		    sandbox_state_name(sb->state), sb->id);
 	if (spec_parse_limits(limits, &next, e) == -1)
 		return -1;
+	if (disk_update_check(sb, &next.limits, e) == -1)
+		return -1;
 	if (up && (next.limits.open_files != sb->spec.limits.open_files ||
 		      next.time_ms != sb->spec.time_ms))
 		return err_set(e, ERR_SANDBOX_STATE,
 		    "limits: open_files and time can be changed only while it "
 		    "is stopped: %s",
 		    sb->id);
+	if (up && next.limits.io_weight != sb->spec.limits.io_weight)
+		return err_set(e, ERR_SANDBOX_STATE,
+		    "limits: io_weight can be changed only while it is "
+		    "stopped: %s",
+		    sb->id);
+	if (!up && sandbox_weights_check(sb->s, &next.limits, e) == -1)
+		return -1;
 	if (up && sb->cgroup == NULL)
 		return err_set(e, ERR_ISOLATION_UNAVAILABLE,
 		    "limits need control groups: %s", sb->s->cgroups_why.text);
@@ -185,6 +218,9 @@ limits_update(struct sandbox *sb, const struct json *limits, struct err *e)
 		return err_prefix(e, "sandbox %s", sb->id);
 	sb->spec.limits = next.limits;
 	sb->spec.time_ms = next.time_ms;
+	sb->spec.idle_ms = next.idle_ms;
+	if (sb->state == SB_RUNNING)
+		sandbox_idle_begin(sb);
 	return 0;
 }
 

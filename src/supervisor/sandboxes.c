@@ -55,6 +55,8 @@ on_time_limit(
 {
 	struct sandbox *sb = t->data;
 
+	if (sb->state == SB_RUNNING || sb->state == SB_PAUSED)
+		sandbox_limit_met(sb, "time");
 	sandbox_stop(sb, sb->s->conf.stop_grace_ms, "its time limit is over",
 	    NULL, NULL);
 }
@@ -78,6 +80,7 @@ sandbox_new(struct super *s, const char *id, unsigned slot)
 	sandbox_pause_init(sb);
 	sandbox_expiry_init(sb);
 	sandbox_history_init(sb);
+	sandbox_idle_init(sb);
 	sandbox_init_proc(sb);
 	LIST_INSERT_HEAD(&s->sandboxes, sb, link);
 	s->nsandboxes++;
@@ -94,6 +97,8 @@ sandbox_free(struct sandbox *sb)
 	}
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	sandbox_pause_free(sb);
+	sandbox_idle_free(sb);
+	sandbox_disk_free(sb);
 	sandbox_expiry_set(sb, 0);
 	sandbox_history_free(sb);
 	sandbox_init_report_close(sb);
@@ -104,6 +109,7 @@ sandbox_free(struct sandbox *sb)
 	cgroup_free(sb->cgroup);
 	spec_free(&sb->spec);
 	free(sb->plan_mounts);
+	free(sb->hosts_text);
 	free(sb->owner);
 	free(sb);
 }
@@ -169,17 +175,37 @@ on_record_stored(void *ctx, const struct err *e)
 	start_step(sb);
 }
 
+static int
+launch(struct sandbox *sb, struct err *e)
+{
+	if (proc_start(&sb->proc, e) == -1)
+		return -1;
+	sb->puts++;
+	sandbox_record_put(sb, on_record_stored);
+	return 0;
+}
+
+static void
+on_disk_ready(struct sandbox *sb, const struct err *e)
+{
+	struct err why;
+
+	if (e != NULL)
+		why = *e;
+	else if (launch(sb, &why) == 0)
+		return;
+	sandbox_is_down(sb, why.text);
+}
+
 /* Launch, and store that it should run. */
 int
 sandbox_launch_and_store(struct sandbox *sb, struct err *e)
 {
 	sb->state = SB_CREATING;
 	sb->want = true;
-	if (proc_start(&sb->proc, e) == -1)
-		return -1;
-	sb->puts++;
-	sandbox_record_put(sb, on_record_stored);
-	return 0;
+	if (!sandbox_disk_ready(sb))
+		return sandbox_disk_attach(sb, on_disk_ready, e);
+	return launch(sb, e);
 }
 
 /* Its init said hello. */
@@ -213,6 +239,8 @@ sandbox_is_up(struct sandbox *sb)
 		    &sb->time_limit, (double)sb->spec.time_ms / 1000.0, 0.);
 		ev_timer_start(sb->s->loop, &sb->time_limit);
 	}
+	sandbox_watch_begin(sb);
+	sandbox_idle_begin(sb);
 	start_step(sb);
 	sandbox_entry_start(sb);
 	sessions_sandbox_up(sb);
@@ -276,6 +304,7 @@ static void
 stopped(struct sandbox *sb)
 {
 	sb->state = SB_STOPPED;
+	sandbox_disk_cancel(sb, NULL);
 	sandbox_event(sb, SH_STOPPED, sb->reason);
 	if (sb->spec.ephemeral && !sb->s->stopping)
 		sandbox_destroy(sb, NULL, NULL);
@@ -353,10 +382,22 @@ on_destroy_part(void *ctx, const struct err *e)
 	destroy_step(sb);
 }
 
+static void destroy_files(struct sandbox *sb);
+
+static void
+on_disk_let_go(struct sandbox *sb, const struct err *e ATTR_UNUSED)
+{
+	destroy_files(sb);
+}
+
 /* Nothing runs in it any more. */
 static void
 destroy_files(struct sandbox *sb)
 {
+	sandbox_disk_cancel(sb, on_disk_let_go);
+	if (sandbox_disk_busy(sb))
+		return;
+	sandbox_disk_destroy(sb);
 	instance_remove_dir(sb->s, sb->id, on_destroy_part, sb);
 }
 
@@ -439,6 +480,7 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 	if (sb->quiet)
 		return; /* only the backoff was called off */
 	err_set(&e, ERR_SANDBOX_FAILED, "sandbox %s: %s", sb->id, cause);
+	sandbox_idle_free(sb);
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	exec_sandbox_down(sb, &e);
 	sessions_sandbox_down(sb);
@@ -478,6 +520,9 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 	}
 	sb->state = SB_ERROR;
 	sandbox_event(sb, SH_ERROR, sb->reason);
+	/* By the time of its restart it is there. */
+	if (sb->proc.state == PS_WAITING && !sandbox_disk_ready(sb))
+		(void)sandbox_disk_attach(sb, NULL, &e); /* told by that */
 	if (sb->spec.ephemeral && !sb->s->stopping) {
 		sandbox_destroy(sb, NULL, NULL);
 		return;
@@ -509,7 +554,8 @@ sandboxes_stop_all(struct super *s)
 	bool some = false;
 
 	LIST_FOREACH (sb, &s->sandboxes, link) {
-		if (sb->proc.state == PS_DOWN)
+		if (sb->proc.state == PS_DOWN &&
+		    !(sb->state == SB_CREATING && sandbox_disk_busy(sb)))
 			continue;
 		some = true;
 		if (!sb->born || sb->spec.ephemeral)

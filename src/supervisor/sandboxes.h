@@ -37,8 +37,11 @@ struct sandbox_spec {
 	char **env, **labels; /* "K=V", NULL-terminated; may be NULL */
 	struct plan_mount *mounts;
 	size_t nmounts;
+	struct plan_tmpfs *tmpfs;
+	size_t ntmpfs;
+	char **hosts; /* "NAME=ADDRESS", NULL-terminated; may be NULL */
 	struct plan_limits limits;
-	int64_t time_ms;
+	int64_t time_ms, idle_ms;
 	uid_t uid; /* USER as numbers, for the ownership of mounts */
 	gid_t gid;
 	char *home;	   /* USER's, as far as it is known */
@@ -76,10 +79,18 @@ enum sandbox_happening {
 	SH_DESTROYED,
 	SH_ERROR,
 	SH_OOM,
-	SH_LIMIT,
+	SH_LIMIT, /* by sandbox_limit_met() */
 	SH_N
 };
 STAILQ_HEAD(sandbox_events, sandbox_event);
+
+/* What was told already of its limits, since it was started. */
+struct sandbox_seen {
+	int64_t oom_kills, pids_refused;
+	bool disk_full, inodes_full;
+};
+
+struct sandbox_disk;
 
 struct sandbox {
 	LIST_ENTRY(sandbox) link;
@@ -110,6 +121,12 @@ struct sandbox {
 	struct start_report report;
 	struct plan_mount *plan_mounts; /* owned; spec's and agents' */
 	size_t nplan_mounts;
+	char *hosts_text;	   /* owned; what plan.hosts points to */
+	struct sandbox_disk *disk; /* owned; NULL without a limit */
+	struct sandbox_seen seen;
+	int64_t ooms;	 /* processes killed for want of memory, ever */
+	int64_t used_ms; /* when last (monotonic) */
+	ev_timer idle_timer;
 	ev_timer time_limit;
 	struct sandbox_waiters start_waiters, stop_waiters, pause_waiters;
 	int64_t freezing_ms;   /* since when (monotonic) */
@@ -149,6 +166,10 @@ void sandbox_forget(struct sandbox *sb, void *ctx);
 void sandbox_pause(struct sandbox *sb, sandbox_done *done, void *ctx);
 /* Go on; or start one that was paused when we ended. */
 void sandbox_resume(struct sandbox *sb, sandbox_done *done, void *ctx);
+
+/* Somebody uses it: its idle time begins anew. */
+void sandbox_used(struct sandbox *sb);
+void sandbox_watch_stop(struct super *s);
 
 /* The public record. BRIEF: without what a list of many need not have. */
 void sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage);

@@ -202,6 +202,34 @@ worker_up(struct proc *p)
 		    LOG_STR("session", ss->id));
 }
 
+/* Only `busy` can come here: proto.def lets a worker say no more. */
+static int
+worker_message(struct proc *p, const struct proto_in *in,
+    const struct chan_frame *f ATTR_UNUSED, struct err *e)
+{
+	struct session *ss = p->owner;
+
+	if (in->type != MSG_SESSION_BUSY)
+		return err_set(e, ERR_BAD_REQUEST, "not for a worker to say");
+	ss->busy = json_bool(in->body, "busy", false);
+	if (ss->sb != NULL)
+		sandbox_used(ss->sb);
+	return 0;
+}
+
+bool
+sessions_busy(const struct sandbox *sb)
+{
+	struct session *ss;
+
+	LIST_FOREACH (ss, &sb->s->sessions, link) {
+		if (ss->sb == sb && (ss->busy || ss->creating != NULL ||
+					!TAILQ_EMPTY(&ss->waits)))
+			return true;
+	}
+	return false;
+}
+
 static void
 worker_ask_stop(struct proc *p)
 {
@@ -235,7 +263,7 @@ worker_down(struct proc *p, const char *cause)
 	struct session *ss = p->owner;
 	struct err e;
 
-	ss->ready = false;
+	ss->ready = ss->busy = false;
 	err_set(&e, ERR_SESSION_FAILED, "session %s: its worker: %s", ss->id,
 	    cause);
 	if (ss->deleting) {
@@ -269,6 +297,7 @@ static const struct proc_kind worker_kind = {
 	.role = ROLE_SESSION,
 	.start = worker_start,
 	.up = worker_up,
+	.message = worker_message,
 	.ask_stop = worker_ask_stop,
 	.kill = worker_kill,
 	.down = worker_down,

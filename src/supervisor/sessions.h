@@ -66,6 +66,7 @@ struct session {
 	bool ended;
 	bool stored;
 	bool want_worker;   /* should have one while its sandbox runs */
+	bool busy;	    /* the worker is at something */
 	bool ready;	    /* the worker has answered `start` */
 	bool install_tried; /* its agent */
 	bool start_again;   /* when the worker that found no agent has ended */
@@ -108,6 +109,8 @@ void sessions_store_up(struct super *s);
 void sessions_sandbox_up(struct sandbox *sb);
 void sessions_sandbox_stopping(struct sandbox *sb);
 void sessions_sandbox_down(struct sandbox *sb);
+/* Is any of SB's sessions in a turn, or about to be? */
+bool sessions_busy(const struct sandbox *sb);
 /* SB goes; its sessions have ended. */
 void sessions_sandbox_free(struct sandbox *sb);
 /* End all of SB's sessions, then call DONE (at once if there are none). */

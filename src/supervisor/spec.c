@@ -6,6 +6,7 @@
 #include "supervisor/spec.h"
 
 #include "lib/xalloc.h"
+#include "sandbox/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,8 @@
 #include <sys/stat.h>
 
 #define RENEW_MAX_MS (366ll * 86400 * 1000)
+/* A gateway tells of use every second at most. */
+#define IDLE_MIN_MS 2000
 
 void
 spec_free(struct sandbox_spec *sp)
@@ -38,6 +41,7 @@ spec_free(struct sandbox_spec *sp)
 		free((char *)(uintptr_t)sp->mounts[i].target);
 	}
 	free(sp->mounts);
+	spec_free_more(sp);
 	memset(sp, 0, sizeof(*sp));
 }
 
@@ -100,6 +104,31 @@ drop_slash(const char *p)
 	return xstrndup(p, n);
 }
 
+char *
+spec_target(const char *path, const char *what, struct err *e)
+{
+	static const char *const reserved[] = { "/proc", "/sys", "/dev" };
+	autofree char *clean = drop_slash(path);
+
+	if (!clean_path(clean) || strcmp(clean, "/") == 0) {
+		err_set(e, ERR_MOUNT_REFUSED,
+		    "%s: target '%s' is not an absolute path below /", what,
+		    path);
+		return NULL;
+	}
+	for (size_t i = 0; i < countof(reserved); i++) {
+		size_t n = strlen(reserved[i]);
+
+		if (strncmp(clean, reserved[i], n) != 0 ||
+		    (clean[n] != '/' && clean[n] != '\0'))
+			continue;
+		err_set(e, ERR_MOUNT_REFUSED, "%s: target %s lies in %s", what,
+		    clean, reserved[i]);
+		return NULL;
+	}
+	return STEAL(clean);
+}
+
 static int
 parse_mount(
     const struct json *m, bool stored, struct plan_mount *pm, struct err *e)
@@ -109,10 +138,9 @@ parse_mount(
 		{ "target", JK_STR, false, 1, 4095 },
 		{ "mode", JK_STR, false, 1, 8 },
 	};
-	const char *mode, *target;
+	const char *mode;
 	autofree char *given = NULL;
 	autofree char *source = NULL;
-	autofree char *clean = NULL;
 
 	if (json_check(m, fields, countof(fields), e) == -1)
 		return err_prefix(e, "mounts");
@@ -133,14 +161,10 @@ parse_mount(
 	if (source == NULL)
 		return err_set(e, ERR_MOUNT_REFUSED, "mounts: source %s: %s",
 		    given, strerror(errno));
-	target = json_str(m, "target", given);
-	clean = drop_slash(target);
-	if (!clean_path(clean) || strcmp(clean, "/") == 0)
-		return err_set(e, ERR_MOUNT_REFUSED,
-		    "mounts: target '%s' is not an absolute path below /",
-		    target);
+	pm->target = spec_target(json_str(m, "target", given), "mounts", e);
+	if (pm->target == NULL)
+		return -1;
 	pm->source = STEAL(source);
-	pm->target = STEAL(clean);
 	return 0;
 }
 
@@ -148,8 +172,6 @@ static int
 parse_mounts(const struct json *mounts, bool stored, struct sandbox_spec *sp,
     struct err *e)
 {
-	static const char *const reserved[] = { "/proc", "/sys", "/dev" };
-
 	if (mounts == NULL || mounts->len == 0)
 		return 0;
 	sp->mounts = xcalloc(mounts->len, sizeof(*sp->mounts));
@@ -159,15 +181,6 @@ parse_mounts(const struct json *mounts, bool stored, struct sandbox_spec *sp,
 		if (parse_mount(m, stored, pm, e) == -1)
 			return -1;
 		sp->nmounts++;
-		for (size_t i = 0; i < countof(reserved); i++) {
-			size_t n = strlen(reserved[i]);
-
-			if (strncmp(pm->target, reserved[i], n) == 0 &&
-			    (pm->target[n] == '/' || pm->target[n] == '\0'))
-				return err_set(e, ERR_MOUNT_REFUSED,
-				    "mounts: target %s lies in %s", pm->target,
-				    reserved[i]);
-		}
 		for (size_t i = 0; i + 1 < sp->nmounts; i++) {
 			if (strcmp(sp->mounts[i].target, pm->target) == 0)
 				return err_set(e, ERR_MOUNT_REFUSED,
@@ -280,6 +293,11 @@ spec_parse_limits(
 		{ "pids", JK_ANY, false, 0, 0 },
 		{ "open_files", JK_ANY, false, 0, 0 },
 		{ "time", JK_ANY, false, 0, 0 },
+		{ "idle", JK_ANY, false, 0, 0 },
+		{ "disk", JK_ANY, false, 0, 0 },
+		{ "inodes", JK_ANY, false, 0, 0 },
+		{ "cpu_weight", JK_ANY, false, 0, 0 },
+		{ "io_weight", JK_ANY, false, 0, 0 },
 	};
 	struct plan_limits *l = &sp->limits;
 
@@ -297,8 +315,22 @@ spec_parse_limits(
 	    parse_limit(limits, "open_files", plain_number, 16, 1048576,
 		&l->open_files, e) == -1 ||
 	    parse_limit(limits, "time", seconds_as_ms, 100, INT64_MAX / 4,
-		&sp->time_ms, e) == -1)
+		&sp->time_ms, e) == -1 ||
+	    parse_limit(limits, "idle", seconds_as_ms, IDLE_MIN_MS,
+		INT64_MAX / 4, &sp->idle_ms, e) == -1 ||
+	    parse_limit(limits, "disk", str_to_bytes, DISK_MIN_BYTES,
+		DISK_MAX_BYTES, &l->disk_bytes, e) == -1 ||
+	    parse_limit(limits, "inodes", plain_number, DISK_MIN_INODES,
+		DISK_MAX_INODES, &l->inodes, e) == -1 ||
+	    parse_limit(limits, "cpu_weight", plain_number, 1, 10000,
+		&l->cpu_weight, e) == -1 ||
+	    parse_limit(limits, "io_weight", plain_number, 1, 10000,
+		&l->io_weight, e) == -1)
 		return -1;
+	/* Files are counted where their bytes are. */
+	if (l->inodes != 0 && l->disk_bytes == 0)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "limits.inodes needs limits.disk beside it");
 	return 0;
 }
 
@@ -470,19 +502,23 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	if (!stored) {
 		sp->limits.pids = s->conf.default_pids;
 		sp->limits.memory_bytes = s->conf.default_memory;
+		sp->limits.disk_bytes = s->conf.default_disk;
 	}
 	if (spec_time(json_get(args, "renew_on_access"), "renew_on_access",
 		1000, RENEW_MAX_MS, &sp->renew_ms, e) == -1 ||
 	    check_env(json_get(args, "env"), e) == -1 ||
+	    spec_check_hosts(json_get(args, "hosts"), e) == -1 ||
 	    spec_check_labels(json_get(args, "labels"), e) == -1 ||
 	    check_words(sp, e) == -1 || check_image(s, sp, stored, e) == -1 ||
 	    parse_user(sp, stored, e) == -1 ||
 	    spec_parse_limits(json_get(args, "limits"), sp, e) == -1 ||
+	    spec_parse_tmpfs(json_get(args, "tmpfs"), sp, e) == -1 ||
 	    parse_mounts(json_get(args, "mounts"), stored, sp, e) == -1) {
 		spec_free(sp);
 		return -1;
 	}
 	sp->env = strmap_parse(json_get(args, "env"));
 	sp->labels = strmap_parse(json_get(args, "labels"));
+	sp->hosts = strmap_parse(json_get(args, "hosts"));
 	return 0;
 }

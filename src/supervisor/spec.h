@@ -31,6 +31,20 @@ int spec_time(const struct json *j, const char *name, int64_t min_ms,
     int64_t max_ms, int64_t *ms_out, struct err *e);
 void spec_free(struct sandbox_spec *sp);
 
+/* In spec_more.c: `tmpfs` and `hosts`. */
+int spec_parse_tmpfs(
+    const struct json *list, struct sandbox_spec *sp, struct err *e);
+int spec_check_hosts(const struct json *hosts, struct err *e);
+void spec_write_more(const struct sandbox_spec *sp, struct jw *w);
+void spec_free_more(struct sandbox_spec *sp);
+/* The text of /etc/hosts, which the caller frees; NULL: the host's or image's
+ * own is left. */
+char *spec_hosts_text(const struct sandbox_spec *sp);
+
+/* A path that may be a mount's target, without a slash at its end and not where
+ * we mount ourselves; NULL with E set. WHAT: the field, for E. */
+char *spec_target(const char *path, const char *what, struct err *e);
+
 /* By enum mount_mode. */
 extern const char *const spec_mode_names[];
 

@@ -61,6 +61,21 @@ strmap_get(char *const *v, const char *name)
 	return NULL;
 }
 
+/* Whole seconds as a number; the rest with its unit. */
+static void
+time_write(const char *name, int64_t ms, struct jw *w)
+{
+	char text[32];
+
+	if (ms == 0)
+		return;
+	(void)snprintf(text, sizeof(text), "%lldms", (long long)ms);
+	if (ms % 1000 == 0)
+		jw_kint(w, name, ms / 1000);
+	else
+		jw_kstr(w, name, text);
+}
+
 static void
 limits_write(const struct sandbox_spec *sp, struct jw *w)
 {
@@ -76,17 +91,16 @@ limits_write(const struct sandbox_spec *sp, struct jw *w)
 		jw_kint(w, "pids", sp->limits.pids);
 	if (sp->limits.open_files != 0)
 		jw_kint(w, "open_files", sp->limits.open_files);
-	if (sp->time_ms != 0) {
-		char text[32];
-
-		/* Whole seconds as a number; the rest with its unit. */
-		(void)snprintf(
-		    text, sizeof(text), "%lldms", (long long)sp->time_ms);
-		if (sp->time_ms % 1000 == 0)
-			jw_kint(w, "time", sp->time_ms / 1000);
-		else
-			jw_kstr(w, "time", text);
-	}
+	if (sp->limits.disk_bytes != 0)
+		jw_kint(w, "disk", sp->limits.disk_bytes);
+	if (sp->limits.inodes != 0)
+		jw_kint(w, "inodes", sp->limits.inodes);
+	if (sp->limits.cpu_weight != 0)
+		jw_kint(w, "cpu_weight", sp->limits.cpu_weight);
+	if (sp->limits.io_weight != 0)
+		jw_kint(w, "io_weight", sp->limits.io_weight);
+	time_write("time", sp->time_ms, w);
+	time_write("idle", sp->idle_ms, w);
 	jw_object_end(w);
 }
 
@@ -148,6 +162,7 @@ spec_write(const struct sandbox_spec *sp, struct jw *w)
 		jw_object_end(w);
 	}
 	jw_array_end(w);
+	spec_write_more(sp, w);
 }
 
 int

@@ -247,6 +247,8 @@ open_isolation(struct super *s)
 	struct err e;
 
 	host_probe(&s->host);
+	s->disk_by = disk_probe(
+	    s->state_fd, s->host.root, s->disk_why, sizeof(s->disk_why));
 	ev_idle_start(s->loop, &s->prepare);
 	if (s->root && hide_open(extra, &s->hide, &e) == -1)
 		die("hide the host's private files", &e);

@@ -7,6 +7,7 @@
 
 #include "lib/defs.h"
 #include "lib/err.h"
+#include "sandbox/disk.h"
 #include "sandbox/launch.h"
 #include "supervisor/conf.h"
 #include "supervisor/proc.h"
@@ -58,7 +59,9 @@ struct super {
 	struct host host;
 	struct cgroup_host *cgroups; /* NULL: none, cgroups_why tells */
 	struct err cgroups_why;
-	struct hide *hide; /* NULL when not root */
+	struct hide *hide;    /* NULL when not root */
+	enum disk_by disk_by; /* how limits.disk is held to */
+	char disk_why[160];   /* why it is not */
 
 	struct storec *store;
 	struct relay *relay;
@@ -85,6 +88,7 @@ struct super {
 	ev_timer stop_timer;
 	ev_idle prepare; /* of what later starts take */
 	ev_timer furnish_timer;
+	ev_timer watch_timer; /* sandbox_watch.c */
 	ev_timer sweep_timer; /* groups an earlier life has left */
 	int ready_fd;	      /* gets a newline when ready; -1 after */
 };

@@ -11,7 +11,7 @@ need_root();
 my $d = Sandboxd->start;
 $d->ok('sandbox.create', { id => 's', env => { KEEP => 'env' } });
 $d->sh('s', 'mkdir -p /srv/data; echo kept >/srv/data/f; echo tmp >/tmp/t; '
-    . 'rm /etc/hostname; ln -s data /srv/link; chmod 600 /srv/data/f');
+    . 'rm /etc/profile; ln -s data /srv/link; chmod 600 /srv/data/f');
 my ($init) = $d->children(qr/init/);
 $d->sh('s', 'setsid sleep 300 >/dev/null 2>&1 & setsid sh -c "trap : TERM; '
     . 'touch /tmp/trapped; while :; do sleep 1; done" >/dev/null 2>&1 &');
@@ -29,7 +29,7 @@ is($d->ok('sandbox.get', { id => 's' })->{state}, 'stopped', 'state');
 
 $d->ok('sandbox.start', { id => 's' }) for 1 .. 2;	# twice is no error
 is($d->sh('s', 'cat /srv/link/f; stat -c %a /srv/data/f; echo $KEEP; '
-    . 'test -e /etc/hostname || echo removed')->{stdout},
+    . 'test -e /etc/profile || echo removed')->{stdout},
     "kept\n600\nenv\nremoved\n", 'files, modes, links, removals and env are as left');
 is($d->sh('s', 'ls /proc | grep -c "^[0-9]"')->{exit_code}, 0, 'it runs');
 

@@ -238,6 +238,11 @@ on_super(struct play *p, struct json *m)
 		if (strcmp(op, "hello") == 0) {
 			assert_false(p->hello);
 			p->hello = true;
+			p->busy = false;
+		} else if (strcmp(op, "busy") == 0) {
+			/* Told when it changes, and only then. */
+			assert_true(p->busy != json_bool(m, "busy", p->busy));
+			p->busy = !p->busy;
 		} else {
 			assert_string_equal(op, "log");
 			p->logs++;

@@ -34,6 +34,7 @@ struct play {
 	const char *refuse; /* answer appends with this error code */
 	bool lose_answers;  /* store appends and say nothing */
 	bool hello;
+	bool busy; /* as it told last */
 };
 
 /* A new session: START are further members of `start`, as JSON text that

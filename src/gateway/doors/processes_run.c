@@ -38,6 +38,7 @@ struct run {
 	ev_io end;
 	size_t max; /* of each stream */
 	int64_t started_ms;
+	uint64_t pin; /* while it runs its sandbox is in use */
 };
 
 static void
@@ -54,6 +55,7 @@ run_free(struct run *x)
 {
 	struct req *r = x->r;
 
+	link_unpin(r->gw, x->pin);
 	output_close(&x->out[0]);
 	output_close(&x->out[1]);
 	ev_io_stop(r->gw->loop, &x->end);
@@ -213,6 +215,7 @@ on_started(void *ctx, const struct json *ok, int *fds, size_t nfds,
 			  : max;
 		x->max = x->r->gone ? 0 : (size_t)MIN(max, KEEP_MAX);
 		x->started_ms = now_monotonic_ms();
+		x->pin = link_pin(x->r->gw, LINK_INIT, x->r->sandbox);
 		run_watch(x, fds);
 		return;
 	}

@@ -326,9 +326,11 @@ take_ours(struct creation *c)
 		{ "directory", JK_STR, false, 1, 4095 },
 		{ "hostname", JK_STR, false, 1, 63 },
 		{ "ephemeral", JK_BOOL, false, 0, 0 },
+		{ "tmpfs", JK_ARRAY, false, 0, 16 },
+		{ "hosts", JK_STRMAP, false, 0, 256 },
 	};
 	static const char *const plain[] = { "id", "isolation", "user",
-		"directory", "hostname", "ephemeral" };
+		"directory", "hostname", "ephemeral", "tmpfs", "hosts" };
 
 	if (c->ours == NULL)
 		return 0;

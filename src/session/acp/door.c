@@ -444,6 +444,7 @@ acp_kind_set(struct session *s, struct jw *w)
 	d->touched = false;
 	state = acp_waits_first(&d->waits) != NULL ? "turn" : "idle";
 	if (s->stage == STAGE_READY && strcmp(s->state, state) != 0) {
+		session_tell_busy(s, state);
 		s->state = state;
 		s->dirty |= SET_STATE;
 	}
