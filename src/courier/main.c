@@ -7,11 +7,14 @@
  * certificates need, write below that directory, and talk to the network. What
  * it reads there may be anything: nothing of it is ever run here.
  *
+ * With --egress it is the proxy of sandboxes instead: see egress/egress.c.
+ *
  * Must never start a program, nor write anywhere else. Trusts the supervisor,
  * and ends when descriptor 3 does.
  */
 #include "courier/confine.h"
 #include "courier/courier.h"
+#include "egress/egress.h"
 #include "lib/defs.h"
 #include "lib/log.h"
 #include "lib/parent.h"
@@ -34,6 +37,8 @@
 
 struct options {
 	int64_t uid, gid; /* -1: stay who we are */
+	bool egress;
+	const char *root; /* of the proxy; NULL: where we are */
 };
 
 static void usage(void) ATTR_NORETURN;
@@ -41,7 +46,8 @@ static void usage(void) ATTR_NORETURN;
 static void
 usage(void)
 {
-	(void)fprintf(stderr, "usage: sandboxd-courier [--uid N --gid N]\n");
+	(void)fprintf(stderr, "usage: sandboxd-courier [--uid N --gid N] "
+			      "[--egress [--root DIR]]\n");
 	exit(EXIT_USAGE);
 }
 
@@ -51,12 +57,20 @@ options_parse(struct options *opt, int argc, char *argv[])
 	static const struct option longs[] = {
 		{ "uid", required_argument, NULL, 'u' },
 		{ "gid", required_argument, NULL, 'g' },
+		{ "egress", no_argument, NULL, 'e' },
+		{ "root", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	*opt = (struct options){ .uid = -1, .gid = -1 };
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 'e')
+			opt->egress = true;
+		else if (c == 'r')
+			opt->root = optarg;
+		if (c == 'e' || c == 'r')
+			continue;
 		if (c == 'u' &&
 		    str_to_int(optarg, 1, UINT32_MAX - 1, &opt->uid) == 0)
 			continue;
@@ -65,7 +79,8 @@ options_parse(struct options *opt, int argc, char *argv[])
 			continue;
 		usage();
 	}
-	if (optind != argc || (opt->uid == -1) != (opt->gid == -1))
+	if (optind != argc || (opt->uid == -1) != (opt->gid == -1) ||
+	    (opt->root != NULL && !opt->egress))
 		usage();
 }
 
@@ -215,6 +230,8 @@ main(int argc, char *argv[])
 		log_debug("courier", "no locale with UTF-8");
 	if (close_range(CHILD_SUPER_FD + 1, ~0U, 0) == -1)
 		fatal("courier", "close_range: %s", strerror(errno));
+	if (opt.egress)
+		egress_run(opt.uid, opt.gid, opt.root);
 	(void)umask(022);
 	confine_begin_or_die(opt.uid, opt.gid);
 	proctitle_set("sandboxd-courier", "sandboxd-courier");

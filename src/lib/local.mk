@@ -29,6 +29,8 @@ libbase_a_SOURCES = \
 	src/lib/json_write.c \
 	src/lib/log.c \
 	src/lib/log.h \
+	src/lib/netrule.c \
+	src/lib/netrule.h \
 	src/lib/ops.c \
 	src/lib/ops.def \
 	src/lib/ops.h \

@@ -19,10 +19,11 @@
 #define WHO_RELAY BIT(ROLE_RELAY)
 #define WHO_GATEWAY BIT(ROLE_GATEWAY)
 #define WHO_COURIER BIT(ROLE_COURIER)
+#define WHO_EGRESS BIT(ROLE_EGRESS)
 #define WHO_CALLER (WHO_SUPER | WHO_GATEWAY) /* of a session worker */
 #define WHO_CHILD                                                       \
 	(WHO_STORE | WHO_INIT | WHO_SESSION | WHO_RELAY | WHO_GATEWAY | \
-	    WHO_COURIER)
+	    WHO_COURIER | WHO_EGRESS)
 #define IS_REQUEST true
 #define IS_NOTICE false
 #define ANY (BIT(PS_N) - 1)
@@ -103,6 +104,7 @@ role_name(enum role r)
 		[ROLE_RELAY] = "relay",
 		[ROLE_GATEWAY] = "gateway",
 		[ROLE_COURIER] = "courier",
+		[ROLE_EGRESS] = "egress",
 	};
 
 	return (unsigned)r < ROLE_N ? names[r] : "unknown";

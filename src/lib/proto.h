@@ -17,6 +17,7 @@ enum role {
 	ROLE_RELAY,
 	ROLE_GATEWAY,
 	ROLE_COURIER,
+	ROLE_EGRESS,
 	ROLE_N
 };
 

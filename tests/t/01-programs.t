@@ -19,7 +19,7 @@ my %may = (
 	'sandboxd-relay' => 'libev|libyajl',
 	'sandboxd-gateway' => 'libev|libyajl|liblmdb|libmicrohttpd|libgnutls|libwslay' .
 	    '|libmd',
-	'sandboxd-courier' => 'libev|libyajl|libcurl|libarchive|libmd',
+	'sandboxd-courier' => 'libev|libyajl|libcurl|libarchive|libcares|libmd',
 	'sandboxctl' => 'libyajl',
 	'sandboxctl-http' => 'libyajl|libcurl|libmd',
 );
@@ -27,7 +27,7 @@ my %must = (
 	'sandboxd' => [qw(libev libyajl libseccomp)],
 	'sandboxd-gateway' => [qw(libmicrohttpd liblmdb)],
 	'sandboxd-store' => [qw(libev libyajl liblmdb)],
-	'sandboxd-courier' => [qw(libev libcurl libarchive)],
+	'sandboxd-courier' => [qw(libev libcurl libarchive libcares)],
 );
 
 sub needed {

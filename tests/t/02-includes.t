@@ -15,7 +15,8 @@ my %may = (
 	session => [qw(lib)],
 	relay => [qw(lib)],
 	gateway => [qw(lib)],
-	courier => [qw(lib sandbox)],
+	courier => [qw(lib sandbox egress)],
+	egress => [qw(lib)],
 	ctl => [qw(lib sandbox)],
 );
 # The only user of each outside library, by folder.
@@ -29,6 +30,7 @@ my %only = (
 	'yajl/' => qr{^(?:lib/json(?:_\w+)?|store/append)\.c$},
 	'archive.h' => qr{^courier/unpack\.c},
 	'archive_entry.h' => qr{^courier/unpack\.c},
+	'ares.h' => qr{^egress/resolve\.c},
 	'curl/' => qr{^(?:courier|ctl/http)/},
 );
 my $src = root_dir() . '/src';
