@@ -222,7 +222,7 @@ main(int argc, char *argv[])
 
 	proctitle_init(argc, argv);
 	options_parse(&opt, argc, argv);
-	log_init("courier", LOG_L_INFO, LOG_F_TEXT);
+	log_init(opt.egress ? "egress" : "courier", LOG_L_INFO, LOG_F_TEXT);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN);
 	/* So that libarchive can read names that are UTF-8. */

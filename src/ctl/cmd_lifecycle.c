@@ -101,6 +101,7 @@ run_update(struct ctl *ctl, const struct args *a)
 	r = spec_map(w, a, "label", "labels", write_label, &e);
 	if (r == 0)
 		r = spec_limits(w, a, &e);
+	spec_egress(w, a);
 	if (r == 0 && expire != NULL) {
 		if (strcmp(expire, "never") == 0)
 			jw_kint(w, "timeout", 0);
@@ -114,13 +115,14 @@ static const struct opt_def update_opts[] = {
 	{ "label", 'l', "NAME[=VALUE]",
 	    "Set a label; without =VALUE drop it." },
 	{ "expire", '\0', "TIME", "Destroy it after this time, or never." },
+	SPEC_EGRESS_OPTS,
 	SPEC_LIMIT_OPTS,
 };
 
 const struct command cmd_update = {
 	.name = "update",
 	.operands = "ID",
-	.help = "Change labels, limits or the end of a sandbox.",
+	.help = "Change labels, limits, network rules or the end of a sandbox.",
 	COMMAND_OPTS(update_opts),
 	.min = 1,
 	.max = 1,

@@ -78,6 +78,10 @@ pick_network(struct run *r)
 			    r->agent_name);
 		return;
 	}
+	if (spec_has_egress(r->a)) {
+		r->network = "filtered";
+		return;
+	}
 	r->network = needs ? "host" : "none";
 	if (needs)
 		ctl_note(r->ctl,
@@ -187,6 +191,7 @@ create_sandbox(struct run *r, struct err *e)
 	w = client_begin(&c, "sandbox.create");
 	jw_kstr(w, "id", r->id);
 	jw_kstr(w, "network", r->network);
+	spec_egress(w, r->a);
 	spec_copy(w, r->a, "image", "image");
 	spec_copy(w, r->a, "user", "user");
 	if (r->dir[0] != '\0')
@@ -436,11 +441,13 @@ static const struct opt_def run_opts[] = {
 	    "build (the default), plan, or its own." },
 	{ "thought-level", '\0', "LEVEL", "How much the model thinks." },
 	{ "env", 'e', "NAME[=VALUE]", "A variable for the agent." },
-	{ "network", 'n', "NET", "none or host; else what the agent needs." },
+	{ "network", 'n', "NET",
+	    "none, filtered or host; else what the agent needs." },
 	{ "image", 'i', "IMAGE", "Root file system: host, or a directory." },
 	{ "mount", 'v', "SRC:DST[:MODE]", "Show another host path inside." },
 	{ "user", 'u', "USER", "Who the agent runs as inside." },
 	{ "sandbox-id", '\0', "ID", "Name of sandbox and session." },
+	SPEC_EGRESS_OPTS,
 	SPEC_INSTALL_OPTS,
 	SPEC_LIMIT_OPTS,
 };

@@ -37,6 +37,9 @@ write_create(struct jw *w, const struct args *a, struct err *e)
 		jw_kstr(w, "id", a->operands[0]);
 	spec_copy(w, a, "image", "image");
 	spec_copy(w, a, "network", "network");
+	if (spec_has_egress(a) && !args_has(a, "network"))
+		jw_kstr(w, "network", "filtered");
+	spec_egress(w, a);
 	spec_copy(w, a, "user", "user");
 	spec_copy(w, a, "dir", "directory");
 	spec_copy(w, a, "hostname", "hostname");
@@ -101,7 +104,7 @@ run_create(struct ctl *ctl, const struct args *a)
 
 static const struct opt_def create_opts[] = {
 	{ "image", 'i', "IMAGE", "Root file system: host, or a directory." },
-	{ "network", 'n', "NET", "none (the default) or host." },
+	{ "network", 'n', "NET", "none (the default), filtered or host." },
 	{ "mount", 'v', "SRC:DST[:MODE]",
 	    "Show a host path inside: ro, rw or cow. May be repeated." },
 	{ "env", 'e', "NAME[=VALUE]", "Environment of all that runs inside." },
@@ -113,6 +116,7 @@ static const struct opt_def create_opts[] = {
 	{ "expire", '\0', "TIME", "Destroy it after this time." },
 	{ "ephemeral", '\0', NULL, "Destroy it when it stops." },
 	SPEC_MORE_OPTS,
+	SPEC_EGRESS_OPTS,
 	SPEC_LIMIT_OPTS,
 };
 

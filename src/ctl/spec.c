@@ -281,3 +281,38 @@ spec_install(struct jw *w, const struct args *a, struct err *e)
 		jw_kbool(w, "install", yes);
 	return 0;
 }
+
+static void
+write_rules(struct jw *w, const struct args *a, const char *flag)
+{
+	size_t pos = 0;
+	const char *v;
+
+	if (!args_has(a, flag))
+		return;
+	jw_key(w, flag);
+	jw_array(w);
+	while ((v = args_next(a, flag, &pos)) != NULL)
+		jw_str(w, v);
+	jw_array_end(w);
+}
+
+bool
+spec_has_egress(const struct args *a)
+{
+	return args_has(a, "allow") || args_has(a, "deny") ||
+	       args_has(a, "egress-default");
+}
+
+void
+spec_egress(struct jw *w, const struct args *a)
+{
+	if (!spec_has_egress(a))
+		return;
+	jw_key(w, "egress");
+	jw_object(w);
+	write_rules(w, a, "allow");
+	write_rules(w, a, "deny");
+	spec_copy(w, a, "egress-default", "default");
+	jw_object_end(w);
+}

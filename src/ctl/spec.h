@@ -42,6 +42,22 @@ void spec_copy(
 /* --install or --no-install, as "install"; nothing without either. */
 int spec_install(struct jw *w, const struct args *a, struct err *e);
 
+/* --allow, --deny and --egress-default, as the object "egress"; nothing
+ * without any. */
+void spec_egress(struct jw *w, const struct args *a);
+bool spec_has_egress(const struct args *a);
+
+#define SPEC_EGRESS_OPTS                                                     \
+	{ "allow", '\0', "RULE",                                             \
+		"With network filtered: let it reach HOST, *.HOST, ADDRESS " \
+		"or "                                                        \
+		"NETWORK, with :PORTS if need be. May be repeated." },       \
+	    { "deny", '\0', "RULE", "Never that. May be repeated." },        \
+	{                                                                    \
+		"egress-default", '\0', "WORD",                              \
+		    "What becomes of the rest: deny (the default) or allow." \
+	}
+
 #define SPEC_INSTALL_OPTS                                                 \
 	{ "install", '\0', NULL, "Install the agent if it is missing." }, \
 	{                                                                 \

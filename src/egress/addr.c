@@ -8,9 +8,14 @@
 
 #include <string.h>
 
-#define V4(a, b, c, d) \
-	{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, (a), (b), (c), (d) }
-#define V6(a, b, c, d) { (a), (b), (c), (d) }
+#define V4(a, b, c, d)                                                       \
+	{                                                                    \
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, (a), (b), (c), (d) \
+	}
+#define V6(a, b, c, d)             \
+	{                          \
+		(a), (b), (c), (d) \
+	}
 
 struct block {
 	uint8_t addr[NETADDR_BYTES];

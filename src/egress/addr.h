@@ -11,7 +11,6 @@
  * "link-local", …); NULL for a public address. */
 const char *addr_special(const uint8_t addr[NETADDR_BYTES]);
 /* Does the network lie in such addresses as a whole? */
-bool
-addr_net_special(const uint8_t addr[NETADDR_BYTES], unsigned prefix);
+bool addr_net_special(const uint8_t addr[NETADDR_BYTES], unsigned prefix);
 
 #endif

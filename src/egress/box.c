@@ -12,13 +12,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define AT_ONCE 32     /* taken before others are served */
-#define LATER_S 0.2    /* when there is no descriptor */
+#define AT_ONCE 32  /* taken before others are served */
+#define LATER_S 0.2 /* when there is no descriptor */
 
 static bool
 has_room(const struct box *b)
 {
-	return b->nconns < b->p->set.max_per_sandbox && b->p->nconns < b->p->most;
+	return b->nconns < b->p->set.max_per_sandbox &&
+	       b->p->nconns < b->p->most;
 }
 
 static void

@@ -124,10 +124,8 @@ egress_confine_calls_or_die(void)
 	static struct callfilter f;
 
 	callfilter_begin(&f);
-	callfilter_list(
-	    &f, allowed, countof(allowed), SECCOMP_RET_ALLOW);
-	callfilter_list(
-	    &f, deadly, countof(deadly), SECCOMP_RET_KILL_PROCESS);
+	callfilter_list(&f, allowed, countof(allowed), SECCOMP_RET_ALLOW);
+	callfilter_list(&f, deadly, countof(deadly), SECCOMP_RET_KILL_PROCESS);
 	mapping(&f, SYS_mmap);
 	mapping(&f, SYS_mprotect);
 	sockets(&f);

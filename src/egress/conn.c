@@ -122,7 +122,8 @@ conn_end(struct conn *c, const char *why)
 	c->gone = true; /* freed by conn_leave() */
 }
 
-/* --- writing --------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------
+ */
 
 static void
 shut_if_said(struct conn *c, enum side to)
@@ -204,7 +205,8 @@ conn_linger(struct conn *c)
 	conn_say_end(c, CLIENT);
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------
+ */
 
 static void
 input(struct conn *c, enum side from, const char *s, size_t n)

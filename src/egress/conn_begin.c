@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- refusals --------------------------------------------------------------- */
+/* --- refusals ---------------------------------------------------------------
+ */
 
 static const char *
 phrase(int status)
@@ -91,7 +92,8 @@ deny(struct conn *c, const struct verdict *v, const uint8_t *addr)
 	conn_refuse(c, 403, v->reason);
 }
 
-/* --- to the server ----------------------------------------------------------- */
+/* --- to the server -----------------------------------------------------------
+ */
 
 static void
 connected(struct conn *c, int fd, const uint8_t addr[NETADDR_BYTES])
@@ -119,8 +121,7 @@ on_dialled(void *ctx, int fd, const uint8_t addr[NETADDR_BYTES], int error)
 	if (fd != -1)
 		connected(c, fd, addr);
 	else
-		conn_refuse(
-		    c, error == ETIMEDOUT ? 504 : 502, strerror(error));
+		conn_refuse(c, error == ETIMEDOUT ? 504 : 502, strerror(error));
 	conn_leave(c);
 }
 
@@ -158,8 +159,8 @@ judge(struct conn *c, const uint8_t (*addrs)[NETADDR_BYTES], size_t n)
 }
 
 static void
-on_resolved(void *ctx, const uint8_t (*addrs)[NETADDR_BYTES], size_t n,
-    const char *why)
+on_resolved(
+    void *ctx, const uint8_t (*addrs)[NETADDR_BYTES], size_t n, const char *why)
 {
 	struct conn *c = ctx;
 
@@ -181,8 +182,8 @@ decide(struct conn *c)
 	c->state = CONN_WAIT;
 	conn_deadline(c, c->box->p->set.dial_ms);
 	if (c->target.is_addr) {
-		policy_addr(&c->box->policy, c->target.addr, c->target.port,
-		    false, &v);
+		policy_addr(
+		    &c->box->policy, c->target.addr, c->target.port, false, &v);
 		if (!v.allow) {
 			deny(c, &v, c->target.addr);
 			return;
@@ -199,7 +200,8 @@ decide(struct conn *c)
 		    c->box->p->resolver, c->target.name, on_resolved, c);
 }
 
-/* --- what it says -------------------------------------------------------------- */
+/* --- what it says
+ * -------------------------------------------------------------- */
 
 static void
 malformed(struct conn *c, int status, const char *why)
@@ -220,11 +222,12 @@ begin_http(struct conn *c)
 		return;
 	if (n <= 0 || n > HTTP_HEAD_MAX) {
 		malformed(c, n == -1 ? 400 : 431,
-		    n == -1 ? "no request of HTTP/1" : "a head that is too long");
+		    n == -1 ? "no request of HTTP/1"
+			    : "a head that is too long");
 		return;
 	}
-	if (http_request_parse(c->in.data, (size_t)n, NULL, &c->req, &c->head,
-		&why) == -1) {
+	if (http_request_parse(
+		c->in.data, (size_t)n, NULL, &c->req, &c->head, &why) == -1) {
 		malformed(c, 400, why);
 		return;
 	}

@@ -21,7 +21,8 @@ break_off(struct conn *c, const char *why)
 	conn_end(c, why);
 }
 
-/* --- tunnels ---------------------------------------------------------------- */
+/* --- tunnels ----------------------------------------------------------------
+ */
 
 static void
 open_up(struct conn *c)
@@ -123,7 +124,8 @@ look(struct conn *c)
 		conn_deadline(c, c->box->p->set.header_ms);
 }
 
-/* --- answers ---------------------------------------------------------------- */
+/* --- answers ----------------------------------------------------------------
+ */
 
 /* Heads of answers until the last one; then all is passed on. */
 static void
@@ -184,7 +186,8 @@ request_body(struct conn *c, const char *s, size_t n)
 	c->body_done = c->body_done || done;
 }
 
-/* --- interface -------------------------------------------------------------- */
+/* --- interface --------------------------------------------------------------
+ */
 
 void
 conn_talk_begin(struct conn *c)

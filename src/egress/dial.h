@@ -17,9 +17,9 @@ typedef void
 dial_cb(void *ctx, int fd, const uint8_t addr[NETADDR_BYTES], int error);
 
 /* Each address has a part of MS. */
-struct dial *dial_start(struct ev_loop *loop,
-    const uint8_t (*addrs)[NETADDR_BYTES], size_t n, uint16_t port, int64_t ms,
-    dial_cb *cb, void *ctx);
+struct dial *
+dial_start(struct ev_loop *loop, const uint8_t (*addrs)[NETADDR_BYTES],
+    size_t n, uint16_t port, int64_t ms, dial_cb *cb, void *ctx);
 void dial_cancel(struct dial *d);
 
 /* Does this address belong to our own host? The kernel's routes are asked; no

@@ -28,7 +28,8 @@
 #define RESOLV_CONF_MAX 65536
 #define OWN_FDS 64 /* that are not connections' */
 
-/* --- settings ---------------------------------------------------------------- */
+/* --- settings ----------------------------------------------------------------
+ */
 
 static int
 settings(struct proxy *p, const struct json *msg, const struct chan_frame *f,
@@ -55,7 +56,8 @@ settings(struct proxy *p, const struct json *msg, const struct chan_frame *f,
 	return 0;
 }
 
-/* --- sandboxes ---------------------------------------------------------------- */
+/* --- sandboxes
+ * ---------------------------------------------------------------- */
 
 /* Is that a socket that listens for TCP? */
 static bool
@@ -118,7 +120,8 @@ leave(struct proxy *p, const struct json *msg)
 	return 0;
 }
 
-/* --- messages ------------------------------------------------------------------ */
+/* --- messages
+ * ------------------------------------------------------------------ */
 
 static void
 on_log(void *ctx, enum log_level level, const char *line, size_t len)

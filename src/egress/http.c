@@ -274,8 +274,8 @@ take_target(const struct head *h, const struct target *tunnel,
 	if (tunnel != NULL && r->connect)
 		return "CONNECT in a tunnel";
 	if (r->connect)
-		return target_parse(
-			   &r->target, h->target.s, h->target.n, 0) == -1
+		return target_parse(&r->target, h->target.s, h->target.n, 0) ==
+			       -1
 			   ? "CONNECT without HOST:PORT"
 			   : NULL;
 	if (tunnel == NULL)
@@ -378,9 +378,9 @@ write_request(const struct head *h, const struct http_request *r,
 	}
 	/* One request on each connection: then nobody can disagree about where
 	 * the next one begins. */
-	(void)buf_adds(b,
-	    r->upgrade ? "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-		       : "Connection: close\r\n\r\n");
+	(void)buf_adds(
+	    b, r->upgrade ? "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+			  : "Connection: close\r\n\r\n");
 }
 
 int
@@ -513,8 +513,7 @@ chunk_byte(struct http_follow *f, char c, bool *done)
 }
 
 ssize_t
-http_follow_take(
-    struct http_follow *f, const char *s, size_t n, bool *done)
+http_follow_take(struct http_follow *f, const char *s, size_t n, bool *done)
 {
 	size_t i = 0, part;
 

@@ -39,8 +39,7 @@ int http_request_parse(const char *s, size_t n, const struct target *tunnel,
 
 /* The head of an answer: the status, or -1. What the client is to get is added
  * to HEAD; it is told that the connection ends. UPGRADE: it was asked for. */
-int
-http_answer_parse(const char *s, size_t n, bool upgrade, struct buf *head);
+int http_answer_parse(const char *s, size_t n, bool upgrade, struct buf *head);
 /* As http_head_end(), but a server may end lines as it likes. */
 ssize_t http_answer_end(const char *s, size_t n);
 

@@ -72,7 +72,8 @@ emit(struct notes *n, const struct note *t)
 	    LOG_INT("received", end ? t->c->side[CLIENT].bytes : 0));
 }
 
-/* --- how many ----------------------------------------------------------------- */
+/* --- how many
+ * ----------------------------------------------------------------- */
 
 static bool
 may_tell(struct notes *n)
@@ -152,7 +153,8 @@ seen(struct notes *n, const struct target *t, const char *reason)
 	return false;
 }
 
-/* --- interface ---------------------------------------------------------------- */
+/* --- interface
+ * ---------------------------------------------------------------- */
 
 struct notes *
 notes_new(struct box *b, int log_fd)

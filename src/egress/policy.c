@@ -40,8 +40,8 @@ by_addr_in(const struct netrule *list, size_t n,
 }
 
 static void
-decide(struct verdict *v, bool allow, const struct netrule *r,
-    const char *reason)
+decide(
+    struct verdict *v, bool allow, const struct netrule *r, const char *reason)
 {
 	v->allow = allow;
 	v->rule = r != NULL ? r->text : NULL;

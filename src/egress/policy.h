@@ -9,7 +9,7 @@
 
 struct verdict {
 	bool allow;
-	const char *rule;   /* that decided, as it was written; NULL: none did */
+	const char *rule; /* that decided, as it was written; NULL: none did */
 	const char *reason; /* static words */
 };
 

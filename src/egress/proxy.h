@@ -95,7 +95,7 @@ struct conn {
 	bool tunnel; /* CONNECT or SOCKS: not a request to us */
 	bool gone;   /* over: freed by conn_leave() */
 	bool busy;   /* in a callback */
-	bool noted; /* its beginning was, so its end will be */
+	bool noted;  /* its beginning was, so its end will be */
 	struct {
 		int fd; /* owned */
 		ev_io io;
@@ -113,7 +113,7 @@ struct conn {
 	uint8_t addr[NETADDR_BYTES]; /* of the server */
 	struct lookup *lookup;
 	struct dial *dial;
-	struct buf head;	    /* of a request: for the server */
+	struct buf head; /* of a request: for the server */
 	struct http_request req;
 	struct http_follow body;
 	bool body_done, answered;
@@ -144,11 +144,11 @@ void conn_refuse(struct conn *c, int status, const char *why);
 
 /* In conn_talk.c */
 void conn_talk_begin(struct conn *c);
-void
-conn_talk_input(struct conn *c, enum side from, const char *s, size_t n);
+void conn_talk_input(struct conn *c, enum side from, const char *s, size_t n);
 void conn_talk_eof(struct conn *c, enum side from);
 
-/* --- what is told ---------------------------------------------------------- */
+/* --- what is told ----------------------------------------------------------
+ */
 
 /* In note.c. LOG_FD: a channel to the store, or -1. */
 struct notes *notes_new(struct box *b, int log_fd);

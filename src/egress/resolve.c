@@ -124,8 +124,8 @@ servers_of(const char *text, struct buf *b)
 		size_t len = strcspn(text, "\n");
 		char line[128], *word;
 
-		if (len < sizeof(line) &&
-		    str_starts(text, "nameserver") && n < SERVERS_MAX) {
+		if (len < sizeof(line) && str_starts(text, "nameserver") &&
+		    n < SERVERS_MAX) {
 			memcpy(line, text, len);
 			line[len] = '\0';
 			word = line + strlen("nameserver");
@@ -238,8 +238,8 @@ take_node(struct lookup *l, const struct ares_addrinfo_node *node)
 }
 
 static void
-on_addrinfo(void *ctx, int status, int timeouts ATTR_UNUSED,
-    struct ares_addrinfo *info)
+on_addrinfo(
+    void *ctx, int status, int timeouts ATTR_UNUSED, struct ares_addrinfo *info)
 {
 	struct lookup *l = ctx;
 	const int families[] = { AF_INET, AF_INET6 };

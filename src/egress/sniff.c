@@ -1,6 +1,6 @@
 /*
- * See sniff.h. Runs in the proxy, on bytes from inside sandboxes. A name that is
- * hidden (ECH) is not seen; the one beside it is.
+ * See sniff.h. Runs in the proxy, on bytes from inside sandboxes. A name that
+ * is hidden (ECH) is not seen; the one beside it is.
  */
 #include "egress/sniff.h"
 
@@ -138,8 +138,8 @@ take_hello(struct part m, char name[NETNAME_MAX + 1])
 }
 
 static enum sniff
-sniff_tls(const uint8_t *p, size_t n, char name[NETNAME_MAX + 1],
-    const char **why)
+sniff_tls(
+    const uint8_t *p, size_t n, char name[NETNAME_MAX + 1], const char **why)
 {
 	static uint8_t hello[HELLO_MAX]; /* large; we have one thread */
 	size_t len;
@@ -179,8 +179,8 @@ sniff_line(const char *s, size_t n, const char **why)
 	}
 	if (lf == NULL && n < LINE_MAX_BYTES)
 		return SNIFF_MORE;
-	while (len > 0 && (s[len - 1] == '\r' || s[len - 1] == ' ' ||
-			      s[len - 1] == '\t'))
+	while (len > 0 &&
+	       (s[len - 1] == '\r' || s[len - 1] == ' ' || s[len - 1] == '\t'))
 		len--;
 	for (size_t i = 0; i + 5 <= len; i++) {
 		if (strncasecmp(s + i, "HTTP/", 5) != 0)
@@ -194,8 +194,7 @@ sniff_line(const char *s, size_t n, const char **why)
 }
 
 enum sniff
-sniff(const char *s, size_t n, char name[NETNAME_MAX + 1],
-    const char **why)
+sniff(const char *s, size_t n, char name[NETNAME_MAX + 1], const char **why)
 {
 	name[0] = '\0';
 	*why = NULL;

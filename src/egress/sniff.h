@@ -20,7 +20,7 @@ enum sniff {
 
 /* SNIFF_TLS: the name that the server is asked for is in NAME, "" without one.
  * SNIFF_BAD: *WHY_OUT, static words. */
-enum sniff sniff(const char *s, size_t n, char name[NETNAME_MAX + 1],
-    const char **why_out);
+enum sniff sniff(
+    const char *s, size_t n, char name[NETNAME_MAX + 1], const char **why_out);
 
 #endif

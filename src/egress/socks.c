@@ -36,8 +36,8 @@ take_name(struct target *t, const char *s, size_t n)
 }
 
 ssize_t
-socks_request(const char *s, size_t n, struct target *t,
-    enum socks_reply *reply)
+socks_request(
+    const char *s, size_t n, struct target *t, enum socks_reply *reply)
 {
 	const uint8_t *p = (const uint8_t *)s;
 	size_t len;

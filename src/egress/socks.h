@@ -25,7 +25,7 @@ enum socks_reply {
  * not all of it is there, -1 when it does not. */
 ssize_t socks_methods(const char *s, size_t n);
 /* The second: its length, 0, or -1 with the reply that it deserves. */
-ssize_t socks_request(const char *s, size_t n, struct target *t,
-    enum socks_reply *reply_out);
+ssize_t socks_request(
+    const char *s, size_t n, struct target *t, enum socks_reply *reply_out);
 
 #endif

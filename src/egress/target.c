@@ -34,8 +34,8 @@ target_parse(struct target *t, const char *s, size_t n, uint16_t default_port)
 		host_end = memchr(s, ']', n);
 		if (host_end == NULL ||
 		    memchr(s, ':', (size_t)(host_end - s)) == NULL ||
-		    netaddr_parse(
-			t->addr, s + 1, (size_t)(host_end - s - 1)) == -1)
+		    netaddr_parse(t->addr, s + 1, (size_t)(host_end - s - 1)) ==
+			-1)
 			return -1;
 		t->is_addr = true;
 		colon = host_end + 1;
@@ -74,8 +74,8 @@ target_host(char dst[TARGET_TEXT_MAX], const struct target *t)
 		return;
 	}
 	netaddr_text(addr, t->addr);
-	(void)snprintf(dst, TARGET_TEXT_MAX,
-	    netaddr_is_v4(t->addr) ? "%s" : "[%s]", addr);
+	(void)snprintf(
+	    dst, TARGET_TEXT_MAX, netaddr_is_v4(t->addr) ? "%s" : "[%s]", addr);
 }
 
 void

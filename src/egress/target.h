@@ -17,8 +17,8 @@ struct target {
 
 /* HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. DEFAULT_PORT 0: a port must be there.
  * -1 for what is none of these. */
-int target_parse(
-    struct target *t, const char *s, size_t n, uint16_t default_port);
+int
+target_parse(struct target *t, const char *s, size_t n, uint16_t default_port);
 bool target_same_host(const struct target *a, const struct target *b);
 /* As a Host field has it: without the port when that is DEFAULT_PORT. */
 void target_text(

@@ -179,8 +179,8 @@ parse_ports(struct netrule *r, const char *s, const char *text, struct err *e)
 
 /* ADDRESS or ADDRESS/BITS: 1 when it is that, 0 when it is something else. */
 static int
-parse_net(struct netrule *r, const char *s, size_t n, const char *text,
-    struct err *e)
+parse_net(
+    struct netrule *r, const char *s, size_t n, const char *text, struct err *e)
 {
 	const char *slash = memchr(s, '/', n);
 	size_t len = slash != NULL ? (size_t)(slash - s) : n;
@@ -195,8 +195,8 @@ parse_net(struct netrule *r, const char *s, size_t n, const char *text,
 			return bad(text, "no such network", e);
 		memcpy(num, slash + 1, n - len - 1);
 		if (str_to_int(num, 0, most, &bits) == -1)
-			return bad(text, "bits of a network: 0 to 32, or 128",
-			    e);
+			return bad(
+			    text, "bits of a network: 0 to 32, or 128", e);
 		bits += 128 - most;
 	}
 	for (unsigned i = (unsigned)bits; i < 128; i++) {
@@ -212,8 +212,8 @@ parse_net(struct netrule *r, const char *s, size_t n, const char *text,
 }
 
 static int
-parse_host(struct netrule *r, const char *s, size_t n, const char *text,
-    struct err *e)
+parse_host(
+    struct netrule *r, const char *s, size_t n, const char *text, struct err *e)
 {
 	int is_net;
 
@@ -231,8 +231,10 @@ parse_host(struct netrule *r, const char *s, size_t n, const char *text,
 		n -= 2;
 	}
 	if (memchr(s, '*', n) != NULL)
-		return bad(text, "a * stands only for the first parts of a "
-				 "name, as in *.example.org", e);
+		return bad(text,
+		    "a * stands only for the first parts of a "
+		    "name, as in *.example.org",
+		    e);
 	if (netname_clean(r->name, s, n) == -1)
 		return bad(text,
 		    "neither a host name (letters, digits and hyphens; IDNs "
@@ -313,8 +315,8 @@ netrule_has_name(const struct netrule *r, const char *name, uint16_t port)
 }
 
 bool
-netrule_has_addr(const struct netrule *r, const uint8_t addr[NETADDR_BYTES],
-    uint16_t port)
+netrule_has_addr(
+    const struct netrule *r, const uint8_t addr[NETADDR_BYTES], uint16_t port)
 {
 	return r->kind == NETRULE_NET && has_port(r, port) &&
 	       netaddr_within(addr, r->addr, r->prefix);
@@ -367,8 +369,8 @@ netpolicy_parse(const struct json *obj, struct netpolicy *p, struct err *e)
 	p->default_allow = def[0] == 'a';
 	if (list_parse(json_get(obj, "allow"), "allow", &p->allow, &p->nallow,
 		e) == -1 ||
-	    list_parse(json_get(obj, "deny"), "deny", &p->deny, &p->ndeny,
-		e) == -1) {
+	    list_parse(json_get(obj, "deny"), "deny", &p->deny, &p->ndeny, e) ==
+		-1) {
 		netpolicy_free(p);
 		return -1;
 	}

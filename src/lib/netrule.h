@@ -58,8 +58,8 @@ int netname_clean(char dst[NETNAME_MAX + 1], const char *s, size_t n);
 /* An address in the plain form of its kind: four decimal numbers without
  * leading zeros, or IPv6 without a zone. -1 for all else. */
 int netaddr_parse(uint8_t dst[NETADDR_BYTES], const char *s, size_t n);
-void netaddr_text(
-    char dst[NETADDR_TEXT_MAX], const uint8_t addr[NETADDR_BYTES]);
+void
+netaddr_text(char dst[NETADDR_TEXT_MAX], const uint8_t addr[NETADDR_BYTES]);
 bool netaddr_is_v4(const uint8_t addr[NETADDR_BYTES]);
 /* Do the first PREFIX bits agree? */
 bool netaddr_within(const uint8_t addr[NETADDR_BYTES],
@@ -69,15 +69,13 @@ bool netaddr_within(const uint8_t addr[NETADDR_BYTES],
 int netrule_parse(const char *text, struct netrule *r, struct err *e);
 void netrule_free(struct netrule *r);
 /* NAME is clean. */
-bool netrule_has_name(
-    const struct netrule *r, const char *name, uint16_t port);
-bool netrule_has_addr(const struct netrule *r,
-    const uint8_t addr[NETADDR_BYTES], uint16_t port);
+bool netrule_has_name(const struct netrule *r, const char *name, uint16_t port);
+bool netrule_has_addr(
+    const struct netrule *r, const uint8_t addr[NETADDR_BYTES], uint16_t port);
 
 /* {allow: […], deny: […], default: "deny" or "allow"}, all of them optional;
  * NULL is {}. On failure P is empty. */
-int netpolicy_parse(
-    const struct json *obj, struct netpolicy *p, struct err *e);
+int netpolicy_parse(const struct json *obj, struct netpolicy *p, struct err *e);
 void netpolicy_free(struct netpolicy *p);
 /* All of it, as netpolicy_parse() reads it. */
 void netpolicy_write(const struct netpolicy *p, struct jw *w);

@@ -75,6 +75,19 @@ step_net(struct setup *s)
 	return s->own_net && !s->net_ready ? ns_loopback_up() : 0;
 }
 
+/* PRIV: a socket of the sandbox's network, made before anything of the sandbox
+ * runs; it is served outside. Here nothing of it stays. */
+static int
+step_proxy(struct setup *s)
+{
+	if (s->proxy_fd == -1)
+		return 0;
+	if (ns_send_listener(PLAN_PROXY_PORT, s->proxy_fd) == -1)
+		return -1;
+	fd_close(&s->proxy_fd);
+	return 0;
+}
+
 static int
 step_hostname(struct setup *s)
 {
@@ -275,6 +288,7 @@ enter(struct setup *s)
 		{ STAGE_NONE, step_oom },
 		{ STAGE_NONE, rootfs_private },
 		{ STAGE_NET, step_net },
+		{ STAGE_PROXY, step_proxy },
 		{ STAGE_HOSTNAME, step_hostname },
 		{ STAGE_PROC, rootfs_make_proc },
 		{ STAGE_SYS, rootfs_make_sys },

@@ -27,7 +27,7 @@
 
 /* The supervisor's ends, which the child must not keep. */
 struct ends {
-	int chan_fd, report_fd, go_fd;
+	int chan_fd, report_fd, go_fd, proxy_fd;
 };
 
 static const char *
@@ -170,7 +170,7 @@ setup_init(
 	memset(s, 0, sizeof(*s));
 	s->host = h;
 	s->plan = p;
-	s->chan_fd = s->go_fd = s->report_fd = -1;
+	s->chan_fd = s->go_fd = s->report_fd = s->proxy_fd = -1;
 	s->lower_fd = s->dev_fd = s->dir_fd = -1;
 	for (i = 0; i < HIDE_LAYERS_N; i++)
 		s->hide_fds[i] = -1;
@@ -185,6 +185,11 @@ setup_init(
 			return err_set(e, ERR_ISOLATION_UNAVAILABLE,
 			    "this host gives no %s: %s",
 			    mechanism_name(needed[i]), h->why_not[needed[i]]);
+	/* Without a network of its own it would be unfiltered. */
+	if (p->proxy && !s->own_net)
+		return err_set(e, ERR_ISOLATION_UNAVAILABLE,
+		    "network filtered needs what this host does not give: %s",
+		    h->why_not[MECH_NET]);
 	if (!s->ranged) {
 		/* The child's mount namespace has other mounts than ours: it
 		 * needs the path. */
@@ -204,6 +209,7 @@ setup_close(struct setup *s)
 	fd_close(&s->chan_fd);
 	fd_close(&s->go_fd);
 	fd_close(&s->report_fd);
+	fd_close(&s->proxy_fd);
 	fd_close_all(s->cgroup_fds, s->ncgroups);
 	s->ncgroups = 0;
 	trees_close(s);
@@ -303,6 +309,7 @@ child_start(
 		(void)close(ends->chan_fd);
 		(void)close(ends->report_fd);
 		(void)close(ends->go_fd);
+		fd_close(&ends->proxy_fd);
 		enter(s);
 	}
 	if (child_release(s, pid, ends->go_fd, e) == -1) {
@@ -331,6 +338,9 @@ launch(struct setup *s, struct ends *ends, struct launched *out, struct err *e)
 		return err_sys(e, "close init's program");
 	if (fd_socketpair(&ends->chan_fd, &s->chan_fd, e) == -1 ||
 	    fd_pipe(&ends->report_fd, &s->report_fd, e) == -1)
+		return -1;
+	if (s->plan->proxy &&
+	    fd_socketpair(&ends->proxy_fd, &s->proxy_fd, e) == -1)
 		return -1;
 	if (pipe2(go, O_CLOEXEC) == -1)
 		return err_sys(e, "pipe");
@@ -370,19 +380,20 @@ sandbox_launch(const struct host *h, const struct plan *p, struct launched *out,
 	 * thread. */
 	static struct setup s;
 	const struct host_private *hp = h->priv;
-	struct ends ends = { -1, -1, -1 };
+	struct ends ends = { -1, -1, -1, -1 };
 	bool could;
 	int r;
 
 	memset(out, 0, sizeof(*out));
 	out->pid = -1;
-	out->pidfd = out->chan_fd = out->report_fd = -1;
+	out->pidfd = out->chan_fd = out->report_fd = out->proxy_sock = -1;
 	if (hp == NULL)
 		return err_set(e, ERR_INTERNAL, "the host was not probed");
 	do {
 		could = !hp->dir_no_idmap;
 		fd_close(&ends.chan_fd);
 		fd_close(&ends.report_fd);
+		fd_close(&ends.proxy_fd);
 		r = setup_init(&s, h, p, e);
 		if (r == 0)
 			r = launch(&s, &ends, out, e);
@@ -393,10 +404,12 @@ sandbox_launch(const struct host *h, const struct plan *p, struct launched *out,
 	if (r == -1) {
 		fd_close(&ends.chan_fd);
 		fd_close(&ends.report_fd);
+		fd_close(&ends.proxy_fd);
 		return -1;
 	}
 	out->chan_fd = ends.chan_fd;
 	out->report_fd = ends.report_fd;
+	out->proxy_sock = ends.proxy_fd;
 	mechanisms_tell(&s, out->have);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #define STAGES(X)                                 \
 	X(NONE, "start")                          \
 	X(NET, "bring up loopback")               \
+	X(PROXY, "listen for the proxy")          \
 	X(HOSTNAME, "set the host name")          \
 	X(WAIT, "wait for the supervisor")        \
 	X(CREDS, "take the sandbox's ids")        \
@@ -76,6 +77,8 @@ struct launched {
 	int pidfd;
 	int chan_fd;
 	int report_fd;
+	int proxy_sock; /* a descriptor, the listening socket, comes out of it
+			 * before init runs; -1 without plan.proxy */
 	bool have[MECH_N]; /* what holds for this one */
 };
 

@@ -4,12 +4,14 @@
  * descriptor; nothing here keeps a process alive to hold one.
  */
 #include "sandbox/ns.h"
+#include "lib/fdio.h"
 #include "lib/strutil.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -122,6 +124,20 @@ ns_map_fd(const struct ns_map *m)
 			;
 	errno = err;
 	return fd;
+}
+
+int
+ns_send_listener(uint16_t port, int sock)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	autofd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd == -1 || bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    listen(fd, SOMAXCONN) == -1)
+		return -1;
+	return fd_send(sock, "", 1, &fd, 1) == 1 ? 0 : -1;
 }
 
 int

@@ -34,5 +34,7 @@ int ns_map_fd(const struct ns_map *m);
 
 /* Child: bring up lo in our own network namespace. 0, or -1 with errno. */
 int ns_loopback_up(void);
+/* Child: a socket that listens on 127.0.0.1:PORT there, sent through SOCK. */
+int ns_send_listener(uint16_t port, int sock);
 
 #endif

@@ -70,18 +70,22 @@ struct plan_limits { /* 0: not limited */
 };
 
 #define PLAN_IDS 65536u
+/* Above those that the kernel gives out by itself, and nobody's. */
+#define PLAN_PROXY_PORT 61080
 
 struct plan {
 	const char *id;
 	const char *hostname;
 	const char *image; /* NULL: the host's own root */
 	bool host_network;
-	uid_t id_base;	  /* first of PLAN_IDS host ids; 0: rootless, only the
-			     caller's own id is mapped */
-	uid_t uid;	  /* sandbox ids of the sandbox's user: whom rw and */
-	gid_t gid;	  /* cow mounts belong to inside */
-	int dir_fd;	  /* the sandbox's own directory on the host (0700):
-			     upper/ work/ and cow/<n>/{upper,work} live here */
+	bool proxy;    /* a socket listens on 127.0.0.1:PLAN_PROXY_PORT inside,
+			  which the launcher gets: launched.proxy_sock */
+	uid_t id_base; /* first of PLAN_IDS host ids; 0: rootless, only the
+			  caller's own id is mapped */
+	uid_t uid;     /* sandbox ids of the sandbox's user: whom rw and */
+	gid_t gid;     /* cow mounts belong to inside */
+	int dir_fd;    /* the sandbox's own directory on the host (0700):
+			  upper/ work/ and cow/<n>/{upper,work} live here */
 	bool dir_is_tree; /* dir_fd is a detached mount made for this start */
 	int hide_fd;	  /* what hides the host's private paths, from
 			     hide_layer(); -1 when image is a directory */

@@ -64,6 +64,7 @@ struct setup {
 	int chan_fd;   /* init's end */
 	int go_fd;     /* child reads one byte: go on */
 	int report_fd; /* child writes a struct start_report */
+	int proxy_fd;  /* child sends the socket of the proxy; -1: none */
 	int cgroup_fds[SETUP_CGROUPS_MAX];
 	size_t ncgroups;
 

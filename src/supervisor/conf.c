@@ -5,6 +5,7 @@
  */
 #include "supervisor/conf.h"
 
+#include "lib/netrule.h"
 #include "lib/ops.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
@@ -134,6 +135,21 @@ const struct conf_option conf_table[] = {
 	    INT64_MAX, "4G", "What one installation may take on the disk."),
 	OPTION("courier.idle_time", CONF_MS, courier_idle_ms, 0, 86400000, "3m",
 	    "The courier ends after this time without an installation."),
+	OPTION("egress.resolver", CONF_STR, egress_resolver, 0, 1000, "",
+	    "Name servers for sandboxes with filtered network: ADDRESS or "
+	    "ADDRESS:PORT, separated by blanks. Empty: those of "
+	    "/etc/resolv.conf."),
+	OPTION("egress.max_connections", CONF_INT, egress_max_connections, 1,
+	    1000000, "4096",
+	    "Connections of all these sandboxes at one time; more wait."),
+	OPTION("egress.max_per_sandbox", CONF_INT, egress_max_per_sandbox, 1,
+	    1000000, "256", "Of those, from one sandbox."),
+	OPTION("egress.header_time", CONF_MS, egress_header_ms, 100, 3600000,
+	    "15s", "Time that a client inside has to say what it wants."),
+	OPTION("egress.connect_time", CONF_MS, egress_connect_ms, 100, 3600000,
+	    "30s", "Time to look up a name and to connect."),
+	OPTION("egress.idle_time", CONF_MS, egress_idle_ms, 100, 2592000000,
+	    "1h", "A connection ends after this time without a byte."),
 	OPTION("gateway.listen", CONF_STR, listen, 0, 4000, "127.0.0.1:2468",
 	    "Where HTTP is served: ADDRESS:PORT or unix:PATH, separated by "
 	    "blanks. Empty: nowhere."),
@@ -264,6 +280,37 @@ images_check(const char *value, struct err *e)
 	return 0;
 }
 
+/* ADDRESS or ADDRESS:PORT each. */
+static int
+resolvers_check(const char *value, struct err *e)
+{
+	struct netrule r;
+	char word[64];
+
+	while (*(value += strspn(value, " \t")) != '\0') {
+		size_t n = strcspn(value, " \t");
+		bool good = n < sizeof(word);
+
+		if (good) {
+			memcpy(word, value, n);
+			word[n] = '\0';
+			good = netrule_parse(word, &r, e) == 0;
+		}
+		if (good) {
+			good = r.kind == NETRULE_NET && r.prefix == 128 &&
+			       r.nports <= 1 && strchr(word, '/') == NULL;
+			netrule_free(&r);
+		}
+		if (!good)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "egress.resolver: '%.*s' is neither ADDRESS nor "
+			    "ADDRESS:PORT",
+			    (int)MIN(n, 200), value);
+		value += n;
+	}
+	return 0;
+}
+
 /* Values that have a meaning beyond their kind. */
 static int
 check_word(const char *name, const char *value, struct err *e)
@@ -294,6 +341,8 @@ check_word(const char *name, const char *value, struct err *e)
 	}
 	if (strcmp(name, "sandbox.images") == 0)
 		return images_check(value, e);
+	if (strcmp(name, "egress.resolver") == 0)
+		return resolvers_check(value, e);
 	if (strcmp(name, "sandbox.default_spec") == 0)
 		return default_spec_check(value, e);
 	if (strcmp(name, "agent.pass_env") == 0)

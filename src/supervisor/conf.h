@@ -42,6 +42,10 @@ struct conf {
 	char *courier_npm_registry, *courier_mirror, *courier_token_file;
 	char *courier_proxy, *courier_no_proxy, *courier_ca_file;
 	int64_t courier_max_bytes, courier_idle_ms;
+	/* [egress] */
+	char *egress_resolver; /* addresses, separated by blanks */
+	int64_t egress_max_connections, egress_max_per_sandbox;
+	int64_t egress_header_ms, egress_connect_ms, egress_idle_ms;
 	/* [gateway] */
 	char *listen; /* addresses, separated by blanks */
 	char *unix_mode, *unix_group;

@@ -4,6 +4,8 @@
  */
 #include "supervisor/exec.h"
 
+#include "supervisor/egress.h"
+
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
@@ -220,11 +222,22 @@ on_carried(void *ctx, const struct json *ok,
 }
 
 void
-exec_env_write(struct jw *w, char *const *base, const struct json *over)
+exec_env_write(struct jw *w, const struct sandbox *sb, const struct json *over)
 {
+	char *const *base = sb->spec.env;
+	const char *const *ours = egress_env(sb);
 	char name[256];
 
 	jw_object(w);
+	for (; ours != NULL && *ours != NULL; ours++) {
+		size_t n = strcspn(*ours, "=");
+
+		if (egress_env_is_set(*ours, base, over))
+			continue;
+		memcpy(name, *ours, n);
+		name[n] = '\0';
+		jw_kstr(w, name, *ours + n + 1);
+	}
 	for (; base != NULL && *base != NULL; base++) {
 		size_t n = strcspn(*base, "=");
 
@@ -376,7 +389,7 @@ send_exec(struct exec *x, const int *fds, size_t nfds)
 	else
 		(void)write_argv(w, command, NULL); /* was checked */
 	jw_key(w, "env");
-	exec_env_write(w, sb->spec.env, json_get(args, "env"));
+	exec_env_write(w, sb, json_get(args, "env"));
 	if (dir != NULL)
 		jw_kstr(w, "cwd", dir);
 	jw_kstr(w, "user", json_str(args, "user", sb->spec.user));

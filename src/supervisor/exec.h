@@ -22,6 +22,7 @@ void exec_sandbox_free(struct sandbox *sb);
 
 /* Environment: BASE with OVER's members put over it, as a JSON object. OVER is
  * an object or NULL. */
-void exec_env_write(struct jw *w, char *const *base, const struct json *over);
+void
+exec_env_write(struct jw *w, const struct sandbox *sb, const struct json *over);
 
 #endif

@@ -227,7 +227,7 @@ channel_give(struct gateway_ask *a, struct proc *p, enum msg_type type,
 		jw_kstr(w, "kind", channel_names[a->kind]);
 		jw_kbool(w, "host_network", !sb->have[MECH_NET]);
 		jw_key(w, "env");
-		exec_env_write(w, sb->spec.env, NULL);
+		exec_env_write(w, sb, NULL);
 		if (sb->spec.directory != NULL)
 			jw_kstr(w, "directory", sb->spec.directory);
 		if (sb->spec.user != NULL)

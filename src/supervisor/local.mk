@@ -24,6 +24,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/courier.h \
 	src/supervisor/courier_files.c \
 	src/supervisor/courier_priv.h \
+	src/supervisor/egress.c \
+	src/supervisor/egress.h \
 	src/supervisor/exec.c \
 	src/supervisor/exec.h \
 	src/supervisor/expose.c \

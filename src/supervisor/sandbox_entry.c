@@ -66,7 +66,7 @@ sandbox_entry_start(struct sandbox *sb)
 		jw_str(w, *v);
 	jw_array_end(w);
 	jw_key(w, "env");
-	exec_env_write(w, sb->spec.env, NULL);
+	exec_env_write(w, sb, NULL);
 	if (sb->spec.directory != NULL)
 		jw_kstr(w, "cwd", sb->spec.directory);
 	jw_kstr(w, "user", sb->spec.user);

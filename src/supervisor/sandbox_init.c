@@ -9,6 +9,7 @@
 #include "lib/xalloc.h"
 #include "sandbox/hide.h"
 #include "supervisor/agents.h"
+#include "supervisor/egress.h"
 #include "supervisor/exec.h"
 #include "supervisor/instance.h"
 #include "supervisor/sandbox_priv.h"
@@ -99,6 +100,7 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	p->hostname = sp->hostname;
 	p->image = strcmp(sp->image, "host") == 0 ? NULL : sp->image;
 	p->host_network = strcmp(sp->network, "host") == 0;
+	p->proxy = sandbox_is_filtered(sp);
 	p->id_base =
 	    s->root ? (uid_t)(s->conf.ids_base + (int64_t)sb->slot * PLAN_IDS)
 		    : 0;
@@ -193,6 +195,7 @@ init_start(struct proc *proc, struct err *e)
 	}
 	memcpy(sb->have, l.have, sizeof(sb->have));
 	sb->report_fd = l.report_fd;
+	egress_expect(sb, l.proxy_sock);
 	(void)fd_set_nonblock(sb->report_fd, 1); /* a pipe: cannot fail */
 	ev_io_init(&sb->report_io, on_report, sb->report_fd, EV_READ);
 	sb->report_io.data = sb;
@@ -209,8 +212,15 @@ static void
 init_up(struct proc *p)
 {
 	struct sandbox *sb = p->owner;
+	struct err e;
 
 	sandbox_init_report_close(sb);
+	if (egress_serve(sb, &e) == -1) {
+		log_error("sandbox", "no network", LOG_STR("sandbox", sb->id),
+		    LOG_STR("detail", e.text));
+		proc_kill(p);
+		return;
+	}
 	sandbox_is_up(sb);
 }
 
@@ -270,6 +280,7 @@ init_down(struct proc *p, const char *cause)
 		cause = e.text;
 	sandbox_init_report_close(sb);
 	sandbox_watch_look(sb);
+	egress_leave(sb);
 	drop_cgroup(sb);
 	sandbox_is_down(sb, cause);
 }

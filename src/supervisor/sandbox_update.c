@@ -3,6 +3,7 @@
  * labels and limits; and what became of it. Runs in the supervisor.
  */
 #include "lib/xalloc.h"
+#include "supervisor/egress.h"
 #include "supervisor/ops.h"
 #include "supervisor/sandbox_priv.h"
 #include "supervisor/spec.h"
@@ -229,8 +230,10 @@ update(struct sandbox *sb, const struct json *args, struct err *e)
 {
 	const struct json *patch = json_get(args, "labels");
 	const struct json *timeout = json_get(args, "timeout");
+	const struct json *egress = json_get(args, "egress");
 	int64_t at_ms = sb->expires_at_ms;
 	char **labels = NULL, **old = sb->spec.labels;
+	struct netpolicy was = sb->spec.egress;
 
 	if (timeout != NULL && sandbox_timeout_parse(timeout, &at_ms, e) == -1)
 		return -1;
@@ -238,13 +241,23 @@ update(struct sandbox *sb, const struct json *args, struct err *e)
 	    labels_patch(old, patch, &labels, e) == -1)
 		return -1;
 	sb->spec.labels = labels;
-	if (spec_check_size(&sb->spec, e) == -1 ||
+	if (egress != NULL)
+		memset(&sb->spec.egress, 0, sizeof(sb->spec.egress));
+	if (spec_parse_egress(egress, &sb->spec, e) == -1 ||
+	    spec_check_size(&sb->spec, e) == -1 ||
 	    limits_update(sb, json_get(args, "limits"), e) == -1) {
 		sb->spec.labels = old;
 		strv_free(labels);
+		if (egress != NULL)
+			netpolicy_free(&sb->spec.egress);
+		sb->spec.egress = was;
 		return -1;
 	}
 	strv_free(old);
+	if (egress != NULL) {
+		netpolicy_free(&was);
+		egress_rules(sb);
+	}
 	if (timeout != NULL)
 		sandbox_expiry_set(sb, at_ms);
 	return 0;

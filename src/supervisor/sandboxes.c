@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "lib/xalloc.h"
 #include "supervisor/control.h"
+#include "supervisor/egress.h"
 #include "supervisor/exec.h"
 #include "supervisor/expose.h"
 #include "supervisor/instance.h"
@@ -69,7 +70,7 @@ sandbox_new(struct super *s, const char *id, unsigned slot)
 	sb->s = s;
 	(void)!str_copy(sb->id, sizeof(sb->id), id);
 	sb->slot = s->root ? free_slot(s, slot) : 0;
-	sb->report_fd = -1;
+	sb->report_fd = sb->proxy_fd = sb->proxy_sock = -1;
 	sb->created_at_ms = now_realtime_ms();
 	TAILQ_INIT(&sb->start_waiters);
 	TAILQ_INIT(&sb->stop_waiters);
@@ -102,6 +103,7 @@ sandbox_free(struct sandbox *sb)
 	sandbox_expiry_set(sb, 0);
 	sandbox_history_free(sb);
 	sandbox_init_report_close(sb);
+	egress_leave(sb);
 	sessions_sandbox_free(sb);
 	exec_sandbox_free(sb);
 	exposed_free(sb);

@@ -13,6 +13,7 @@
 #ifndef SUPERVISOR_SANDBOXES_H
 #define SUPERVISOR_SANDBOXES_H
 
+#include "lib/netrule.h"
 #include "lib/strutil.h"
 #include "sandbox/cgroup.h"
 #include "supervisor/super.h"
@@ -34,7 +35,8 @@ struct sandbox_spec {
 	char *image;	  /* "host" or an absolute path */
 	char *image_name; /* what IMAGE was called, if sandbox.images did */
 	char *network, *user, *directory, *hostname, *isolation;
-	char **env, **labels; /* "K=V", NULL-terminated; may be NULL */
+	struct netpolicy egress; /* of network filtered */
+	char **env, **labels;	 /* "K=V", NULL-terminated; may be NULL */
 	struct plan_mount *mounts;
 	size_t nmounts;
 	struct plan_tmpfs *tmpfs;
@@ -117,6 +119,9 @@ struct sandbox {
 	struct cgroup *cgroup;		      /* owned */
 	bool have[MECH_N];
 	int report_fd; /* owned; -1 when empty */
+	/* egress.c: the socket that its proxy listens on, and where it comes
+	 * from while it is being built. Owned, -1 when empty. */
+	int proxy_fd, proxy_sock;
 	ev_io report_io;
 	struct start_report report;
 	struct plan_mount *plan_mounts; /* owned; spec's and agents' */

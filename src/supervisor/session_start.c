@@ -4,6 +4,7 @@
  * agent_env.c lets through, and values of it are written to no log.
  */
 #include "lib/xalloc.h"
+#include "supervisor/egress.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/session_priv.h"
 #include "supervisor/spec.h"
@@ -54,6 +55,19 @@ write_env(const struct session *ss, struct jw *w)
 			jw_kstr(w, name, *v + n + 1);
 			count++;
 		}
+	}
+	for (const char *const *v = egress_env(ss->sb); v != NULL && *v; v++) {
+		size_t n = strcspn(*v, "=");
+		bool set = false;
+
+		for (size_t i = 0; i < LAYERS; i++)
+			set = set || egress_env_is_set(*v, layers[i], NULL);
+		if (set || count >= ENV_MAX - 2)
+			continue;
+		memcpy(name, *v, n);
+		name[n] = '\0';
+		jw_kstr(w, name, *v + n + 1);
+		count++;
 	}
 	if (!is_set(layers, LAYERS, "PATH"))
 		jw_kstr(w, "PATH", PATH_DEFAULT);

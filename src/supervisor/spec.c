@@ -31,6 +31,7 @@ spec_free(struct sandbox_spec *sp)
 	free(sp->hostname);
 	free(sp->isolation);
 	free(sp->home);
+	netpolicy_free(&sp->egress);
 	strv_free(sp->env);
 	strv_free(sp->labels);
 	strv_free(sp->entrypoint);
@@ -453,9 +454,11 @@ static int
 check_words(const struct sandbox_spec *sp, struct err *e)
 {
 	if (strcmp(sp->network, "none") != 0 &&
+	    strcmp(sp->network, "filtered") != 0 &&
 	    strcmp(sp->network, "host") != 0)
 		return err_set(e, ERR_BAD_REQUEST,
-		    "network: '%s' is neither none nor host", sp->network);
+		    "network: '%s' is none of none, filtered, host",
+		    sp->network);
 	if (strcmp(sp->isolation, "full") != 0 &&
 	    strcmp(sp->isolation, "available") != 0)
 		return err_set(e, ERR_BAD_REQUEST,
@@ -468,6 +471,24 @@ check_words(const struct sandbox_spec *sp, struct err *e)
 	if (!sandbox_id_valid(sp->hostname))
 		return err_set(e, ERR_BAD_REQUEST,
 		    "hostname: letters, digits, '-', '.' and '_', at most 63");
+	return 0;
+}
+
+int
+spec_parse_egress(
+    const struct json *egress, struct sandbox_spec *sp, struct err *e)
+{
+	struct netpolicy policy;
+
+	if (egress == NULL)
+		return 0;
+	if (strcmp(sp->network, "filtered") != 0)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "egress: only with network filtered, not %s", sp->network);
+	if (netpolicy_parse(egress, &policy, e) == -1)
+		return err_prefix(e, "egress");
+	netpolicy_free(&sp->egress);
+	sp->egress = policy;
 	return 0;
 }
 
@@ -509,7 +530,9 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	    check_env(json_get(args, "env"), e) == -1 ||
 	    spec_check_hosts(json_get(args, "hosts"), e) == -1 ||
 	    spec_check_labels(json_get(args, "labels"), e) == -1 ||
-	    check_words(sp, e) == -1 || check_image(s, sp, stored, e) == -1 ||
+	    check_words(sp, e) == -1 ||
+	    spec_parse_egress(json_get(args, "egress"), sp, e) == -1 ||
+	    check_image(s, sp, stored, e) == -1 ||
 	    parse_user(sp, stored, e) == -1 ||
 	    spec_parse_limits(json_get(args, "limits"), sp, e) == -1 ||
 	    spec_parse_tmpfs(json_get(args, "tmpfs"), sp, e) == -1 ||

@@ -12,6 +12,10 @@
 
 /* ARGS: of sandbox.create, or a stored record (STORED: it is ours; nothing is
  * looked up on the host). On failure SP is empty. */
+/* Rules for the network of SP, in place of those that it has. Without any
+ * nothing changes. */
+int spec_parse_egress(
+    const struct json *egress, struct sandbox_spec *sp, struct err *e);
 int spec_parse(struct super *s, const struct json *args, const char *id,
     bool stored, struct sandbox_spec *sp, struct err *e);
 /* The members of a record that say what was asked for; those of them that a

@@ -144,6 +144,10 @@ spec_write(const struct sandbox_spec *sp, struct jw *w)
 {
 	spec_write_brief(sp, w);
 	jw_kstr(w, "network", sp->network);
+	if (strcmp(sp->network, "filtered") == 0) {
+		jw_key(w, "egress");
+		netpolicy_write(&sp->egress, w);
+	}
 	jw_kstr(w, "user", sp->user);
 	jw_kstr(w, "hostname", sp->hostname);
 	if (sp->directory != NULL)

@@ -19,6 +19,7 @@
 #include "supervisor/command.h"
 #include "supervisor/control.h"
 #include "supervisor/courier.h"
+#include "supervisor/egress.h"
 #include "supervisor/gateway.h"
 #include "supervisor/instance.h"
 #include "supervisor/listen_given.h"
@@ -178,6 +179,7 @@ super_reload(struct super *s)
 	s->conf = fresh;
 	agents_replace(s, agents);
 	courier_renew(s->courier);
+	egress_renew(s->egress);
 	if (s->http_changed)
 		gateways_renew(s->gateways);
 	log_info(
@@ -353,6 +355,7 @@ super_open_or_die(
 	s->relay = relay_new(s);
 	s->gateways = gateways_new(s);
 	s->tokens = tokens_new(s);
+	s->egress = egress_new(s);
 	if (courier_open(s, &s->courier, &e) == -1)
 		die("open the directory of agents", &e);
 	gateways_start(s->gateways);
@@ -431,7 +434,7 @@ super_stop_step(struct super *s)
 		return;
 	if (!command_stopped(s->command))
 		return;
-	if (!courier_stopped(s->courier))
+	if (!courier_stopped(s->courier) || !egress_stopped(s->egress))
 		return;
 	if (relay_proc(s->relay)->state != PS_DOWN) {
 		if (relay_proc(s->relay)->state != PS_STOPPING)
@@ -469,6 +472,7 @@ super_run(struct super *s)
 	while (s->nset > 0)
 		free(s->set[--s->nset].value);
 	courier_free(s->courier);
+	egress_free(s->egress);
 	relay_free(s->relay);
 	storec_free(s->store);
 	if (s->cgroups != NULL)

@@ -28,6 +28,7 @@ struct listeners;
 struct gateways;
 struct tokens;
 struct courier;
+struct egress;
 struct notify;
 
 #define SUPER_SET_MAX 16
@@ -70,6 +71,7 @@ struct super {
 	struct gateways *gateways;
 	struct tokens *tokens;
 	struct courier *courier;
+	struct egress *egress;
 	struct notify *notify;	 /* the service manager */
 	struct command *command; /* NULL: we were given none */
 
@@ -119,6 +121,8 @@ void super_stop_step(struct super *s);
 #define SUPER_RELAY_ID(s) ((s)->root ? (uid_t)(s)->conf.ids_base + 2 : (uid_t)0)
 #define SUPER_COURIER_ID(s) \
 	((s)->root ? (uid_t)(s)->conf.ids_base + 4 : (uid_t)0)
+#define SUPER_EGRESS_ID(s) \
+	((s)->root ? (uid_t)(s)->conf.ids_base + 5 : (uid_t)0)
 #define SUPER_GATEWAY_ID(s) \
 	((s)->root ? (uid_t)(s)->conf.ids_base + 3 : (uid_t)0)
 
