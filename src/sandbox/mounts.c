@@ -203,7 +203,9 @@ target_walk(int root_fd, char path[PATH_MAX], bool is_file, int *fd_out)
 		name[end - start] = '\0';
 		cut = path[end];
 		path[end] = '\0';
-		fd = open2(root_fd, path, O_PATH | (last ? 0 : O_DIRECTORY),
+		fd = open2(root_fd,
+		    GUARD(in_root) ? path : path + strspn(path, "/"),
+		    O_PATH | (last ? 0 : O_DIRECTORY),
 		    GUARD(in_root) ? RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 				   : 0);
 		path[end] = cut;

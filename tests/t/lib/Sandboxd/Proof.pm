@@ -10,7 +10,7 @@ use Exporter qw(import);
 use Sandboxd;
 use Test::More ();
 
-our @EXPORT = qw(helper helper_mount unguarded rounds handicapped HOST_ONLY);
+our @EXPORT = qw(helper helper_mount unguarded rounds handicapped said hostile outside);
 
 my (%built, $libexec);
 
@@ -34,6 +34,29 @@ sub helper {
 # The same as a mount, for sandbox.create: it is then /opt/NAME.
 sub helper_mount {
 	return { source => helper($_[0]), target => "/opt/$_[0]" };
+}
+
+# What such a program printed: first word => the rest; ':' is how it ended.
+sub said {
+	my ($r) = @_;
+	my %said = map { /^(\S+) (.*)$/ ? ($1 => $2) : () } split /\n/,
+	    $r->{stdout} // $r->{out};
+	$said{':'} = exists $r->{out} ? $r->{status} : Sandboxd::outcome($r);
+	return \%said;
+}
+
+# tests/proof/hostile.c in a sandbox that has it, and on the host: there as root,
+# in mount, user and other namespaces of its own with NAMESPACES (unshare's
+# options), so that nothing is done to the host.
+sub hostile {
+	my ($d, $box, $args, %as) = @_;
+	return said($d->exec($box, ['/opt/hostile', map { "$_" } @$args],
+	    timeout_ms => 60000, %as));
+}
+sub outside {
+	my ($args, @namespaces) = @_;
+	return said(run_cmd([@namespaces ? ('unshare', @namespaces) : (),
+	    helper('hostile'), @$args], timeout => 60));
 }
 
 # A daemon of the same sources with the guards OFF left out (see GUARD() in

@@ -1,0 +1,66 @@
+# A01 (CVE-2019-5736): the programs of the processes inside, overwritten through
+# /proc/*/exe while commands join, at full speed and again on one busy processor.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../t/lib";
+use Sandboxd;
+use Sandboxd::Proof;
+use Test::More;
+
+use Digest::SHA;
+
+need_root();
+need_program('cc', 'taskset');
+
+# Outside, where the program is an ordinary file, the attack works.
+my $victim = Sandboxd->scratch_dir . '/victim';
+run_cmd(['cp', '/bin/sleep', $victim]);
+helper('hostile');
+my $pid = fork // die "fork: $!";
+exec($victim, '1') if $pid == 0;
+wait_for(5, sub { (readlink("/proc/$pid/exe") // '') eq $victim });
+# Its file is free only when it has been waited for.
+local $SIG{CHLD} = sub { waitpid($pid, POSIX::WNOHANG()) };
+my $hits = outside(['exe', 3, $pid])->{hits};
+cmp_ok($hits, '>', 0, 'a program that is a file is overwritten when its process ends');
+is(slurp($victim) =~ /^#!\/bin\/false/ ? 1 : 0, 1, 'as its content shows');
+$SIG{CHLD} = 'DEFAULT';
+
+my @programs = map { program($_) } qw(sandboxd sandboxd-init sandboxd-session
+    sandboxd-store sandboxd-relay);
+my %sum = map { $_ => sum($_) } @programs;
+sub sum { return Digest::SHA->new(256)->addfile($_[0])->hexdigest }
+
+my $d = Sandboxd->start(http => 1);
+$d->ok('sandbox.create', { id => 'p', mounts => [helper_mount('hostile')] });
+$d->ok('session.create', { id => 's', agent => 'mock', sandbox => 'p' });
+my ($init) = $d->children(qr/init\W+p/);
+for my $how ('at full speed', 'on one busy processor') {
+	handicapped($d) if $how =~ /one/;
+	for (Sandboxd::both_users()) {
+		my ($who, $as) = @$_;
+		my $c = $d->client;
+		my $id = $c->send('sandbox.exec', { id => 'p', timeout_ms => 60000,
+		    command => ['/opt/hostile', 'exe', '' . 1.5 * rounds(1), '0'], %$as });
+		my $joins = 0;
+		my $end = time + 1;
+		# what joins: commands, the file server, a session's worker
+		while (time <= $end || $joins < 30) {
+			$d->exec('p', ['/bin/true'], %$as);
+			$d->http(GET => '/i/p/v1/fs/stat?path=/etc/passwd') if $joins % 10 == 0;
+			$joins++;
+		}
+		my $r = said(Sandboxd::collect_output($c->finish($id)));
+		cmp_ok($r->{tries}, '>', 50, "$who, $how: tried $r->{tries} times in $joins joins");
+		is($r->{hits}, 0, "$who, $how: no program is opened for writing");
+	}
+}
+is(sum($_), $sum{$_}, "$_ is unchanged") for @programs;
+# Whoever joins runs from a memory file that nobody can write, host or not.
+for my $p ($init, grep { (readlink("/proc/$_/exe") // '') =~ /memfd/ } descendants($init)) {
+	open(my $fh, '<', "/proc/$p/exe") or next;
+	my $seals = fcntl($fh, 1034, 0) // 0;	# F_GET_SEALS
+	is($seals & 0xf, 0xf, 'sealed: ' . Sandboxd::title_of($p));
+}
+done_testing;
