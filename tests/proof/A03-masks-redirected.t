@@ -13,6 +13,7 @@ need_program('busybox');
 my $d = Sandboxd->start;
 my $open = unguarded('plain_dirs masks');
 
+my @images;
 # A minimal image, with one thing wrong.
 sub image {
 	my ($spoil) = @_;
@@ -26,7 +27,6 @@ sub image {
 	return $dir;
 }
 my $n = 0;
-my @images;
 for my $name (qw(dev proc sys tmp run)) {
 	for my $how ('a link inside', 'a link outside', 'a file', 'a dangling link') {
 		my $dir = image(sub {

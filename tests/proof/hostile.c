@@ -147,6 +147,7 @@ do_nested(void)
 	/* Root may not map itself again; it becomes somebody else. */
 	if (uid == 0 && setgid(1000) == 0 && setuid(1000) == 0)
 		uid = gid = 1000;
+	(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* or /proc/self is root's */
 	if (say("unshare:user", unshare(CLONE_NEWUSER)) == 0) {
 		(void)put("/proc/self/setgroups", "deny");
 		(void)snprintf(map, sizeof(map), "0 %u 1", uid);
