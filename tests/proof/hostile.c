@@ -4,19 +4,18 @@
  * and judges nothing. Static; knows nothing of the sandbox. See also
  * tests/abuse/probe.c, which tries many calls of one kind at once.
  *
- *	exe SECONDS PID...     overwrite the programs of these processes (0: all of the
- *	                       supervisor's, which run from memory)
- *	nested                 become root of a new user namespace, then mount
- *	keys                   make, ask for and search keys
- *	trace PID              look into and steal from a process
- *	swap SECONDS A B       let two names change places, again and again
- *	turn SECONDS A B       let A be a directory, then a link to B
- *	orphans N              N orphans by double fork, that end at once
- *	spread N               N processes that leave by every way, and wait
- *	hold PATH              open PATH and wait
+ *	exe SECONDS PID...     overwrite the programs of these processes (0: all
+ *of the supervisor's, which run from memory) nested                 become root
+ *of a new user namespace, then mount keys                   make, ask for and
+ *search keys trace PID              look into and steal from a process swap
+ *SECONDS A B       let two names change places, again and again turn SECONDS A
+ *B       let A be a directory, then a link to B orphans N              N
+ *orphans by double fork, that end at once spread N               N processes
+ *that leave by every way, and wait hold PATH              open PATH and wait
  *	uring PATH             read PATH by io_uring
  *	listener               install a filter that asks somebody else
- *	frozen                 children that stop themselves and ignore everything
+ *	frozen                 children that stop themselves and ignore
+ *everything
  */
 #include <dirent.h>
 #include <errno.h>
@@ -155,7 +154,8 @@ do_nested(void)
 		(void)snprintf(map, sizeof(map), "0 %u 1", gid);
 		(void)put("/proc/self/gid_map", map);
 	}
-	r = unshare(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWNET);
+	r = unshare(
+	    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWNET);
 	say("unshare:others", r);
 	(void)mkdir("/tmp/n", 0755);
 	(void)mkdir("/tmp/n/old", 0755);
@@ -181,7 +181,8 @@ do_nested(void)
 	return 0;
 }
 
-/* --- keys, other processes ------------------------------------------------- */
+/* --- keys, other processes -------------------------------------------------
+ */
 
 static int
 do_keys(void)
@@ -214,7 +215,8 @@ do_trace(pid_t pid)
 	return 0;
 }
 
-/* --- names that change ------------------------------------------------------ */
+/* --- names that change ------------------------------------------------------
+ */
 
 static int
 do_swap(double seconds, const char *a, const char *b)
@@ -247,7 +249,8 @@ do_turn(double seconds, const char *a, const char *b)
 	return 0;
 }
 
-/* --- processes -------------------------------------------------------------- */
+/* --- processes --------------------------------------------------------------
+ */
 
 static int
 do_orphans(int n)
@@ -327,7 +330,8 @@ do_frozen(void)
 	return 0;
 }
 
-/* --- filters, rings ---------------------------------------------------------- */
+/* --- filters, rings ----------------------------------------------------------
+ */
 
 static int
 do_listener(void)
@@ -349,7 +353,8 @@ do_uring(const char *path)
 	long fd = syscall(SYS_io_uring_setup, 4, params);
 
 	say("io_uring_setup", fd);
-	say("io_uring_enter", syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0));
+	say("io_uring_enter",
+	    syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0));
 	say("io_uring_register",
 	    syscall(SYS_io_uring_register, fd, 8, params, 0));
 	say("open", open(path, O_RDONLY));
