@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 
 #define KILL_ROUNDS 16
+#define NAMES_MAX 9 /* of groups of one sandbox that are dying */
 
 /* --- files --------------------------------------------------------------- */
 
@@ -68,37 +69,15 @@ cgroup_read(int dir_fd, const char *path, char *buf, size_t size)
 
 /* --- version 2 controllers ----------------------------------------------- */
 
-/* A group may not hold processes and hand out controllers. If ours holds us
- * alone, we move to a group below it. */
+/* cgroup_own_take() has given our group what it hands out. */
 static int
 v2_enable(struct cgroup_host *h)
 {
-	static const char want[] = "+memory +cpu +pids";
-	int own_fd = h->own_fds[HIER_V2];
-	char buf[256];
-
-	if (cgroup_read(own_fd, "cgroup.controllers", buf, sizeof(buf)) == -1 ||
-	    !cgroup_word_in(buf, "memory", ' ') ||
-	    !cgroup_word_in(buf, "cpu", ' ') ||
-	    !cgroup_word_in(buf, "pids", ' '))
-		return -1;
-	if (cgroup_write(own_fd, "cgroup.subtree_control", want) == -1) {
-		if (errno != EBUSY)
-			return -1;
-		if (mkdirat(own_fd, "supervisor", 0755) == -1 &&
-		    errno != EEXIST)
-			return -1;
-		if (cgroup_write(own_fd, "supervisor/cgroup.procs", "0") ==
-			-1 ||
-		    cgroup_write(own_fd, "cgroup.subtree_control", want) == -1)
-			return -1;
-	}
 	/* Figures only; a group above ours may not hand it out. */
-	if (cgroup_write(own_fd, "cgroup.subtree_control", "+io") == 0)
-		(void)cgroup_write(
-		    h->dir_fds[HIER_V2], "cgroup.subtree_control", "+io");
+	(void)cgroup_write(
+	    h->dir_fds[HIER_V2], "cgroup.subtree_control", "+io");
 	return cgroup_write(
-	    h->dir_fds[HIER_V2], "cgroup.subtree_control", want);
+	    h->dir_fds[HIER_V2], "cgroup.subtree_control", CGROUP_V2_WANTED);
 }
 
 static void
@@ -175,6 +154,12 @@ cgroup_host_free(struct cgroup_host *h)
 	free(h);
 }
 
+bool
+cgroup_host_limits(const struct cgroup_host *h)
+{
+	return h->v2_limits || h->dir_fds[HIER_PIDS] != -1;
+}
+
 const char *
 cgroup_host_kind(const struct cgroup_host *h)
 {
@@ -218,6 +203,41 @@ hierarchies_wanted(const struct cgroup_host *h, const struct plan_limits *l)
 	return want;
 }
 
+/* Is the name free in all of WANT? An empty group is of a sandbox that has
+ * ended, in this life of the supervisor or the one before, and goes. */
+static bool
+name_free(const struct cgroup_host *h, unsigned want, const char *name)
+{
+	for (unsigned k = 0; k < HIER_N; k++)
+		if ((want & BIT(k)) && h->dir_fds[k] != -1 &&
+		    unlinkat(h->dir_fds[k], name, AT_REMOVEDIR) == -1 &&
+		    errno != ENOENT)
+			return false;
+	return true;
+}
+
+/* The sandbox's id; while a former group of that name is still dying, the id
+ * and a number. */
+static int
+pick_name(const struct cgroup_host *h, unsigned want, const char *id,
+    struct cgroup *cg)
+{
+	if (str_copy(cg->id, sizeof(cg->id), id) == -1)
+		return -1;
+	for (int n = 1; !name_free(h, want, cg->id); n++)
+		if (n > NAMES_MAX ||
+		    str_format(cg->id, sizeof(cg->id),
+			"%s" CGROUP_NAME_MARK "%d", id, n) == -1)
+			return -1;
+	return 0;
+}
+
+const char *
+cgroup_name(const struct cgroup *cg)
+{
+	return cg->id;
+}
+
 int
 cgroup_create(struct cgroup_host *h, const char *id,
     const struct plan_limits *l, struct cgroup **cg_out, struct err *e)
@@ -229,8 +249,8 @@ cgroup_create(struct cgroup_host *h, const char *id,
 		return err_sys(e, "control group of %s", id);
 	cg->host = h;
 	cg->v2_fd = -1;
-	if (str_copy(cg->id, sizeof(cg->id), id) == -1) {
-		(void)err_set(e, ERR_INTERNAL, "sandbox id too long");
+	if (pick_name(h, want, id, cg) == -1) {
+		(void)err_sys(e, "make control group %s", id);
 		goto fail;
 	}
 	for (k = 0; k < HIER_N; k++) {
@@ -238,16 +258,12 @@ cgroup_create(struct cgroup_host *h, const char *id,
 			continue;
 		if (h->dir_fds[k] == -1) {
 			(void)err_set(e, ERR_ISOLATION_UNAVAILABLE,
-			    "limit %s: no such control group", cgroup_names[k]);
+			    "limit %s: the control group that sandboxd runs in "
+			    "has no such controller",
+			    cgroup_names[k]);
 			goto fail;
 		}
-		/* An empty one is of a sandbox that has ended, in this life
-		 * of the supervisor or the one before; one that is not empty
-		 * cannot be removed, and is an error. */
-		if (mkdirat(h->dir_fds[k], id, 0755) == -1 &&
-		    (errno != EEXIST ||
-			unlinkat(h->dir_fds[k], id, AT_REMOVEDIR) == -1 ||
-			mkdirat(h->dir_fds[k], id, 0755) == -1)) {
+		if (mkdirat(h->dir_fds[k], cg->id, 0755) == -1) {
 			(void)err_sys(e, "make control group %s", id);
 			goto fail;
 		}

@@ -15,20 +15,36 @@
 struct cgroup_host; /* the hierarchies, opened once */
 struct cgroup;	    /* one sandbox's group in each */
 
+/* Are there controllers of version 2, but not for us where we are? The group
+ * that we were started in holds others too, or was not given all that we use:
+ * so it is in a shell of a host that systemd runs. */
+bool cgroup_own_shared(void);
+/* With controllers of version 2: leave our group for one below it, so that it
+ * can hand them out; a group may not do that and hold processes. To be called
+ * before there are children, which would be left behind. */
+void cgroup_own_take(void);
+
 /* INSTANCE tells our groups from another instance's (hex digits). NULL with E
  * set when no hierarchy can be written. */
 struct cgroup_host *cgroup_host_open(const char *instance, struct err *e);
 void cgroup_host_free(struct cgroup_host *h);
+/* Can the number of processes be limited? Where not, memory and cpu cannot
+ * either. */
+bool cgroup_host_limits(const struct cgroup_host *h);
 /* "v2", "v1", "hybrid" */
 const char *cgroup_host_kind(const struct cgroup_host *h);
-/* End and remove every group of this instance but those that LIVE says are in
- * use (NULL: none is). Returns how many could not be removed yet. */
-typedef bool cgroup_live(void *ctx, const char *id);
+/* End and remove every group of this instance but those whose names LIVE says
+ * are in use (NULL: none is). Returns how many could not be removed yet. */
+typedef bool cgroup_live(void *ctx, const char *name);
 int cgroup_host_sweep(struct cgroup_host *h, cgroup_live *live, void *ctx);
 
 /* Make the group and set its limits. E names the limit that was refused. */
 int cgroup_create(struct cgroup_host *h, const char *id,
     const struct plan_limits *l, struct cgroup **cg_out, struct err *e);
+/* The sandbox's id, with a mark and a number behind it when a former group of
+ * the sandbox had not gone yet: the sweep ends that. */
+#define CGROUP_NAME_MARK "~"
+const char *cgroup_name(const struct cgroup *cg);
 /* Descriptor of the v2 directory for CLONE_INTO_CGROUP, or -1. Borrowed. */
 int cgroup_v2_fd(const struct cgroup *cg);
 /* Descriptors of the v1 `tasks` files, opened for the child that is to become

@@ -36,6 +36,16 @@ cgroup_word_in(const char *list, const char *word, char sep)
 	return false;
 }
 
+/* Cut WORD off the end of PATH, if it stands there. */
+static void
+cut_end(char *path, const char *word)
+{
+	size_t n = strlen(path), w = strlen(word);
+
+	if (n >= w && strcmp(path + n - w, word) == 0)
+		path[n - w] = '\0';
+}
+
 /* Our path in hierarchy H, from the text of /proc/self/cgroup, whose lines are
  * <number>:<controllers>:<path>. */
 static int
@@ -59,8 +69,12 @@ own_path(char *text, enum hier h, char path_out[PATH_MAX])
 		*next = '\n';
 		*path = ':';
 		next++;
-		if (hit)
-			return 0;
+		if (!hit)
+			continue;
+		/* A supervisor that was executed anew is there already. */
+		if (h == HIER_V2)
+			cut_end(path_out, "/" CGROUP_OWN_NAME);
+		return 0;
 	}
 	return -1;
 }

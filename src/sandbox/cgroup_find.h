@@ -20,8 +20,12 @@ enum hier {
 /* Of the version 1 controllers; NULL for HIER_V2. */
 extern const char *const cgroup_names[HIER_N];
 
-/* Open the group that this process is in, in each hierarchy that is mounted.
- * OWN_FDS are -1 before, and stay so where there is none. */
+/* Below the group that we were given, where processes must not be that hand
+ * out controllers: the supervisor and its helpers are in this one. */
+#define CGROUP_OWN_NAME "sandboxd-supervisor"
+
+/* Open the group that this process was given, in each hierarchy that is
+ * mounted. OWN_FDS are -1 before, and stay so where there is none. */
 int cgroup_find(int own_fds[HIER_N], struct err *e);
 
 /* Is WORD in LIST, whose words are divided by SEP? */

@@ -11,6 +11,7 @@
 #include "sandbox/cgroup_find.h"
 
 #define CGROUP_FILE_MAX 65536
+#define CGROUP_V2_WANTED "+memory +cpu +pids"
 
 struct cgroup_host {
 	int dir_fds[HIER_N]; /* <our own group>/sandboxd-<instance>, or -1 */
@@ -22,7 +23,7 @@ struct cgroup_host {
 
 struct cgroup {
 	const struct cgroup_host *host; /* borrowed; outlives us */
-	char id[SANDBOX_ID_MAX + 1];
+	char id[SANDBOX_ID_MAX + 3];	/* its name; see pick_name() */
 	unsigned in; /* BIT(hierarchy) where a directory exists */
 	int v2_fd;
 };

@@ -6,6 +6,7 @@ libsandbox_a_SOURCES = \
 	src/sandbox/cgroup_find.c \
 	src/sandbox/cgroup_find.h \
 	src/sandbox/cgroup_limits.c \
+	src/sandbox/cgroup_own.c \
 	src/sandbox/cgroup_priv.h \
 	src/sandbox/changes.c \
 	src/sandbox/changes.h \

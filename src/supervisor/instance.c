@@ -23,15 +23,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
 /* Entries that are removed within the loop; more go to a child. */
 #define REMOVE_INLINE 200
+#define LOCK_WAIT_MS 5000
 
 /* mkdir -p for one of our own directories; parents get 0755. */
 static int
@@ -91,9 +93,21 @@ give_files(int dir_fd, const char *name, uid_t owner, struct err *e)
 	return 0;
 }
 
+/* A lock outlives who took it for as long as a child that it forked has not
+ * come to its exec. */
+static bool
+holder_died(const char *text)
+{
+	int64_t pid;
+
+	return str_to_int(text, 1, INT32_MAX, &pid) == 0 &&
+	       kill((pid_t)pid, 0) == -1 && errno == ESRCH;
+}
+
 static int
 take_lock(struct super *s, struct err *e)
 {
+	int64_t until;
 	char text[32] = "";
 	ssize_t n;
 
@@ -101,12 +115,17 @@ take_lock(struct super *s, struct err *e)
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd == -1)
 		return err_sys(e, "open %s/lock", s->conf.state_dir);
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+	until = now_monotonic_ms() + LOCK_WAIT_MS;
+	while (flock(s->lock_fd, LOCK_EX | LOCK_NB) == -1) {
 		if (errno != EWOULDBLOCK)
 			return err_sys(e, "lock %s", s->conf.state_dir);
 		n = pread(s->lock_fd, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = '\0';
 		text[strcspn(text, "\n")] = '\0';
+		if (holder_died(text) && now_monotonic_ms() < until) {
+			(void)poll(NULL, 0, 10);
+			continue;
+		}
 		return err_set(e, ERR_SYSTEM,
 		    "%s is in use by sandboxd with pid %s", s->conf.state_dir,
 		    text[0] != '\0' ? text : "unknown");

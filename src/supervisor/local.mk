@@ -60,6 +60,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/relay.c \
 	src/supervisor/relay.h \
 	src/supervisor/request.c \
+	src/supervisor/scope.c \
+	src/supervisor/scope.h \
 	src/supervisor/sandbox_create.c \
 	src/supervisor/sandbox_disk.c \
 	src/supervisor/sandbox_entry.c \

@@ -135,6 +135,14 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	return -1;
 }
 
+static void
+sweep_soon(struct super *s)
+{
+	ev_timer_stop(s->loop, &s->sweep_timer);
+	ev_timer_set(&s->sweep_timer, 0.005, 0.);
+	ev_timer_start(s->loop, &s->sweep_timer);
+}
+
 static int
 make_cgroup(struct sandbox *sb, struct err *e)
 {
@@ -153,8 +161,12 @@ make_cgroup(struct sandbox *sb, struct err *e)
 			    s->cgroups_why.text);
 		return 0;
 	}
-	return cgroup_create(
-	    s->cgroups, sb->id, &sb->spec.limits, &sb->cgroup, e);
+	if (cgroup_create(
+		s->cgroups, sb->id, &sb->spec.limits, &sb->cgroup, e) == -1)
+		return -1;
+	if (strcmp(cgroup_name(sb->cgroup), sb->id) != 0)
+		sweep_soon(s); /* the former one */
+	return 0;
 }
 
 static void
@@ -162,12 +174,8 @@ drop_cgroup(struct sandbox *sb)
 {
 	if (sb->cgroup == NULL)
 		return;
-	if (cgroup_remove(sb->cgroup) == -1) {
-		/* Its last process is on its way out; the sweep comes back. */
-		ev_timer_stop(sb->s->loop, &sb->s->sweep_timer);
-		ev_timer_set(&sb->s->sweep_timer, 0.005, 0.);
-		ev_timer_start(sb->s->loop, &sb->s->sweep_timer);
-	}
+	if (cgroup_remove(sb->cgroup) == -1)
+		sweep_soon(sb->s); /* its last process is on its way out */
 	cgroup_free(STEAL(sb->cgroup));
 }
 

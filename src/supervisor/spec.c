@@ -3,6 +3,7 @@
  * control clients that may use us, and are checked in full before anything is
  * made.
  */
+#include "sandbox/cgroup.h"
 #include "supervisor/spec.h"
 
 #include "lib/xalloc.h"
@@ -521,7 +522,9 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	    json_get(args, "entrypoint")->len > 0)
 		sp->entrypoint = json_strv(json_get(args, "entrypoint"));
 	if (!stored) {
-		sp->limits.pids = s->conf.default_pids;
+		/* What nobody asked for is no reason to refuse. */
+		if (s->cgroups == NULL || cgroup_host_limits(s->cgroups))
+			sp->limits.pids = s->conf.default_pids;
 		sp->limits.memory_bytes = s->conf.default_memory;
 		sp->limits.disk_bytes = s->conf.default_disk;
 	}

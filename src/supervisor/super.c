@@ -26,6 +26,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/relay.h"
 #include "supervisor/sandboxes.h"
+#include "supervisor/scope.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spawn.h"
 #include "supervisor/storec.h"
@@ -213,11 +214,17 @@ watch_signals(struct super *s)
 /* --- opening ------------------------------------------------------------- */
 
 static bool
-has_group(void *ctx, const char *id)
+has_group(void *ctx, const char *name)
 {
-	const struct sandbox *sb = sandbox_find(ctx, id);
+	const struct sandbox *sb;
+	char id[SANDBOX_ID_MAX + 1];
 
-	return sb != NULL && sb->cgroup != NULL;
+	if (str_format(id, sizeof(id), "%.*s",
+		(int)strcspn(name, CGROUP_NAME_MARK), name) == -1)
+		return false;
+	sb = sandbox_find(ctx, id);
+	return sb != NULL && sb->cgroup != NULL &&
+	       strcmp(cgroup_name(sb->cgroup), name) == 0;
 }
 
 static void
@@ -341,6 +348,8 @@ super_open_or_die(
 	notify_open(s);
 	if (instance_open(s, &e) == -1)
 		die("open the state directory", &e);
+	scope_enter(s);
+	cgroup_own_take();
 	/* Before anything is made that a second instance would leave behind. */
 	if (listen_open(s, &e) == -1) {
 		listen_close(s);

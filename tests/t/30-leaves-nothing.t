@@ -17,7 +17,7 @@ sub traces {
 		my $t = Sandboxd::title_of($pid);
 		push @found, "process $t" if $t =~ /init|session|sleep/;
 	}
-	push @found, map { "group $_" } grep { m{/sandboxd-[^/]+/.} } $d->groups;
+	push @found, map { "group $_" } grep { m{/sandboxd-[0-9a-f]+/.} } $d->groups;
 	my $now = Sandboxd::mounts();
 	push @found, map { "mount $_" } grep { !$d->{mounts}{$_} && /\Q$d->{dir}/ }
 	    keys %$now;

@@ -104,8 +104,12 @@ makes_and_removes(void **state)
 
 	(void)state;
 	pid = child_in(cg, work_pause);
-	/* Not while somebody lives there. */
-	assert_int_equal(cgroup_create(host, "one", &none, &twice, &e), -1);
+	/* While somebody lives there, another has a name beside it. */
+	assert_int_equal(cgroup_create(host, "one", &none, &twice, &e), 0);
+	assert_string_equal(cgroup_name(cg), "one");
+	assert_string_equal(cgroup_name(twice), "one" CGROUP_NAME_MARK "1");
+	unmake(twice);
+	twice = NULL;
 	cgroup_kill(cg);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	/* What a dead one has left is no obstacle. */

@@ -387,7 +387,7 @@ sub note_groups {
 		for (split /\n/, slurp("/proc/$pid/cgroup") // '') {
 			my ($path) = /^\d+:[^:]*:(.*)/ or next;
 			$self->{groups}{$1} = 1
-			    if $path =~ m{/(sandboxd-[^/]+)};
+			    if $path =~ m{/(sandboxd-[0-9a-f]+)(?:/|$)};
 		}
 	}
 }

@@ -1,0 +1,144 @@
+/*
+ * A control group of our own; see scope.h. Runs in the supervisor at start.
+ *
+ * With version 2 a group either holds processes or hands out controllers, and
+ * the groups of a host with systemd are systemd's to divide. As a service we
+ * are given one (Delegate=). From a shell we are in the shell's, which is of no
+ * use and not ours to change: so systemd is asked for a scope, the way it
+ * offers to those whose processes are there already. Its own client is executed
+ * for that, once, with words that we made: no D-Bus library in a process with
+ * our rights.
+ */
+#include "supervisor/scope.h"
+
+#include "lib/fdio.h"
+#include "lib/log.h"
+#include "lib/strutil.h"
+#include "sandbox/cgroup.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#define WAIT_MS 3000
+#define LOOK_MS 10
+#define CLIENT "/usr/bin/busctl"
+
+static bool
+can_ask(const struct super *s)
+{
+	const char *run = getenv("XDG_RUNTIME_DIR");
+	char path[256];
+
+	if (getpid() == 1 || access("/run/systemd/system", F_OK) == -1 ||
+	    access(CLIENT, X_OK) == -1)
+		return false;
+	/* Not root: the user's own manager, if there is one. */
+	return s->root || (run != NULL &&
+			      str_format(path, sizeof(path),
+				  "%s/systemd/private", run) == 0 &&
+			      access(path, F_OK) == 0);
+}
+
+/* PRIV: the client has our uid and nothing of ours but stderr; it talks to the
+ * manager that runs this host, or this user's processes. */
+static int
+client_start(
+    const struct super *s, const char *unit, const char *self, pid_t *pid_out)
+{
+	char *const argv[] = { (char[]){ "busctl" },
+		s->root ? (char[]){ "--system" } : (char[]){ "--user" },
+		(char[]){ "--quiet" }, (char[]){ "call" },
+		(char[]){ "org.freedesktop.systemd1" },
+		(char[]){ "/org/freedesktop/systemd1" },
+		(char[]){ "org.freedesktop.systemd1.Manager" },
+		(char[]){ "StartTransientUnit" },
+		(char[]){ "ssa(sv)a(sa(sv))" }, (char *)unit,
+		(char[]){ "fail" },
+		/* four properties: name, type, value */
+		(char[]){ "4" }, (char[]){ "Description" }, (char[]){ "s" },
+		(char[]){ "Sandboxes of sandboxd" }, (char[]){ "PIDs" },
+		(char[]){ "au" }, (char[]){ "1" }, (char *)self,
+		(char[]){ "Delegate" }, (char[]){ "b" }, (char[]){ "true" },
+		(char[]){ "KillMode" }, (char[]){ "s" }, (char[]){ "mixed" },
+		/* no further units */
+		(char[]){ "0" }, NULL };
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t at;
+	sigset_t none, all;
+	int rc;
+
+	(void)sigemptyset(&none);
+	(void)sigfillset(&all);
+	if (posix_spawn_file_actions_init(&fa) != 0)
+		return -1;
+	if (posix_spawnattr_init(&at) != 0) {
+		(void)posix_spawn_file_actions_destroy(&fa);
+		return -1;
+	}
+	rc = posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+	rc |=
+	    posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+	rc |=
+	    posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+	rc |= posix_spawn_file_actions_addclosefrom_np(&fa, 3);
+	rc |= posix_spawnattr_setsigmask(&at, &none);
+	rc |= posix_spawnattr_setsigdefault(&at, &all);
+	rc |= posix_spawnattr_setflags(
+	    &at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	if (rc == 0)
+		rc = posix_spawn(pid_out, CLIENT, &fa, &at, argv, environ);
+	(void)posix_spawnattr_destroy(&at);
+	(void)posix_spawn_file_actions_destroy(&fa);
+	return rc == 0 ? 0 : -1;
+}
+
+/* True when the client has ended well by then. */
+static bool
+client_wait(pid_t pid, int64_t until_ms)
+{
+	autofd int fd = pidfd_open(pid, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int64_t left;
+	int status;
+
+	while (fd != -1 && (left = until_ms - now_monotonic_ms()) > 0 &&
+	       poll(&p, 1, (int)left) == -1 && errno == EINTR)
+		continue;
+	if (p.revents == 0)
+		(void)kill(pid, SIGKILL); /* ours, and not waited for yet */
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			return false;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void
+scope_enter(struct super *s)
+{
+	int64_t until = now_monotonic_ms() + WAIT_MS;
+	char unit[64], self[16];
+	pid_t pid;
+
+	if (!cgroup_own_shared() || !can_ask(s))
+		return;
+	(void)snprintf(self, sizeof(self), "%ld", (long)getpid());
+	(void)snprintf(
+	    unit, sizeof(unit), "sandboxd-%ld.scope", (long)getpid());
+	if (client_start(s, unit, self, &pid) == 0 && client_wait(pid, until))
+		/* It has only begun to: we are moved a little later. */
+		while (cgroup_own_shared() && now_monotonic_ms() < until)
+			(void)poll(NULL, 0, LOOK_MS);
+	if (cgroup_own_shared())
+		log_warn("super",
+		    "no control group of our own: start sandboxd as a service "
+		    "with Delegate=yes, or limits cannot be had");
+	else
+		log_info("super", "control groups are systemd's",
+		    LOG_STR("scope", unit));
+}
