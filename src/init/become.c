@@ -88,6 +88,15 @@ setgroups_denied(void)
 	       memcmp(word, "deny", 4) == 0;
 }
 
+static bool
+has_setgid(void)
+{
+	struct __user_cap_data_struct d[2];
+
+	return caps_get(d) == -1 ||
+	       (d[0].effective & CREDS_CAP(CAP_SETGID)) != 0;
+}
+
 static int
 groups_take(const struct user *u)
 {
@@ -97,7 +106,10 @@ groups_take(const struct user *u)
 	 * is in one of those goes without any. */
 	if (errno == EINVAL && setgroups(1, &u->gid) == 0)
 		return 0;
-	return errno == EPERM && setgroups_denied() ? 0 : -1;
+	if (errno != EPERM)
+		return -1;
+	/* Who has no power over groups keeps those that it has. */
+	return setgroups_denied() || !has_setgid() ? 0 : -1;
 }
 
 static int

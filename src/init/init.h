@@ -37,6 +37,8 @@ struct init {
 	 * something else in their place. */
 	int proc_fd; /* /proc; -1 if there is none */
 	int null_fd; /* /dev/null */
+	/* No pid namespace: the sandbox is what descends from us. */
+	bool tree;
 	char id[SANDBOX_ID_MAX + 1];
 	struct upper *uppers; /* owned */
 	size_t nuppers;

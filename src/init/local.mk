@@ -33,6 +33,8 @@ libinit_a_SOURCES = \
 	src/init/gate.c \
 	src/init/gate.h \
 	src/init/init.h \
+	src/init/keeper.c \
+	src/init/keeper.h \
 	src/init/ports.c \
 	src/init/ports.h \
 	src/init/ports_scan.c \

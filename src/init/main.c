@@ -18,8 +18,10 @@
 #include "init/exec.h"
 #include "init/gate.h"
 #include "init/init.h"
+#include "init/keeper.h"
 #include "init/shrink.h"
 #include "init/stop.h"
+#include "init/user.h"
 #include "lib/log.h"
 #include "lib/parent.h"
 #include "lib/proctitle.h"
@@ -121,6 +123,11 @@ args_parse_or_die(struct init *in, int argc, char *argv[])
 {
 	int i;
 
+	if (argc > 1 && strcmp(argv[1], "--tree") == 0) {
+		in->tree = true;
+		argc--;
+		argv++;
+	}
 	if (argc < 2 || argc - 2 > UPPERS_MAX || !sandbox_id_valid(argv[1]) ||
 	    str_copy(in->id, sizeof(in->id), argv[1]) == -1)
 		goto usage;
@@ -131,8 +138,24 @@ args_parse_or_die(struct init *in, int argc, char *argv[])
 			goto usage;
 	return;
 usage:
-	(void)fprintf(stderr, "usage: sandboxd-init ID [FD=/target ...]\n");
+	(void)fprintf(
+	    stderr, "usage: sandboxd-init [--tree] ID [FD=/target ...]\n");
 	exit(EXIT_USAGE);
+}
+
+/* Without a pid namespace: orphans come to us because we ask for them, and what
+ * would end another process is held back for ever. */
+static void
+tree_prepare_or_die(void)
+{
+	sigset_t held;
+
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1)
+		fatal("init", "subreaper: %s", strerror(errno));
+	user_root_is_self();
+	(void)sigfillset(&held);
+	(void)sigdelset(&held, SIGCHLD);
+	(void)sigprocmask(SIG_SETMASK, &held, NULL);
 }
 
 static void
@@ -142,7 +165,7 @@ confine_self_or_die(struct init *in)
 
 	/* Signals to -1 are how a sandbox ends: as any other process we would
 	 * end the machine's processes instead. */
-	if (getpid() != 1) {
+	if (!in->tree && getpid() != 1) {
 		(void)fprintf(stderr,
 		    "sandboxd-init: not process 1 of a pid namespace\n");
 		exit(EXIT_USAGE);
@@ -153,6 +176,8 @@ confine_self_or_die(struct init *in)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		fatal("init", "not dumpable: %s", strerror(errno));
 	init_signals_default();
+	if (in->tree)
+		tree_prepare_or_die();
 	(void)signal(SIGPIPE, SIG_IGN);
 	in->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	while (in->null_fd >= 0 && in->null_fd <= STDERR_FILENO)
@@ -328,6 +353,8 @@ main(int argc, char *argv[])
 {
 	struct init in = { .proc_fd = -1, .null_fd = -1 };
 
+	if (keeper_asked(argc, argv))
+		keeper_run(argc, argv);
 	proctitle_init(argc, argv);
 	args_parse_or_die(&in, argc, argv);
 	confine_self_or_die(&in);

@@ -3,11 +3,13 @@
  *
  * kill(-1) reaches every process of the pid namespace except init itself, and
  * the kernel delivers it under the lock that fork needs: nothing slips through
- * by forking. main.c has made sure that we are pid 1 of such a namespace.
+ * by forking. main.c has made sure that we are pid 1 of such a namespace; where
+ * there is none, all that descends from us is looked for in /proc instead.
  */
 #include "init/stop.h"
 #include "init/exec.h"
 #include "lib/log.h"
+#include "lib/proctree.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,6 +29,17 @@ struct stop {
 	int64_t ids[STOP_REPLIES];
 	size_t nids;
 };
+
+static int tree_proc_fd = -1; /* /proc, when there is no pid namespace */
+
+static void
+signal_all(int sig)
+{
+	if (tree_proc_fd == -1)
+		(void)kill(-1, sig);
+	else
+		(void)proctree_end(tree_proc_fd, getpid(), sig);
+}
 
 static void
 on_drain(struct chan *ch, void *ctx)
@@ -62,7 +75,7 @@ static void
 stop_kill(struct stop *s)
 {
 	s->killed = true;
-	(void)kill(-1, SIGKILL);
+	signal_all(SIGKILL);
 	ev_timer_stop(s->in->loop, &s->timer);
 	ev_timer_set(&s->timer, STOP_KILL_S, 0.);
 	ev_timer_start(s->in->loop, &s->timer);
@@ -91,6 +104,11 @@ stop_open(struct init *in, struct err *e)
 	if (s == NULL)
 		return err_sys(e, "stop");
 	s->in = in;
+	if (in->tree) {
+		tree_proc_fd = proctree_open();
+		if (tree_proc_fd == -1)
+			return err_set(e, ERR_SYSTEM, "/proc is not ours");
+	}
 	ev_init(&s->timer, on_timer);
 	s->timer.data = s;
 	in->stop = s;
@@ -136,8 +154,8 @@ stop_request(struct init *in, int64_t id, const struct json *msg)
 			return;
 		}
 		/* A stopped process could not act on the first. */
-		(void)kill(-1, SIGTERM);
-		(void)kill(-1, SIGCONT);
+		signal_all(SIGTERM);
+		signal_all(SIGCONT);
 	} else {
 		s->deadline = MIN(s->deadline, ev_now(in->loop) + grace);
 	}
@@ -163,6 +181,6 @@ stop_none_left(struct init *in)
 void
 stop_now(void)
 {
-	(void)kill(-1, SIGKILL);
+	signal_all(SIGKILL);
 	_exit(EXIT_OK);
 }

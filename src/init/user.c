@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define USER_FILE_MAX (8 << 20)
 #define USER_LINE_MAX (64 << 10)
@@ -279,6 +280,27 @@ groups_collect(int root_fd, const char *name, struct user *u)
 	lines_close(&l);
 }
 
+static bool root_is_self;
+
+void
+user_root_is_self(void)
+{
+	root_is_self = geteuid() != 0;
+}
+
+/* Ourselves, with the home that passwd tells. */
+static void
+user_self(int root_fd, struct user *u)
+{
+	struct want who = { .id = geteuid() };
+
+	*u = (struct user){ 0 };
+	(void)passwd_find(root_fd, &who, u); /* or has no home */
+	u->uid = geteuid();
+	u->gid = getegid();
+	user_add_group(u, u->gid);
+}
+
 int
 user_find(int root_fd, const char *spec, struct user *u_out, struct err *e)
 {
@@ -304,6 +326,10 @@ user_find(int root_fd, const char *spec, struct user *u_out, struct err *e)
 	if (!found) {
 		u_out->uid = who.id;
 		u_out->gid = who.id;
+	}
+	if (root_is_self && u_out->uid == 0) {
+		user_self(root_fd, u_out);
+		return 0;
 	}
 	if (colon != NULL) {
 		gid = 0;

@@ -34,4 +34,8 @@ struct user {
  * not found. */
 int user_find(int root_fd, const char *spec, struct user *u_out, struct err *e);
 
+/* Without a user namespace, and not being root, there is one user only, and
+ * root stands for that one from now on. */
+void user_root_is_self(void);
+
 #endif

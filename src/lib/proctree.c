@@ -76,6 +76,20 @@ node_add(struct proctree *t, const struct proctree_node *n)
 	return true;
 }
 
+int
+proctree_open(void)
+{
+	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char text[16] = "";
+	int64_t pid;
+
+	if (fd != -1 &&
+	    (readlinkat(fd, "self", text, sizeof(text) - 1) == -1 ||
+		str_to_int(text, 1, INT32_MAX, &pid) == -1 || pid != getpid()))
+		fd_close(&fd);
+	return fd;
+}
+
 bool
 proctree_read(struct proctree *t, int proc_fd)
 {

@@ -25,6 +25,9 @@ struct proctree {
 	size_t n, cap;
 };
 
+/* /proc, if it shows our own pid namespace; -1: the numbers there would be
+ * those of somebody else's processes, or it is not mounted. */
+int proctree_open(void);
 /* Look. PROC_FD is /proc. False: it could not be read, or memory is out; T is
  * empty then. T begins as all zeros and may be used again. */
 bool proctree_read(struct proctree *t, int proc_fd);

@@ -95,6 +95,43 @@ creds_reduce(uint64_t keep)
 	return 0;
 }
 
+static uint64_t
+caps_permitted(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct data[2];
+
+	memset(data, 0, sizeof(data));
+	if (syscall(SYS_capget, &head, data) == -1)
+		return 0;
+	return data[0].permitted | (uint64_t)data[1].permitted << 32;
+}
+
+int
+creds_reduce_to(uint64_t keep)
+{
+	keep &= caps_permitted();
+	/* No_new_privs comes first: with it no exec gives back what the
+	 * bounding set may still hold. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		return -1;
+	for (unsigned c = 0; c < 64; c++)
+		if ((keep & CREDS_CAP(c)) == 0 &&
+		    prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == -1)
+			break; /* unknown, or not allowed */
+	(void)prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0); /* if allowed */
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (caps_set(keep) == -1)
+		return -1;
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || !caps_are(keep)) {
+		errno = ENOTRECOVERABLE;
+		return -1;
+	}
+	return 0;
+}
+
 int
 creds_rlimits(const struct plan_limits *l)
 {

@@ -31,6 +31,9 @@ int creds_become_root(bool setgroups);
 /* Reduce every capability set of this process to KEEP and set no_new_privs;
  * reads the result back and fails with ENOTRECOVERABLE if it is not that. */
 int creds_reduce(uint64_t keep);
+/* The same, of what we have: for a process that has no user namespace of its
+ * own. What cannot be taken from the bounding set no_new_privs keeps away. */
+int creds_reduce_to(uint64_t keep);
 /* Core files off; open files as L says, but never more than we have. */
 int creds_rlimits(const struct plan_limits *l);
 

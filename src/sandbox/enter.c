@@ -252,12 +252,20 @@ fail(const struct setup *s, enum stage stage)
 }
 
 static void ATTR_NORETURN
+program_exec(const struct setup *s, int fd, char *const argv[])
+{
+	char *envp[] = { NULL };
+
+	(void)syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
+	fail(s, STAGE_EXEC);
+}
+
+static void ATTR_NORETURN
 step_exec(struct setup *s, int init_fd)
 {
 	static char name[] = "sandboxd-init";
 	static char args[SETUP_MOUNTS_MAX][PATH_MAX + 16];
 	char *argv[SETUP_MOUNTS_MAX + 3];
-	char *envp[] = { NULL };
 	unsigned next = SETUP_UPPER_FD;
 	size_t i, n = 0;
 
@@ -271,8 +279,7 @@ step_exec(struct setup *s, int init_fd)
 		argv[n++] = args[i];
 	}
 	argv[n] = NULL;
-	(void)syscall(SYS_execveat, init_fd, "", argv, envp, AT_EMPTY_PATH);
-	fail(s, STAGE_EXEC);
+	program_exec(s, init_fd, argv);
 }
 
 void
@@ -333,4 +340,80 @@ enter(struct setup *s)
 		if (last[i].perform(s) == -1)
 			fail(s, last[i].stage);
 	step_exec(s, init_fd);
+}
+
+/* --- without namespaces --------------------------------------------------- */
+
+static int
+step_caps_ours(struct setup *s)
+{
+	(void)s;
+	/* PRIV: what the supervisor has before; init's few of it and
+	 * no_new_privs after, for good. */
+	return creds_reduce_to(CREDS_CAPS_INIT);
+}
+
+static int
+step_tasks(const struct setup *s)
+{
+	for (size_t i = 0; i < s->ncgroups; i++)
+		if (write(s->cgroup_fds[i], "0", 1) != 1)
+			return -1;
+	return 0;
+}
+
+/* The child of the keeper: confined, and then init. */
+static void ATTR_NORETURN
+become_init(struct setup *s)
+{
+	static const struct {
+		enum stage stage;
+		int (*perform)(struct setup *s);
+	} last[] = {
+		{ STAGE_CAPS, step_caps_ours },
+		{ STAGE_LANDLOCK, step_landlock },
+		{ STAGE_SECCOMP, step_seccomp },
+		{ STAGE_RLIMITS, step_rlimits },
+	};
+	static char name[] = "sandboxd-init", tree[] = "--tree";
+	char *argv[] = { name, tree, (char *)(uintptr_t)s->plan->id, NULL };
+	int init_fd = s->plan->init_fd;
+
+	if (setsid() == -1 || step_fds(s, &init_fd) == -1)
+		fail(s, STAGE_EXEC);
+	for (size_t i = 0; i < countof(last); i++)
+		if (last[i].perform(s) == -1)
+			fail(s, last[i].stage);
+	program_exec(s, init_fd, argv);
+}
+
+void
+enter_reduced(struct setup *s)
+{
+	static char name[] = "sandboxd-init", keep[] = "--keep", text[16];
+	char *argv[] = { name, keep, (char *)(uintptr_t)s->plan->id, text,
+		NULL };
+	int pidfd, null_fd;
+	pid_t pid;
+
+	if (step_signals(s) == -1 || setsid() == -1 ||
+	    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == -1 ||
+	    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1)
+		fail(s, STAGE_NONE);
+	if (step_tasks(s) == -1)
+		fail(s, STAGE_CGROUP);
+	pid = ns_clone(0, -1, &pidfd);
+	if (pid == -1)
+		fail(s, STAGE_NONE);
+	if (pid == 0)
+		become_init(s);
+	/* PRIV: still ours: the keeper must be able to end what runs as any
+	 * user of the sandbox. It reads nothing that comes from there. */
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd == -1 || dup2(null_fd, 0) == -1 || dup2(null_fd, 1) == -1 ||
+	    dup2(null_fd, 2) == -1 ||
+	    close_range(SETUP_CHAN_FD, ~0u, CLOSE_RANGE_CLOEXEC) == -1)
+		fail(s, STAGE_EXEC);
+	(void)snprintf(text, sizeof(text), "%d", (int)pid);
+	program_exec(s, s->plan->init_fd, argv);
 }

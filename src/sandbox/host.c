@@ -183,6 +183,14 @@ probe_idmap(struct host *h, pid_t pid)
 		h->have[MECH_IDMAP] = true;
 }
 
+static bool
+may_mount(void)
+{
+	autofd int tree_fd = mounts_clone(AT_FDCWD, "/", false);
+
+	return tree_fd != -1;
+}
+
 static int
 answer_read(const struct trial *t, struct answer *a)
 {
@@ -204,13 +212,14 @@ probe_mounts(struct host *h, uint64_t flags)
 
 	if (!h->have[MECH_USER])
 		return;
-	/* Root without the capability to map ids, as in many containers, is no
-	 * more than an ordinary user here. */
+	/* Root without the capability to map ids or to mount, as in containers,
+	 * is no more than an ordinary user here. */
 	if (trial_start(&t, flags, h->root) == -1) {
 		lack(h, MECH_MOUNT, "clone: %s", strerror(errno));
 		return;
 	}
-	if (h->root && ns_write_maps(t.pid, &range, false) == -1) {
+	if (h->root &&
+	    (!may_mount() || ns_write_maps(t.pid, &range, false) == -1)) {
 		trial_end(&t);
 		h->root = false;
 		if (trial_start(&t, flags, false) == -1)
@@ -220,8 +229,14 @@ probe_mounts(struct host *h, uint64_t flags)
 		probe_idmap(h, t.pid);
 	else
 		lack(h, MECH_IDMAP, "not root");
-	if ((h->root || ns_write_maps(t.pid, &own, true) == 0) &&
-	    write(t.go_fd, "", 1) == 1)
+	if (!h->root && ns_write_maps(t.pid, &own, true) == -1) {
+		/* Root needs CAP_SETFCAP even to map itself. */
+		lack(h, MECH_USER, "map ids: %s", strerror(errno));
+		lack(h, MECH_OVERLAY, "needs a user namespace");
+		trial_end(&t);
+		return;
+	}
+	if (write(t.go_fd, "", 1) == 1)
 		(void)answer_read(&t, &a);
 	trial_end(&t);
 	if (a.proc != 0)
@@ -281,6 +296,7 @@ host_probe(struct host *h)
 	for (m = 0; m < MECH_N; m++)
 		if (h->have[m])
 			h->why_not[m][0] = '\0';
+	reduced_probe(h);
 }
 
 void
@@ -303,6 +319,6 @@ host_prepare(struct host *h)
 {
 	struct host_private *hp = h->priv;
 
-	return hp != NULL && h->root && h->have[MECH_NET] &&
+	return hp != NULL && h->root && !h->reduced && h->have[MECH_NET] &&
 	       netpool_fill(&hp->nets);
 }

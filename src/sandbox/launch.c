@@ -159,9 +159,6 @@ static int
 setup_init(
     struct setup *s, const struct host *h, const struct plan *p, struct err *e)
 {
-	/* without these there is no sandbox; without others a weaker one */
-	static const enum mechanism needed[] = { MECH_USER, MECH_PID,
-		MECH_MOUNT, MECH_OVERLAY };
 	const struct host_private *hp = h->priv;
 	char link[32];
 	ssize_t n;
@@ -180,11 +177,6 @@ setup_init(
 	s->own_net = !p->host_network && h->have[MECH_NET];
 	s->own_uid = geteuid();
 	s->own_gid = getegid();
-	for (i = 0; i < countof(needed); i++)
-		if (!h->have[needed[i]])
-			return err_set(e, ERR_ISOLATION_UNAVAILABLE,
-			    "this host gives no %s: %s",
-			    mechanism_name(needed[i]), h->why_not[needed[i]]);
 	/* Without a network of its own it would be unfiltered. */
 	if (p->proxy && !s->own_net)
 		return err_set(e, ERR_ISOLATION_UNAVAILABLE,
@@ -389,6 +381,8 @@ sandbox_launch(const struct host *h, const struct plan *p, struct launched *out,
 	out->pidfd = out->chan_fd = out->report_fd = out->proxy_sock = -1;
 	if (hp == NULL)
 		return err_set(e, ERR_INTERNAL, "the host was not probed");
+	if (h->reduced)
+		return reduced_launch(h, p, out, e);
 	do {
 		could = !hp->dir_no_idmap;
 		fd_close(&ends.chan_fd);

@@ -57,6 +57,9 @@ struct start_report {
 /* What this host can give, found once at start. */
 struct host {
 	bool root; /* we may map id ranges, mount, … */
+	/* No namespaces for sandboxes here: they are process trees beside us,
+	 * if that is accepted (the caller sets it), else there are none. */
+	bool reduced, accept_reduced;
 	bool have[MECH_N];
 	char why_not[MECH_N][96]; /* where have is false */
 	int landlock_abi;	  /* 0: none */

@@ -37,6 +37,7 @@ libsandbox_a_SOURCES = \
 	src/sandbox/ns.h \
 	src/sandbox/plan.c \
 	src/sandbox/plan.h \
+	src/sandbox/reduced.c \
 	src/sandbox/remove.c \
 	src/sandbox/remove.h \
 	src/sandbox/rootfs.c \

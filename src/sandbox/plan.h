@@ -89,7 +89,10 @@ struct plan {
 	bool dir_is_tree; /* dir_fd is a detached mount made for this start */
 	int hide_fd;	  /* what hides the host's private paths, from
 			     hide_layer(); -1 when image is a directory */
-	int init_fd;	  /* sandboxd-init, a sealed memory file */
+	/* Directories of ours that are shown empty where nothing else hides
+	 * them: root without its powers maps itself. NULL: no more. */
+	const char *empty[2];
+	int init_fd; /* sandboxd-init, a sealed memory file */
 	struct plan_limits limits;
 	const struct plan_mount *mounts;
 	size_t nmounts;

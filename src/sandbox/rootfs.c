@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 
@@ -385,6 +386,28 @@ mask_one(const struct setup *s, unsigned i, int fs_fd)
 	return -1;
 }
 
+static int
+mask_ours(const struct setup *s)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+
+	for (size_t i = 0; i < countof(s->plan->empty); i++) {
+		autofd int fd = -1;
+
+		if (s->plan->empty[i] == NULL)
+			continue;
+		fd = (int)syscall(SYS_openat2, s->root_fd, s->plan->empty[i],
+		    &how, sizeof(how));
+		if (fd == -1 && errno == ENOENT)
+			continue; /* on a mount that is not in this root */
+		if (fd == -1 || attach_scratch(s, "empty", fd, "",
+				    ATTR_INERT | MOUNT_ATTR_RDONLY) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 rootfs_mask(struct setup *s)
 {
@@ -400,7 +423,7 @@ rootfs_mask(struct setup *s)
 		if (mask_one(s, i, fs_fd) == -1 && errno != ENOENT)
 			return -1;
 	}
-	return 0;
+	return mask_ours(s);
 }
 
 int

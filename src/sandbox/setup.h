@@ -90,5 +90,13 @@ struct setup {
 
 /* The child: performs the plan and never returns. */
 void enter(struct setup *s) ATTR_NORETURN;
+/* The same without namespaces. It becomes the sandbox's keeper, and its child
+ * the init. */
+void enter_reduced(struct setup *s) ATTR_NORETURN;
+
+/* reduced.c: what remains of H's mechanisms when one that is needed lacks. */
+void reduced_probe(struct host *h);
+int reduced_launch(const struct host *h, const struct plan *p,
+    struct launched *out, struct err *e);
 
 #endif

@@ -11,12 +11,12 @@
 #include "supervisor/command_priv.h"
 
 #include "lib/log.h"
+#include "lib/proctree.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/super.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -252,22 +252,6 @@ command_ready(struct command *c)
 
 /* --- opening and stopping ------------------------------------------------ */
 
-/* /proc of our own pid namespace: in that of another the numbers are those of
- * somebody else's processes. */
-static int
-proc_open(void)
-{
-	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char text[16] = "";
-	int64_t pid;
-
-	if (fd != -1 &&
-	    (readlinkat(fd, "self", text, sizeof(text) - 1) == -1 ||
-		str_to_int(text, 1, INT32_MAX, &pid) == -1 || pid != getpid()))
-		fd_close(&fd);
-	return fd;
-}
-
 static void
 adopt(const struct command_options *o)
 {
@@ -300,7 +284,7 @@ command_open(struct super *s, const struct command_options *o,
 	c->o = *o;
 	c->o.argv = strv_dup(o->argv); /* our title goes where it was */
 	c->pid = c->sig_fd = -1;
-	c->proc_fd = proc_open();
+	c->proc_fd = proctree_open();
 	ev_init(&c->child, on_child);
 	ev_timer_init(&c->start_timer, on_start, START_S, 0.);
 	ev_timer_init(&c->grace_timer, on_grace, 0., 0.);

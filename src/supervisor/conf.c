@@ -80,6 +80,11 @@ const struct conf_option conf_table[] = {
 	OPTION("sandbox.tmp_bytes", CONF_BYTES, tmp_bytes, 0, INT64_MAX, "0",
 	    "What /tmp, /run and /dev/shm of a sandbox hold together, in "
 	    "memory; 0: its memory limit, or half of the machine's memory."),
+	OPTION("sandbox.minimum", CONF_STR, minimum, 1, 16, "auto",
+	    "Isolation without which no sandbox is made. full: every "
+	    "mechanism. namespaces: users, processes and files of its own. "
+	    "reduced: a tree of processes. auto: reduced as the init of a "
+	    "command or as process 1, else namespaces."),
 	OPTION("sandbox.stop_grace", CONF_MS, stop_grace_ms, 0, 600000, "2s",
 	    "Time between TERM and KILL when a sandbox is stopped."),
 	OPTION("sandbox.start_time", CONF_MS, start_ms, 100, 600000, "15s",
@@ -320,6 +325,7 @@ check_word(const char *name, const char *value, struct err *e)
 	} tab[] = { { "daemon.log_level", "error warn info debug" },
 		{ "daemon.log_format", "text json" },
 		{ "store.durability", "full relaxed none" },
+		{ "sandbox.minimum", "auto full namespaces reduced" },
 		{ "agent.install", "use never" },
 		{ "gateway.access_log", "yes no" } };
 	size_t n = strlen(value);

@@ -53,6 +53,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/ops_session.c \
 	src/supervisor/peer.c \
 	src/supervisor/peer.h \
+	src/supervisor/powers.c \
+	src/supervisor/powers.h \
 	src/supervisor/proc.c \
 	src/supervisor/proc.h \
 	src/supervisor/proc_call.c \

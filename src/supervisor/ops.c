@@ -13,6 +13,7 @@
 #include "sandbox/cgroup.h"
 #include "supervisor/gateway.h"
 #include "supervisor/memory.h"
+#include "supervisor/powers.h"
 #include "supervisor/relay.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
@@ -138,6 +139,8 @@ write_counts(struct super *s, struct jw *w)
 static void
 write_isolation(struct super *s, struct jw *w)
 {
+	jw_kstr(w, "isolation_minimum", powers_minimum(s));
+	jw_kbool(w, "isolation_reduced", s->host.reduced);
 	jw_key(w, "isolation");
 	jw_object(w);
 	for (int m = 0; m < MECH_N; m++)

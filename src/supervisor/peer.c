@@ -5,6 +5,7 @@
 #include "supervisor/peer.h"
 
 #include "lib/strutil.h"
+#include "supervisor/powers.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -64,6 +65,9 @@ is_allowed_user(const struct conf *cf, uid_t uid)
 bool
 peer_allowed(const struct super *s, int fd, const struct ucred *cr)
 {
+	/* Where users are shared with sandboxes, an id alone says nothing. */
+	if (powers_in_sandbox(s, cr->pid))
+		return false;
 	return cr->uid == 0 || cr->uid == geteuid() ||
 	       is_allowed_user(&s->conf, cr->uid) ||
 	       in_allowed_group(&s->conf, fd, cr->gid);

@@ -6,6 +6,7 @@
 #include "lib/xalloc.h"
 #include "sandbox/remove.h"
 #include "supervisor/instance.h"
+#include "supervisor/powers.h"
 #include "supervisor/sandbox_priv.h"
 #include "supervisor/spec.h"
 
@@ -39,6 +40,10 @@ sandbox_create(struct super *s, const struct json *args,
 		json_get(args, "timeout"), &expires_at_ms, e) == -1 ||
 	    spec_parse(s, args, id, false, &sp, e) == -1)
 		return -1;
+	if (strcmp(powers_minimum(s), "full") == 0) {
+		free(sp.isolation);
+		sp.isolation = xstrdup("full");
+	}
 	if (spec_check_size(&sp, e) == -1 ||
 	    sandbox_disk_check(s, &sp, e) == -1 ||
 	    sandbox_weights_check(s, &sp.limits, e) == -1 ||

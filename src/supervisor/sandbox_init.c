@@ -109,15 +109,22 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	p->init_fd = s->init_fd;
 	p->limits = sp->limits;
 	p->hide_fd = -1;
-	if (p->image == NULL && s->hide != NULL) {
+	if (s->hide == NULL && geteuid() == 0) {
+		p->empty[0] = s->conf.state_dir;
+		p->empty[1] = s->conf.run_dir;
+	}
+	if (p->image == NULL && s->hide != NULL && !s->host.reduced) {
 		p->hide_fd = hide_layer(s->hide, e);
 		if (p->hide_fd == -1)
 			return err_prefix(e, "hide the host's private files");
 	}
 	free(sb->plan_mounts);
-	sb->plan_mounts = agents_mounts(s, sp, &sb->nplan_mounts);
-	p->mounts = sb->plan_mounts;
-	p->nmounts = sb->nplan_mounts;
+	sb->plan_mounts = NULL;
+	sb->nplan_mounts = 0;
+	if (!s->host.reduced)
+		sb->plan_mounts = agents_mounts(s, sp, &sb->nplan_mounts);
+	p->mounts = s->host.reduced ? sp->mounts : sb->plan_mounts;
+	p->nmounts = s->host.reduced ? sp->nmounts : sb->nplan_mounts;
 	p->tmpfs = sp->tmpfs;
 	p->ntmpfs = sp->ntmpfs;
 	/* More than its memory they could not hold. */
@@ -271,7 +278,10 @@ init_kill(struct proc *p)
 {
 	struct sandbox *sb = p->owner;
 
-	if (p->pidfd != -1)
+	/* A keeper ends the tree when it is told to; killed, it could not. */
+	if (p->pidfd != -1 && sb->s->host.reduced && p->rung < 2)
+		(void)sysops.pidfd_kill(p->pidfd, SIGTERM);
+	else if (p->pidfd != -1)
 		(void)sysops.pidfd_kill(p->pidfd, SIGKILL); /* may be gone */
 	else if (sb->cgroup != NULL)
 		cgroup_kill(sb->cgroup);

@@ -24,6 +24,7 @@
 #include "supervisor/instance.h"
 #include "supervisor/listen_given.h"
 #include "supervisor/notify.h"
+#include "supervisor/powers.h"
 #include "supervisor/relay.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/scope.h"
@@ -138,7 +139,7 @@ read_again(struct super *s, struct conf *fresh, struct buf *mistakes)
 	struct agents *agents = NULL;
 	char text[4000];
 
-	conf_defaults(fresh, s->root);
+	conf_defaults(fresh, geteuid() == 0);
 	if (conf_load(fresh, s->conf_path, s->conf_optional, text,
 		sizeof(text)) == -1) {
 		(void)buf_adds(mistakes, text); /* it fits */
@@ -259,7 +260,9 @@ open_isolation(struct super *s)
 	s->disk_by = disk_probe(
 	    s->state_fd, s->host.root, s->disk_why, sizeof(s->disk_why));
 	ev_idle_start(s->loop, &s->prepare);
-	if (s->root && hide_open(extra, &s->hide, &e) == -1)
+	powers_accept(s);
+	if (s->root && s->host.root && !s->host.reduced &&
+	    hide_open(extra, &s->hide, &e) == -1)
 		die("hide the host's private files", &e);
 	instance_name(s, name);
 	s->cgroups = cgroup_host_open(name, &s->cgroups_why);
@@ -332,7 +335,10 @@ super_open_or_die(
 	struct err e;
 
 	s->started_ms = now_monotonic_ms();
-	s->root = geteuid() == 0;
+	s->root = powers_of_root(&s->conf);
+	if (geteuid() == 0 && !s->root)
+		log_warn("super", "root without the powers of root: our "
+				  "helpers keep our user id");
 	s->state_fd = s->sandboxes_fd = s->lock_fd = -1;
 	s->init_fd = s->session_fd = -1;
 	s->ready_fd = ready_fd;
