@@ -29,8 +29,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define OOM_STEP 300
-
 /* Descriptors that must outlive the shuffle at the end go above this. */
 #define HIGH_FD 64
 
@@ -46,27 +44,6 @@ step_signals(struct setup *s)
 		(void)signal(sig, SIG_DFL); /* fails for KILL, STOP */
 	(void)sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* When the machine runs out of memory, sandboxes go before us. Whoever started
- * us may have said how dear we are; they are that much less. */
-static int
-step_oom(struct setup *s)
-{
-	char text[16];
-	long adj;
-	ssize_t n;
-	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-
-	(void)s;
-	if (fd == -1)
-		return 0; /* a host without /proc: as dear as we are */
-	n = read(fd, text, sizeof(text) - 1);
-	text[MAX(n, 0)] = '\0';
-	adj = MIN(strtol(text, NULL, 10) + OOM_STEP, 1000);
-	n = snprintf(text, sizeof(text), "%ld", adj);
-	(void)!pwrite(fd, text, (size_t)n, 0);
-	return close(fd);
 }
 
 static int
@@ -292,7 +269,6 @@ enter(struct setup *s)
 		/* While the supervisor maps our ids: nothing that has an owner.
 		 */
 		{ STAGE_NONE, step_signals },
-		{ STAGE_NONE, step_oom },
 		{ STAGE_NONE, rootfs_private },
 		{ STAGE_NET, step_net },
 		{ STAGE_PROXY, step_proxy },

@@ -25,6 +25,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#define OOM_STEP 300
+
 /* The supervisor's ends, which the child must not keep. */
 struct ends {
 	int chan_fd, report_fd, go_fd, proxy_fd;
@@ -251,6 +253,36 @@ clone_flags(const struct setup *s)
 	return flags;
 }
 
+/*
+ * When the machine runs out of memory, sandboxes go before us. Whoever started
+ * us may have said how dear we are; they are that much less. We write it, not
+ * the child: what one with CAP_SYS_RESOURCE has written, one without it cannot
+ * lower again.
+ */
+static void
+oom_raise(pid_t pid)
+{
+	static long own = LONG_MIN;
+	char path[48], text[16];
+	ssize_t n = 0;
+	int fd;
+
+	if (own == LONG_MIN) {
+		fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+		n = fd == -1 ? -1 : read(fd, text, sizeof(text) - 1);
+		text[MAX(n, 0)] = '\0';
+		own = strtol(text, NULL, 10);
+		fd_close(&fd);
+	}
+	/* A child of ours that waits for us: the number is its own. */
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	n = snprintf(text, sizeof(text), "%ld", MIN(own + OOM_STEP, 1000));
+	if (fd != -1)
+		(void)!write(fd, text, (size_t)n); /* then as dear as we */
+	fd_close(&fd);
+}
+
 /* Give the child its ids and the trees theirs, and let it go on. */
 static int
 child_release(struct setup *s, pid_t pid, int go_fd, struct err *e)
@@ -261,6 +293,7 @@ child_release(struct setup *s, pid_t pid, int go_fd, struct err *e)
 
 	if (!s->ranged)
 		map = (struct ns_map){ 0, s->own_uid, 0, s->own_gid, 1 };
+	oom_raise(pid);
 	if (trees_prepare(s, e) == -1)
 		return -1;
 	if (ns_write_maps(pid, &map, !s->ranged) == -1)

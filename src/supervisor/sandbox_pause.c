@@ -46,6 +46,7 @@ go_on(struct sandbox *sb, const struct err *why)
 {
 	thaw(sb, why);
 	sb->state = SB_RUNNING;
+	sandbox_idle_begin(sb);
 	/* Workers that were given up while they could not answer. */
 	sessions_sandbox_up(sb);
 }
