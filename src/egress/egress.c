@@ -111,6 +111,16 @@ rules(struct proxy *p, const struct json *msg, struct err *e)
 }
 
 static int
+notes(struct proxy *p, const struct json *msg, const struct chan_frame *f)
+{
+	struct box *b = box_find(p, json_str(msg, "sandbox", ""));
+
+	if (b != NULL && f->nfds > 0)
+		notes_channel(b->notes, fd_steal(&f->fds[0]));
+	return 0;
+}
+
+static int
 leave(struct proxy *p, const struct json *msg)
 {
 	struct box *b = box_find(p, json_str(msg, "sandbox", ""));
@@ -155,6 +165,8 @@ on_chan(struct chan *ch ATTR_UNUSED, enum chan_what what,
 		r = serve(p, m.body, f, &e);
 	else if (m.type == MSG_EGRESS_RULES)
 		r = rules(p, m.body, &e);
+	else if (m.type == MSG_EGRESS_NOTES)
+		r = notes(p, m.body, f);
 	else
 		r = leave(p, m.body);
 	if (m.id == 0)

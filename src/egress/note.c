@@ -7,14 +7,18 @@
 #include "egress/proxy.h"
 
 #include "lib/log.h"
+#include "lib/proto.h"
 #include "lib/xalloc.h"
 
 #include <string.h>
 
-#define SAME_MAX 16 /* refusals that are remembered */
-#define SAME_S 10.0 /* so long */
-#define RATE 20	    /* notes a second, */
-#define BURST 400   /* after a time of silence */
+#define SAME_MAX 16   /* refusals that are remembered */
+#define SAME_S 10.0   /* so long */
+#define RATE 20	      /* notes a second, */
+#define BURST 400     /* after a time of silence */
+#define WAIT_MAX 1000 /* that wait for the store */
+#define ASK_S 0.5     /* for another channel to it, so often */
+#define TEXT_MAX 4000 /* of one */
 
 /* A refusal that was told; those like it are counted. */
 struct same {
@@ -23,8 +27,19 @@ struct same {
 	int64_t count;
 };
 
+/* A note that waits: JSON. */
+struct waiting {
+	STAILQ_ENTRY(waiting) link;
+	size_t len;
+	char text[];
+};
+
 struct notes {
 	struct box *b;
+	struct chan *ch; /* to the store; NULL while there is none */
+	ev_timer ask;
+	STAILQ_HEAD(, waiting) waiting;
+	size_t nwaiting;
 	struct same same[SAME_MAX];
 	size_t next; /* of SAME, to be used again */
 	ev_timer timer;
@@ -33,7 +48,7 @@ struct notes {
 	int64_t left_out; /* for want of them */
 };
 
-/* What one note says; zero and NULL members are left out. */
+/* What one note says; what is empty is left out. */
 struct note {
 	const char *event; /* egress or egress.end */
 	const char *decision;
@@ -44,6 +59,105 @@ struct note {
 	int64_t count;
 };
 
+/* --- to the store ------------------------------------------------------------
+ */
+
+static bool
+tell_store(struct notes *n, const char *text, size_t len)
+{
+	struct jw *w;
+
+	if (n->ch == NULL || chan_queued(n->ch) > 0)
+		return false;
+	w = chan_begin(n->ch);
+	proto_begin(w, MSG_NOTE, 0);
+	jw_key(w, "note");
+	jw_raw(w, text, len);
+	return chan_end(n->ch, NULL, 0) == 0;
+}
+
+static void
+tell_waiting(struct notes *n)
+{
+	struct waiting *t;
+
+	while ((t = STAILQ_FIRST(&n->waiting)) != NULL &&
+	       tell_store(n, t->text, t->len)) {
+		STAILQ_REMOVE_HEAD(&n->waiting, link);
+		n->nwaiting--;
+		free(t);
+	}
+}
+
+static void
+tell(struct notes *n, const char *text, size_t len)
+{
+	struct waiting *t;
+
+	if (STAILQ_EMPTY(&n->waiting) && tell_store(n, text, len))
+		return;
+	if (n->nwaiting == WAIT_MAX) {
+		n->left_out++;
+		return;
+	}
+	t = xmalloc(sizeof(*t) + len);
+	t->len = len;
+	memcpy(t->text, text, len);
+	STAILQ_INSERT_TAIL(&n->waiting, t, link);
+	n->nwaiting++;
+}
+
+static void
+on_drain(struct chan *ch ATTR_UNUSED, void *ctx)
+{
+	tell_waiting(ctx);
+}
+
+static void
+on_store(struct chan *ch, enum chan_what what,
+    const struct chan_frame *f ATTR_UNUSED, const char *why ATTR_UNUSED,
+    void *ctx)
+{
+	struct notes *n = ctx;
+
+	/* It has nothing to say; and when it has gone, another one comes. */
+	chan_free(ch);
+	n->ch = NULL;
+	if (what == CHAN_FRAME)
+		log_warn("note", "the store speaks");
+	ev_timer_start(n->b->p->loop, &n->ask);
+}
+
+static void
+on_ask(struct ev_loop *loop ATTR_UNUSED, ev_timer *t ATTR_UNUSED,
+    int revents ATTR_UNUSED)
+{
+	struct notes *n = t->data;
+	struct jw *w = chan_begin(n->b->p->ch);
+
+	proto_begin(w, MSG_EGRESS_UNHEARD, 0);
+	jw_kstr(w, "sandbox", n->b->id);
+	(void)chan_end(n->b->p->ch, NULL, 0); /* said again */
+}
+
+void
+notes_channel(struct notes *n, int log_fd)
+{
+	chan_free(n->ch);
+	n->ch = NULL;
+	if (log_fd == -1) {
+		ev_timer_start(n->b->p->loop, &n->ask);
+		return;
+	}
+	ev_timer_stop(n->b->p->loop, &n->ask);
+	n->ch = chan_new(n->b->p->loop, log_fd, "store", on_store, n);
+	chan_on_drain(n->ch, on_drain);
+	tell_waiting(n);
+}
+
+/* --- what is said
+ * ------------------------------------------------------------- */
+
 static const char *
 protocol(const struct conn *c)
 {
@@ -51,25 +165,58 @@ protocol(const struct conn *c)
 }
 
 static void
+text_member(struct jw *w, const char *key, const char *text)
+{
+	if (text != NULL && text[0] != '\0')
+		jw_kstr(w, key, text);
+}
+
+static void
+write_conn(struct jw *w, const struct conn *c, bool end)
+{
+	jw_kstr(w, "protocol", protocol(c));
+	jw_kint(w, "connection", c->number);
+	if (!end)
+		return;
+	jw_kint(w, "sent", c->side[SERVER].bytes);
+	jw_kint(w, "received", c->side[CLIENT].bytes);
+	jw_kint(w, "ms", now_monotonic_ms() - c->began_ms);
+}
+
+static void
 emit(struct notes *n, const struct note *t)
 {
 	char host[TARGET_TEXT_MAX] = "", addr[NETADDR_TEXT_MAX] = "";
-	bool end = t->decision == NULL;
+	struct buf b;
+	struct jw w;
 
 	if (t->target != NULL && t->target->port != 0)
-		target_text(host, t->target, 0);
+		target_host(host, t->target);
 	if (t->addr != NULL)
 		netaddr_text(addr, t->addr);
-	log_info("egress", end ? "ended" : t->decision,
-	    LOG_STR("sandbox", n->b->id), LOG_STR("to", host),
-	    LOG_STR("address", addr),
-	    LOG_STR("rule", t->rule != NULL ? t->rule : ""),
-	    LOG_STR("reason", t->reason),
-	    LOG_STR("protocol", t->c != NULL ? protocol(t->c) : ""),
-	    LOG_INT("connection", t->c != NULL ? t->c->number : 0),
-	    LOG_INT("count", t->count),
-	    LOG_INT("sent", end ? t->c->side[SERVER].bytes : 0),
-	    LOG_INT("received", end ? t->c->side[CLIENT].bytes : 0));
+	buf_init(&b, TEXT_MAX);
+	jw_init(&w, &b);
+	jw_object(&w);
+	jw_kstr(&w, "event", t->event);
+	text_member(&w, "decision", t->decision);
+	text_member(&w, "host", host);
+	if (host[0] != '\0')
+		jw_kint(&w, "port", t->target->port);
+	text_member(&w, "address", addr);
+	text_member(&w, "rule", t->rule);
+	text_member(&w, "reason", t->reason);
+	if (t->c != NULL)
+		write_conn(&w, t->c, t->decision == NULL);
+	if (t->count > 0)
+		jw_kint(&w, "count", t->count);
+	jw_object_end(&w);
+	if (!b.failed)
+		tell(n, b.data, b.len);
+	buf_free(&b);
+	log_debug("egress", t->event, LOG_STR("sandbox", n->b->id),
+	    LOG_STR("decision", t->decision != NULL ? t->decision : ""),
+	    LOG_STR("host", host), LOG_STR("address", addr),
+	    LOG_STR("reason", t->reason));
 }
 
 /* --- how many
@@ -110,8 +257,7 @@ tell_same(struct notes *n, struct same *s)
 static void
 tell_all(struct notes *n)
 {
-	const struct note t = { .event = "egress",
-		.decision = "left_out",
+	const struct note t = { .event = "egress.left_out",
 		.reason = "too many to be told of each",
 		.count = n->left_out };
 
@@ -161,8 +307,11 @@ notes_new(struct box *b, int log_fd)
 {
 	struct notes *n = xcalloc(1, sizeof(*n));
 
-	fd_close(&log_fd);
 	n->b = b;
+	STAILQ_INIT(&n->waiting);
+	ev_timer_init(&n->ask, on_ask, ASK_S, ASK_S);
+	n->ask.data = n;
+	notes_channel(n, log_fd);
 	n->tokens = BURST;
 	n->filled_ms = now_monotonic_ms();
 	ev_timer_init(&n->timer, on_timer, SAME_S, 0.);
@@ -173,10 +322,18 @@ notes_new(struct box *b, int log_fd)
 void
 notes_free(struct notes *n)
 {
+	struct waiting *t;
+
 	if (n == NULL)
 		return;
 	tell_all(n);
 	ev_timer_stop(n->b->p->loop, &n->timer);
+	ev_timer_stop(n->b->p->loop, &n->ask);
+	chan_free(n->ch);
+	while ((t = STAILQ_FIRST(&n->waiting)) != NULL) {
+		STAILQ_REMOVE_HEAD(&n->waiting, link);
+		free(t);
+	}
 	free(n);
 }
 

@@ -152,6 +152,7 @@ void conn_talk_eof(struct conn *c, enum side from);
 
 /* In note.c. LOG_FD: a channel to the store, or -1. */
 struct notes *notes_new(struct box *b, int log_fd);
+void notes_channel(struct notes *n, int log_fd);
 void notes_free(struct notes *n); /* accepts NULL */
 void note_decision(struct conn *c, const struct verdict *v,
     const uint8_t *addr /* NULL: none yet */);

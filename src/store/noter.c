@@ -1,6 +1,6 @@
 /*
- * The store's side of the courier's channels for notes; see notes.h. Runs in
- * the store. The courier speaks for programs inside a sandbox and parses what
+ * The store's side of the egress proxy's channels for notes; see notes.h. Runs
+ * in the store. The proxy speaks for programs inside a sandbox and parses what
  * the network sends: what it says is checked, bounded in rate, and goes to one
  * log. It hears nothing back, so there is nothing that it could hold up.
  */
@@ -89,7 +89,7 @@ frame(struct noter *n, const struct chan_frame *f, struct err *e)
 {
 	struct proto_in in;
 
-	if (proto_check(ROLE_COURIER, PS_RUNNING, ROLE_STORE, f->msg, f->len,
+	if (proto_check(ROLE_EGRESS, PS_RUNNING, ROLE_STORE, f->msg, f->len,
 		f->nfds, &in, e) == -1)
 		return -1;
 	if (in.kind != PROTO_MESSAGE || in.type != MSG_NOTE)

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "supervisor/sandbox_priv.h"
 #include "supervisor/spawn.h"
 
 #include <errno.h>
@@ -115,26 +116,28 @@ static void
 send_serve(struct sandbox *sb)
 {
 	struct egress *eg = sb->s->egress;
-	int fd;
+	int fds[2] = { -1, -1 };
 	struct jw *w;
 
 	if (!proc_up(&eg->proc))
 		return; /* told when it is: see up() */
-	fd = fcntl(sb->proxy_fd, F_DUPFD_CLOEXEC, 3);
-	if (fd == -1) {
+	fds[0] = fcntl(sb->proxy_fd, F_DUPFD_CLOEXEC, 3);
+	if (fds[0] == -1) {
 		log_error("egress", "not served", LOG_STR("sandbox", sb->id),
 		    LOG_STR("detail", strerror(errno)));
 		return;
 	}
 	w = proc_call(&eg->proc, MSG_EGRESS_SERVE, CALL_MS, on_answer, eg);
 	if (w == NULL) {
-		fd_close(&fd);
+		fd_close(&fds[0]);
 		return;
 	}
 	jw_kstr(w, "sandbox", sb->id);
 	jw_key(w, "egress");
 	netpolicy_write(&sb->spec.egress, w);
-	(void)proc_send(&eg->proc, &fd, 1);
+	/* Without one it asks again, a little later. */
+	(void)!sandbox_notes_channel(sb, &fds[1], NULL);
+	(void)proc_send(&eg->proc, fds, fds[1] != -1 ? 2 : 1);
 }
 
 /* --- the process ------------------------------------------------------------
@@ -176,10 +179,28 @@ up(struct proc *p)
 }
 
 static int
-message(struct proc *p ATTR_UNUSED, const struct proto_in *in ATTR_UNUSED,
+message(struct proc *p, const struct proto_in *in,
     const struct chan_frame *f ATTR_UNUSED, struct err *e)
 {
-	return err_set(e, ERR_BAD_REQUEST, "not for the proxy to say");
+	struct egress *eg = p->owner;
+	struct sandbox *sb;
+	struct jw *w;
+	int fd = -1;
+
+	if (in->type != MSG_EGRESS_UNHEARD)
+		return err_set(e, ERR_BAD_REQUEST, "not for the proxy to say");
+	sb = sandbox_find(eg->s, json_str(in->body, "sandbox", ""));
+	if (sb == NULL || sb->proxy_fd == -1 ||
+	    sandbox_notes_channel(sb, &fd, NULL) == -1)
+		return 0; /* it asks again */
+	w = proc_notice(p, MSG_EGRESS_NOTES);
+	if (w == NULL) {
+		fd_close(&fd);
+		return 0;
+	}
+	jw_kstr(w, "sandbox", sb->id);
+	(void)proc_send(p, &fd, 1);
+	return 0;
 }
 
 static void

@@ -123,7 +123,7 @@ static void
 on_attached(void *ctx ATTR_UNUSED, const struct json *ok,
     const struct chan_frame *f ATTR_UNUSED, const struct err *e)
 {
-	/* Its other end is closed: the courier asks for another if need be. */
+	/* Its other end is closed: the proxy asks for another if need be. */
 	if (ok == NULL)
 		log_warn("sandbox", "no channel for notes",
 		    LOG_STR("detail", e->text));

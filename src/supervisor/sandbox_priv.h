@@ -44,8 +44,8 @@ void sandbox_history_put(struct sandbox *sb);
 void sandbox_history_init(struct sandbox *sb);
 void sandbox_history_free(struct sandbox *sb);
 /* A channel to the store for one who may add entries (MSG_NOTE) to the log of
- * this sandbox and no other: the courier, which gets *FD_OUT. It is closed by
- * the store's end, the sandbox's end and a breach. */
+ * this sandbox and no other: the egress proxy, which gets *FD_OUT. It is closed
+ * by the store's end, the sandbox's end and a breach. */
 int sandbox_notes_channel(
     struct sandbox *sb, int *fd_out, struct err *e) ATTR_WARN_UNUSED;
 
