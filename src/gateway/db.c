@@ -180,6 +180,7 @@ log_facts(const MDB_val *v, struct db_session *s)
 	if (!log_value_get(v->mv_data, v->mv_size, &lv))
 		return false;
 	s->last = lv.last;
+	s->first = lv.first;
 	s->updated_ms = (int64_t)lv.updated_ms;
 	return true;
 }

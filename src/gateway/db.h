@@ -24,8 +24,9 @@ void db_end(struct db *db);
 
 /* A session as the store knows it. False: there is none. */
 struct db_session {
-	uint64_t log;  /* its log number */
-	uint64_t last; /* sequence of its last event */
+	uint64_t log;	/* its log number */
+	uint64_t last;	/* sequence of its last event */
+	uint64_t first; /* of the first that is kept */
 	int64_t updated_ms;
 	const char *record; /* JSON text, until db_end */
 	size_t record_len;

@@ -14,6 +14,7 @@
 #include "store/feed.h"
 #include "store/notes.h"
 #include "store/purge.h"
+#include "store/retain.h"
 #include "store/stored.h"
 #include "store/worker.h"
 
@@ -221,6 +222,28 @@ batch_note(struct store *st, int64_t id, const char *sandbox, uint64_t only,
 	return 0;
 }
 
+int
+batch_trim(struct store *st, const struct trim *t, struct err *e)
+{
+	struct job *j = job_begin(st->batch, JOB_TRIM, 0);
+
+	j->trim = *t;
+	return job_done(st, st->batch->text.len, e);
+}
+
+int
+batch_drop_log(struct store *st, const char *sandbox, struct err *e)
+{
+	struct batch *b = st->batch;
+	struct job *j = job_begin(b, JOB_DROP_LOG, 0);
+	size_t mark = b->text.len;
+
+	j->key = mark;
+	j->key_len = strlen(sandbox);
+	(void)buf_add(&b->text, sandbox, j->key_len + 1);
+	return job_done(st, mark, e);
+}
+
 /* --- after the commit ---------------------------------------------------- */
 
 static void
@@ -309,6 +332,17 @@ job_succeeded(struct store *st, struct job *j)
 		if (j->purged)
 			purge_done(st, j->log);
 		return;
+	case JOB_DROP_LOG:
+		if (j->log != 0) {
+			purge_add(st, j->log);
+			notes_removed(
+			    st, st->batch->text.data + j->key, j->log);
+		}
+		retain_done(st, j, NULL);
+		return;
+	case JOB_TRIM:
+		retain_done(st, j, NULL);
+		return;
 	case JOB_KIND_N:
 		break;
 	}
@@ -340,6 +374,10 @@ job_failed(struct store *st, struct job *j, const struct err *e)
 		break;
 	case JOB_PURGE:
 		purge_failed(st);
+		break;
+	case JOB_TRIM:
+	case JOB_DROP_LOG:
+		retain_done(st, j, e);
 		break;
 	case JOB_KIND_N:
 		break;

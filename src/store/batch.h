@@ -21,10 +21,25 @@ enum job_kind {
 	JOB_APPEND, /* events, and members of the session's record */
 	JOB_PUT,
 	JOB_DELETE,
-	JOB_PURGE, /* some events of a removed session */
-	JOB_NOTE,  /* an entry of a sandbox's log */
+	JOB_PURGE,    /* some events of a removed session */
+	JOB_NOTE,     /* an entry of a sandbox's log */
+	JOB_TRIM,     /* some old events */
+	JOB_DROP_LOG, /* of a sandbox that is gone */
 	JOB_KIND_N
 };
+
+/* Which events go from the front of a log; 0: not for this reason. */
+struct trim {
+	bool total; /* not of one log: the oldest of all */
+	uint64_t log;
+	uint64_t events, bytes; /* more than these */
+	uint64_t before_ms;	/* stored before */
+	uint64_t feed;		/* `total`: look from here on */
+};
+struct log_value;
+/* Has LV, whose first event was stored at that time, an event to give? */
+bool trim_applies(
+    const struct trim *t, const struct log_value *lv, uint64_t stored_ms);
 
 /* Offsets are into the batch's text. */
 struct job {
@@ -44,7 +59,9 @@ struct job {
 	uint64_t old_log;     /* out: of a former sandbox of this id */
 	uint64_t only;	      /* JOB_NOTE: this log and no other; 0: any */
 	bool again;	      /* JOB_NOTE: it may be stored already */
-	bool purged;	      /* out: nothing is left of that log */
+	struct trim trim;     /* JOB_TRIM; nevents: out, removed */
+	uint64_t feed_next;   /* out */
+	bool purged;	      /* out: nothing is left to be done there */
 	bool created;	      /* out: the record was not there before */
 	enum err_code failed; /* this job alone; ERR_NONE when it was done */
 };
@@ -78,6 +95,10 @@ int batch_purge(struct store *st, uint64_t log, struct err *e) ATTR_WARN_UNUSED;
  * the log that is meant, 0 for the sandbox's present one. */
 int batch_note(struct store *st, int64_t id, const char *sandbox, uint64_t only,
     const struct buf *text, bool again, struct err *e) ATTR_WARN_UNUSED;
+int batch_trim(
+    struct store *st, const struct trim *t, struct err *e) ATTR_WARN_UNUSED;
+int batch_drop_log(
+    struct store *st, const char *sandbox, struct err *e) ATTR_WARN_UNUSED;
 bool batch_empty(const struct store *st);
 /* The worker will not be there to be answered. */
 void batch_forget_worker(struct store *st, const struct worker *w);

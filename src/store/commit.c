@@ -333,6 +333,8 @@ commit_jobs(struct db *db, struct batch *b)
 		[JOB_DELETE] = do_delete,
 		[JOB_PURGE] = do_purge,
 		[JOB_NOTE] = commit_note,
+		[JOB_TRIM] = commit_trim,
+		[JOB_DROP_LOG] = commit_drop_log,
 	};
 	struct commit c = { .db = db,
 		.b = b,

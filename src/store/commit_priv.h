@@ -45,4 +45,8 @@ int commit_note(struct commit *c, struct job *j);
 int commit_sandbox_made(struct commit *c, struct job *j, const MDB_val *id);
 int commit_sandbox_gone(struct commit *c, struct job *j, const MDB_val *id);
 
+/* commit_trim.c */
+int commit_trim(struct commit *c, struct job *j);
+int commit_drop_log(struct commit *c, struct job *j);
+
 #endif

@@ -114,7 +114,8 @@ logs_write(struct jw *w, const struct batch *b)
 		if (j->kind == JOB_APPEND && j->nevents > 0) {
 			log = j->s->log;
 			last = j->first + j->nevents - 1;
-		} else if (j->kind == JOB_DELETE && j->log != 0) {
+		} else if ((j->kind == JOB_DELETE || j->kind == JOB_DROP_LOG) &&
+			   j->log != 0) {
 			log = j->log;
 			last = 0;
 		} else if (j->kind == JOB_NOTE && j->first > 0) {

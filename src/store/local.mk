@@ -8,6 +8,7 @@ libstore_a_SOURCES = \
 	src/store/commit.c \
 	src/store/commit_notes.c \
 	src/store/commit_priv.h \
+	src/store/commit_trim.c \
 	src/store/confine.c \
 	src/store/confine.h \
 	src/store/feed.c \
@@ -23,6 +24,8 @@ libstore_a_SOURCES = \
 	src/store/record.h \
 	src/store/requests.c \
 	src/store/requests.h \
+	src/store/retain.c \
+	src/store/retain.h \
 	src/store/schema.c \
 	src/store/schema.h \
 	src/store/serve.c \

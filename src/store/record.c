@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const char *const kept_by_store[] = { "log", "event_count",
-	"last_sequence", "updated_at" };
+	"first_sequence", "last_sequence", "updated_at" };
 static const char *const hidden_from_clients[] = { "log", "checkpoint", "env",
 	"keys", "idempotency_key", "request_hash" };
 static const char *const written_by_workers[] = { "checkpoint", "keys",
@@ -86,7 +86,8 @@ record_write(struct jw *w, const struct json *rec, enum record_view view,
 			continue;
 		jw_kvalue(w, it->key, it);
 	}
-	jw_kint(w, "event_count", (int64_t)facts->last);
+	jw_kint(w, "event_count", (int64_t)(facts->last + 1 - facts->first));
+	jw_kint(w, "first_sequence", (int64_t)facts->first);
 	jw_kint(w, "last_sequence", (int64_t)facts->last);
 	jw_kint(w, "updated_at", facts->updated_ms);
 	jw_object_end(w);

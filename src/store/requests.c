@@ -15,6 +15,7 @@
 #include "store/batch.h"
 #include "store/feed.h"
 #include "store/notes.h"
+#include "store/retain.h"
 #include "store/serve.h"
 #include "store/sessions.h"
 #include "store/stream.h"
@@ -271,6 +272,15 @@ do_feed(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
 	return 0;
 }
 
+static int
+do_retain(struct store *st, int64_t id, const struct json *msg,
+    struct chan_frame *f ATTR_UNUSED, struct err *e ATTR_UNUSED)
+{
+	retain_set(st, msg);
+	(void)chan_reply_ok(st->super, id); /* lost only with the parent */
+	return 0;
+}
+
 static void
 commit_times(const struct store *st, struct jw *w)
 {
@@ -303,6 +313,7 @@ do_stats(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
 	w = chan_reply(st->super, id);
 	jw_kint(w, "sessions", (int64_t)fig.sessions);
 	jw_kint(w, "events", (int64_t)fig.events);
+	jw_kint(w, "event_bytes", (int64_t)st->db.totals.bytes);
 	jw_kint(w, "appended", (int64_t)st->appended);
 	jw_kint(w, "commits", (int64_t)st->commits);
 	jw_kint(w, "followers", (int64_t)st->streams->n);
@@ -323,6 +334,7 @@ static request_fn *const requests[MSG_N] = {
 	[MSG_STORE_STATS] = do_stats,
 	[MSG_STORE_FEED] = do_feed,
 	[MSG_STORE_NOTE] = do_note,
+	[MSG_STORE_RETAIN] = do_retain,
 };
 
 void

@@ -19,6 +19,7 @@
 #include "store/notes.h"
 #include "store/purge.h"
 #include "store/requests.h"
+#include "store/retain.h"
 #include "store/sessions.h"
 #include "store/stream.h"
 #include "store/worker.h"
@@ -59,6 +60,8 @@ on_before_wait(struct ev_loop *loop, ev_prepare *w, int revents ATTR_UNUSED)
 	batch_commit(st);
 	/* In a commit of its own: what fails for it fails for nobody else. */
 	purge_stage(st);
+	batch_commit(st);
+	retain_stage(st);
 	batch_commit(st);
 	streams_run(st);
 }
@@ -134,6 +137,7 @@ store_close(struct store *st)
 		worker_free(w);
 	noters_close(st);
 	feeds_close(st);
+	retain_close(st);
 	streams_close(st);
 	batch_free(STEAL(st->batch));
 	append_scanner_free(STEAL(st->scanner));
@@ -163,6 +167,7 @@ store_run(const struct store_options *opt)
 	log_sink(log_to_parent, st);
 	st->scanner = append_scanner_new();
 	st->batch = batch_new();
+	retain_open(st);
 	watchers_start(st);
 	if (store_open(st, opt, &e) == -1) {
 		log_error("store", "cannot start", LOG_STR("detail", e.text));

@@ -18,6 +18,7 @@ struct batch;
 struct feed;
 struct noter;
 struct session;
+struct retain;
 struct worker;
 struct streams;
 
@@ -40,7 +41,8 @@ struct store {
 	ev_timer retry;	  /* a removal that failed is tried again */
 	ev_timer readers; /* slots of dead readers are looked for */
 	ev_signal on_term;
-	uint64_t *purge; /* owned: logs whose events are to be removed */
+	struct retain *retain; /* owned */
+	uint64_t *purge;       /* owned: logs whose events are to be removed */
 	size_t npurge;
 	bool purge_later;
 	int exit_code;

@@ -24,6 +24,12 @@ struct conf {
 	/* [store] */
 	char *durability;
 	int64_t map_bytes;
+	struct {
+		int64_t age_ms, events, bytes;
+		int64_t total_events, total_bytes;
+		int64_t ended_ms;
+		int64_t sandbox_events, sandbox_age_ms;
+	} retain;
 	/* [sandbox] */
 	int64_t max_sandboxes, ids_base, default_pids, default_memory;
 	int64_t default_disk, disk_reserve, tmp_bytes;

@@ -61,6 +61,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/proc_priv.h \
 	src/supervisor/relay.c \
 	src/supervisor/relay.h \
+	src/supervisor/retain.c \
+	src/supervisor/retain.h \
 	src/supervisor/request.c \
 	src/supervisor/scope.c \
 	src/supervisor/scope.h \

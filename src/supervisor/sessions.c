@@ -285,6 +285,7 @@ sessions_loaded(struct super *s, const struct json *rec)
 		if (strcmp(state, "ended") != 0)
 			session_state_put(ss, "ended", NULL, NULL);
 		ss->ended = true;
+		ss->ended_ms = json_int(rec, "updated_at", 0);
 		ss->want_worker = false;
 		s->nsessions--;
 	} else if (!ss->sb->want && strcmp(state, "stopped") != 0) {

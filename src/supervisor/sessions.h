@@ -64,6 +64,7 @@ struct session {
 	enum session_kind kind;
 	bool own_sandbox; /* it was made for this session and goes with it */
 	bool ended;
+	int64_t ended_ms; /* when that was seen; 0: not yet (retain.c) */
 	bool stored;
 	bool want_worker;   /* should have one while its sandbox runs */
 	bool busy;	    /* the worker is at something */

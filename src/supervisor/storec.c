@@ -8,6 +8,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/gateway.h"
+#include "supervisor/retain.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spawn.h"
@@ -257,6 +258,7 @@ store_up(struct proc *p)
 		if (!w->sent)
 			send_write(w);
 	}
+	retain_tell(st->s);
 	gateways_store_up(st->s->gateways); /* the database exists now */
 	if (!st->s->ready)
 		load_next(st, "sandboxes", "");

@@ -26,6 +26,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/powers.h"
 #include "supervisor/relay.h"
+#include "supervisor/retain.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/scope.h"
 #include "supervisor/sessions.h"
@@ -184,6 +185,7 @@ super_reload(struct super *s)
 	egress_renew(s->egress);
 	if (s->http_changed)
 		gateways_renew(s->gateways);
+	retain_tell(s);
 	log_info(
 	    "super", "configuration reloaded", LOG_STR("file", s->conf_path));
 	notify_reloaded(s, NULL);
@@ -323,6 +325,7 @@ static void
 watchers_init(struct super *s)
 {
 	ev_idle_init(&s->prepare, on_idle);
+	retain_start(s);
 	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
 	ev_timer_init(&s->furnish_timer, on_furnish, FURNISH_S, 0.);
 	s->prepare.data = s->sweep_timer.data = s->furnish_timer.data = s;

@@ -90,9 +90,10 @@ struct super {
 	ev_timer stop_timer;
 	ev_idle prepare; /* of what later starts take */
 	ev_timer furnish_timer;
-	ev_timer watch_timer; /* sandbox_watch.c */
-	ev_timer sweep_timer; /* groups an earlier life has left */
-	int ready_fd;	      /* gets a newline when ready; -1 after */
+	ev_timer watch_timer;  /* sandbox_watch.c */
+	ev_timer retain_timer; /* retain.c */
+	ev_timer sweep_timer;  /* groups an earlier life has left */
+	int ready_fd;	       /* gets a newline when ready; -1 after */
 };
 
 /* Open everything short of the loop; exits with a message on failure. */

@@ -125,7 +125,7 @@ record_write(struct jw *w, const struct db_session *s, const struct json *rec)
 	jw_kstr(w, "variant", json_str(rec, "variant", NULL));
 	jw_kstr(w, "nativeSessionId", json_str(rec, "native_session_id", NULL));
 	jw_kbool(w, "ended", strcmp(json_str(rec, "state", ""), "ended") == 0);
-	jw_kint(w, "eventCount", (int64_t)s->last);
+	jw_kint(w, "eventCount", (int64_t)(s->last + 1 - s->first));
 	jw_kint(w, "createdAt", json_int(rec, "created_at", 0));
 	jw_kint(w, "updatedAt", s->updated_ms);
 	jw_kstr(w, "directory", json_str(rec, "directory", NULL));
