@@ -2,6 +2,7 @@
  * See confine.h. Started by root, trusts what stood on the command line.
  */
 #include "confine.h"
+#include "callfilter.h"
 #include "log.h"
 
 #include <dirent.h>
@@ -70,6 +71,63 @@ confine_or_die(int64_t uid, int64_t gid, const char *root)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		fatal("confine", "prctl: %s", strerror(errno));
+}
+
+/* What takes a process further than it is, or starts another. */
+static const unsigned never[] = {
+	SYS_execve,
+	SYS_execveat,
+	SYS_ptrace,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_mount,
+	SYS_umount2,
+	SYS_pivot_root,
+	SYS_chroot,
+	SYS_setns,
+	SYS_unshare,
+	SYS_open_by_handle_at,
+	SYS_bpf,
+	SYS_perf_event_open,
+	SYS_userfaultfd,
+	SYS_init_module,
+	SYS_finit_module,
+	SYS_kexec_load,
+	SYS_reboot,
+	SYS_keyctl,
+	SYS_add_key,
+	SYS_request_key,
+	SYS_setuid,
+	SYS_setgid,
+	SYS_setresuid,
+	SYS_setresgid,
+	SYS_setgroups,
+	SYS_capset,
+#ifdef SYS_fork
+	SYS_fork,
+	SYS_vfork,
+#endif
+};
+
+/* Refused only: a library may try one and do without it. */
+static const unsigned refused[] = { SYS_clone, SYS_socket, SYS_connect,
+	SYS_bind, SYS_kill, SYS_tkill, SYS_pidfd_open, SYS_pidfd_send_signal };
+static const unsigned absent[] = { SYS_clone3, SYS_io_uring_setup };
+
+void
+confine_never_or_die(void)
+{
+	static struct callfilter f;
+
+	callfilter_begin(&f);
+	callfilter_list(&f, never, sizeof(never) / sizeof(never[0]),
+	    SECCOMP_RET_KILL_PROCESS);
+	callfilter_list(&f, refused, sizeof(refused) / sizeof(refused[0]),
+	    SECCOMP_RET_ERRNO | EPERM);
+	callfilter_list(&f, absent, sizeof(absent) / sizeof(absent[0]),
+	    SECCOMP_RET_ERRNO | ENOSYS);
+	callfilter_verdict(&f, SECCOMP_RET_ALLOW);
+	callfilter_apply_or_die(&f);
 }
 
 size_t

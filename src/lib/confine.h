@@ -19,4 +19,10 @@ void confine_or_die(int64_t uid, int64_t gid, const char *root);
  * may at all: how many those are. */
 size_t confine_limits(void);
 
+/* From now on no program is started, no process made or looked into, no socket
+ * opened and no right changed: what a helper never does, whoever has taken it
+ * over would try first. Starting a program or another user ends the process.
+ * Needs no_new_privs; after everything that changes ids. */
+void confine_never_or_die(void);
+
 #endif

@@ -7,6 +7,7 @@
  *	sandboxd-store --durability full|relaxed|none [--uid N --gid N]
  *	    [--map-bytes N]
  */
+#include "lib/confine.h"
 #include "lib/log.h"
 #include "lib/proctitle.h"
 #include "lib/proto.h"
@@ -120,6 +121,7 @@ main(int argc, char *argv[])
 	/* PRIV: before, as we were started; after, nobody in one directory. */
 	if (confine(opt.uid, opt.gid, &e) == -1)
 		fatal("confine", "%s", e.text);
+	confine_never_or_die();
 	/* All is released. What the C library, or a sanitizer, would do at exit
 	 * wants files that cannot be seen from here. */
 	_exit(store_run(&opt.store));
