@@ -45,7 +45,7 @@ is($said{resumed}, 'Running', 'resume');
 is_deeply($said{patched}, { role => 'x' }, 'metadata');
 is($said{killed}, '404 DOCKER::SANDBOX_NOT_FOUND', 'kill, and it is gone');
 is($said{unknown}, '400 IMAGE_NOT_FOUND', 'an image that we do not have');
-is($said{policy}, '400 SANDBOX::API_NOT_SUPPORTED', 'rules that we cannot keep');
+is($said{policy}, 'Running', 'rules for hosts');
 is($said{badkey}, '401 INVALID_API_KEY', 'a wrong key');
 is($said{never}, undef, 'one that never expires');
 is($said{proxied}{endpoint} =~ m{^\Q$at\E/v1/sandboxes/[^/]+/proxy/8080$}, 1,

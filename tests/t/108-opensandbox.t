@@ -136,8 +136,11 @@ for (
 	[ 'renewal as number', sdk(extensions =>
 	    { 'access.renew.extend.seconds' => 300 }), '400 INVALID_EXTENSION' ],
 	[ 'egress rules', sdk(networkPolicy => { defaultAction => 'deny',
-	    egress => [ { action => 'allow', target => 'pypi.org' } ] }),
-	    '400 SANDBOX::API_NOT_SUPPORTED' ],
+	    egress => [ { action => 'ask', target => 'pypi.org' } ] }),
+	    '422 INVALID_REQUEST' ],
+	[ 'egress target', sdk(networkPolicy => { egress =>
+	    [ { action => 'allow', target => 'http://pypi.org' } ] }),
+	    '400 INVALID_REQUEST' ],
 	[ 'default action', sdk(networkPolicy => { defaultAction => 'maybe' }),
 	    '422 INVALID_REQUEST' ],
 	[ 'secure access', sdk(secureAccess => JSON::PP::true),
@@ -274,6 +277,20 @@ $never = made(timeout => undef);
 is(code(call('POST', "/v1/sandboxes/$never/renew-expiration",
     { expiresAt => '2100-01-01T00:00:00Z' })),
     '409 DOCKER::INVALID_EXPIRATION', 'what never expires is not renewed');
+
+# --- rules for the network ------------------------------------------------------------
+$r = call('POST', '/v1/sandboxes', sdk(networkPolicy => { egress => [
+    { action => 'allow', target => 'PyPI.org' }, { action => 'deny', target => 'pypi.org' },
+    { action => 'deny', target => '*.evil.example' } ] }, sandboxd => { id => 'ruled' }));
+is($r->{status}, 202, 'rules for hosts') or diag($r->{body});
+is($r->{json}{sandboxd}{network}, 'filtered', 'make the network filtered');
+is_deeply(call('GET', '/v1/sandboxes/ruled/network')->{json}, { id => 'ruled',
+    network => 'filtered', egress => { allow => ['PyPI.org'], deny => ['*.evil.example'],
+    default => 'deny' } }, 'of the same target the first counts');
+$r = call('POST', '/v1/sandboxes', sdk(sandboxd => { id => 'ruled2', network => 'filtered',
+    egress => { default => 'allow' } }));
+is($r->{json}{sandboxd}{egress}{default}, 'allow', 'our own form of rules');
+call('DELETE', "/v1/sandboxes/$_") for qw(ruled ruled2);
 
 # --- endpoints ----------------------------------------------------------------------
 my $at = $d->http_address(qr/^[^u]/);

@@ -8,7 +8,7 @@ use Sandboxd;
 use Sandboxd::World;
 use Test::More;
 
-need_program('curl');
+need_program(qw(curl socat));
 my $w = Sandboxd::World->new(names => {
 	'a.example' => ['11.22.33.44'],
 	'deep.b.example' => ['11.22.33.45'],
@@ -60,9 +60,14 @@ $r = $d->exec('f', ['sh', '-c', 'cat | curl -sS -m 30 -T - http://a.example/up']
 is($body =~ tr/q//, 300000, 'an upload in chunks arrives whole');
 is($d->sh('f', 'curl -sS -m 60 http://a.example/stream | wc -c')->{stdout},
     400 * 65536 . "\n", 'a long answer');
-is($d->sh('f', '(echo hello; sleep 0.1) | curl -sS -m 20 --proxytunnel '
-    . 'telnet://a.example:443')->{stdout}, "hello\n", 'a tunnel carries what is neither TLS '
-    . 'nor HTTP, and its end');
+is($d->sh('f', 'echo hello | socat -t20 - PROXY:127.0.0.1:a.example:443,proxyport=61080')
+    ->{stdout}, "hello\n", 'a tunnel carries what is neither TLS nor HTTP');
+ok(wait_for(10, sub { grep { /^11\.22\.33\.44 443 end$/ } $w->arrivals }),
+    'and the end of one side, while the other goes on');
+is($d->exec('f', ['bash', '-c', 'exec 3<>/dev/tcp/127.0.0.1/61080; printf '
+    . '"CONNECT a.example:22 HTTP/1.1\r\n\r\n" >&3; head -3 <&3'])->{stdout},
+    "HTTP/1.1 200 Connection established\r\n\r\nSSH-2.0-world\r\n",
+    'a server may speak first');
 
 # --- what is not ------------------------------------------------------------------
 for (['other.example', 'no rule'], ['b.example', 'the name above a wildcard'],

@@ -178,9 +178,9 @@ static void
 write_ours(struct jw *w, const struct json *rec)
 {
 	static const char *const names[] = { "state", "ephemeral", "was_paused",
-		"network", "user", "directory", "hostname", "isolation_wanted",
-		"limits", "mounts", "tmpfs", "hosts", "disk_by", "ooms",
-		"sessions", "restarts", "started_at" };
+		"network", "egress", "user", "directory", "hostname",
+		"isolation_wanted", "limits", "mounts", "tmpfs", "hosts",
+		"disk_by", "ooms", "sessions", "restarts", "started_at" };
 
 	jw_key(w, "sandboxd");
 	jw_object(w);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#define EGRESS_MAX 512 /* rules of a network, as lib/netrule.h has it */
 #define VOLUMES_MAX 28
 #define WORDS_MAX 1024
 
@@ -166,10 +167,66 @@ take_limits(struct creation *c)
 	return 0;
 }
 
-/* Rules for hosts cannot be kept yet: all or nothing. */
+/* The targets that have ACTION, of each the first rule alone. */
+static void
+take_rules(struct creation *c, const struct json *rules, const char *action)
+{
+	jw_key(&c->w, action);
+	jw_array(&c->w);
+	json_foreach (it, rules) {
+		const char *target = json_str(it, "target", NULL);
+		bool first = true;
+
+		json_foreach (m, rules) {
+			if (m == it)
+				break;
+			if (strcasecmp(json_str(m, "target", ""),
+				target != NULL ? target : "") == 0)
+				first = false;
+		}
+		if (first && target != NULL &&
+		    strcmp(json_str(it, "action", ""), action) == 0)
+			jw_str(&c->w, target);
+	}
+	jw_array_end(&c->w);
+}
+
+/* networkPolicy.egress: [{action, target}]. */
+static int
+take_egress(struct creation *c, const struct json *rules, const char *action)
+{
+	static const struct json_field fields[] = {
+		{ "action", JK_STR, true, 1, 8 },
+		{ "target", JK_STR, true, 1, 256 },
+	};
+
+	if (rules->type != JSON_ARRAY || rules->len > EGRESS_MAX)
+		return refuse(c, malformed,
+		    "networkPolicy.egress: at most %d rules", EGRESS_MAX);
+	json_foreach (it, rules) {
+		const char *does = json_str(it, "action", "");
+
+		if (it->type != JSON_OBJECT ||
+		    json_check(it, fields, countof(fields), &c->e) == -1 ||
+		    (strcmp(does, "allow") != 0 && strcmp(does, "deny") != 0))
+			return refuse(c, malformed,
+			    "networkPolicy.egress: a rule is {action: allow or "
+			    "deny, target}");
+	}
+	jw_key(&c->w, "egress");
+	jw_object(&c->w);
+	take_rules(c, rules, "allow");
+	take_rules(c, rules, "deny");
+	jw_kstr(&c->w, "default", action);
+	jw_object_end(&c->w);
+	return 0;
+}
+
+/* Without rules all or nothing; with them, filtered. */
 static int
 take_network(struct creation *c)
 {
+	const struct json *own = json_get(c->ours, "egress");
 	const struct json *policy = member(c->body, "networkPolicy");
 	const char *ours = json_str(c->ours, "network", NULL);
 	const char *action = json_str(policy, "defaultAction", "deny");
@@ -178,8 +235,13 @@ take_network(struct creation *c)
 	if (policy != NULL && ours != NULL)
 		return refuse(c, malformed,
 		    "one of networkPolicy and sandboxd.network, not both");
+	if (policy != NULL && own != NULL)
+		return refuse(c, malformed,
+		    "one of networkPolicy and sandboxd.egress, not both");
 	if (ours != NULL)
 		jw_kstr(&c->w, "network", ours);
+	if (own != NULL)
+		jw_kvalue(&c->w, "egress", own);
 	if (policy == NULL)
 		return 0;
 	if (strcmp(action, "deny") != 0 && strcmp(action, "allow") != 0)
@@ -191,10 +253,10 @@ take_network(struct creation *c)
 			return refuse(c, unsupported,
 			    "networkPolicy.%.64s is not supported", it->key);
 	}
-	if (egress != NULL && (egress->type != JSON_ARRAY || egress->len > 0))
-		return refuse(c, unsupported,
-		    "networkPolicy.egress: rules for hosts are not supported "
-		    "here; defaultAction deny or allow without rules is");
+	if (egress != NULL && (egress->type != JSON_ARRAY || egress->len > 0)) {
+		jw_kstr(&c->w, "network", "filtered");
+		return take_egress(c, egress, action);
+	}
 	jw_kstr(&c->w, "network", action[0] == 'a' ? "host" : "none");
 	return 0;
 }
@@ -319,6 +381,7 @@ take_ours(struct creation *c)
 	static const struct json_field fields[] = {
 		{ "id", JK_STR, false, 1, 63 },
 		{ "network", JK_STR, false, 1, 16 },
+		{ "egress", JK_OBJECT, false, 0, 3 },
 		{ "mounts", JK_ARRAY, false, 0, VOLUMES_MAX },
 		{ "limits", JK_OBJECT, false, 0, 16 },
 		{ "isolation", JK_STR, false, 1, 16 },

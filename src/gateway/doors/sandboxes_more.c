@@ -131,7 +131,8 @@ route_osb_isolation(struct req *r)
 static void
 on_network(struct req *r, const struct json *result, const struct err *e)
 {
-	static const struct part parts[] = { { "network", "network" } };
+	static const struct part parts[] = { { "network", "network" },
+		{ "egress", "egress" } };
 
 	if (e != NULL)
 		osb_fail(r, e, NULL, NULL);
