@@ -340,9 +340,15 @@ do_listener(void)
 	    SECCOMP_RET_ALLOW } };
 	struct sock_fprog prog = { 1, code };
 
+	char path[64], what[64] = "";
+	long fd;
+
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	say("listener", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			    SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog));
+	fd = say("listener", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+				 SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog));
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%ld", fd);
+	(void)!readlink(path, what, sizeof(what) - 1);
+	printf("is %s\n", what);
 	return 0;
 }
 
@@ -358,6 +364,27 @@ do_uring(const char *path)
 	say("io_uring_register",
 	    syscall(SYS_io_uring_register, fd, 8, params, 0));
 	say("open", open(path, O_RDONLY));
+	return 0;
+}
+
+/* By a handle a file is opened without a path, from any mount of its disk. */
+static int
+do_handle(const char *path)
+{
+	struct {
+		struct file_handle h;
+		unsigned char bytes[MAX_HANDLE_SZ];
+	} fh = { .h = { .handle_bytes = MAX_HANDLE_SZ } };
+	int id, dir = open("/", O_RDONLY | O_DIRECTORY);
+	char name[4200];
+
+	(void)snprintf(name, sizeof(name), "%s", path);
+	*strrchr(name, '/') = '\0';
+	say("name_to_handle_at",
+	    name_to_handle_at(AT_FDCWD, path, &fh.h, &id, 0));
+	/* of the same file system as the file */
+	dir = *name == '\0' ? dir : open(name, O_RDONLY | O_DIRECTORY);
+	say("open_by_handle_at", open_by_handle_at(dir, &fh.h, O_RDONLY));
 	return 0;
 }
 
@@ -402,6 +429,8 @@ main(int argc, char *argv[])
 		return do_listener();
 	if (strcmp(what, "uring") == 0)
 		return do_uring(a);
+	if (strcmp(what, "handle") == 0)
+		return do_handle(a);
 	if (strcmp(what, "hold") == 0)
 		return do_hold(a);
 	(void)fprintf(stderr, "hostile: unknown way out '%s'\n", what);
