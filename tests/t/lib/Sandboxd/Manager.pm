@@ -78,4 +78,25 @@ sub stop {
 	return $e;
 }
 
+# A directory of our programs in which NAME is a shell script; @REAL@ in it
+# stands for the real one. For args => ['--libexec-dir', …].
+sub programs_with {
+	my ($class, %scripts) = @_;
+	my $dir = Sandboxd->scratch_dir;
+
+	for (glob(build_dir() . '/sandboxd-*')) {
+		my ($name) = m{([^/]+)$};
+		next if -d $_;
+		symlink($_, "$dir/$name") or die "$dir/$name: $!";
+	}
+	for my $name (keys %scripts) {
+		(my $text = $scripts{$name}) =~ s/\@REAL\@/build_dir() . "\/$name"/ge;
+		unlink("$dir/$name");
+		spew("$dir/$name", "#!/bin/sh\n$text\n");
+		chmod(0755, "$dir/$name");
+	}
+	return $dir;
+}
+
+
 1;
