@@ -47,6 +47,7 @@
 	X(credentials_extract) \
 	X(credentials_env)     \
 	X(status)              \
+	X(reset)               \
 	X(api)                 \
 	X(raw)                 \
 	X(help)

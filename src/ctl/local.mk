@@ -21,6 +21,7 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_diff.c \
 	src/ctl/cmd_exec.c \
 	src/ctl/cmd_history.c \
+	src/ctl/cmd_host.c \
 	src/ctl/cmd_lifecycle.c \
 	src/ctl/cmd_run.c \
 	src/ctl/cmd_sandbox.c \

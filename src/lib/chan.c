@@ -328,14 +328,14 @@ receive(struct chan *ch)
 			chan_breach(ch, "too many descriptors at once");
 		else
 			chan_end_life(ch, errno == ECONNRESET
-					      ? "closed by peer"
+					      ? CHAN_WHY_PEER
 					      : strerror(errno));
 		return;
 	}
 	if (n == 0) {
 		chan_end_life(ch, ch->rx.len > 0
 				      ? "closed by peer inside a frame"
-				      : "closed by peer");
+				      : CHAN_WHY_PEER);
 		return;
 	}
 	ch->rx_total += (size_t)n;

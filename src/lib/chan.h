@@ -34,6 +34,9 @@ struct chan_frame {
 };
 
 struct chan;
+/* The plainest WHY of CHAN_CLOSED. */
+#define CHAN_WHY_PEER "closed by peer"
+
 /* No callback may run the loop. F is set for CHAN_FRAME; WHY for CHAN_CLOSED
  * ("closed by peer", "frame too long", …). */
 typedef void chan_cb(struct chan *ch, enum chan_what what,

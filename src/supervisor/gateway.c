@@ -10,6 +10,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/listen.h"
+#include "supervisor/roles.h"
 #include "supervisor/spawn.h"
 #include "supervisor/storec.h"
 
@@ -150,6 +151,7 @@ up(struct proc *p)
 	const struct listeners *ls = g->s->listeners;
 	struct extra *x;
 
+	role_up(g->s, p);
 	chan_set_depth(p->ch, JSON_DEPTH_CONTROL + 1);
 	chan_set_queue(p->ch, QUEUE_BYTES);
 	send_start(g);
@@ -225,6 +227,7 @@ down(struct proc *p, const char *cause ATTR_UNUSED)
 	struct gateway_proc *g = p->owner;
 
 	g->serving = false;
+	role_down(g->s, p);
 	gateway_asks_drop(g);
 	start_rest(g->gs);
 	if (p->state == PS_DOWN && g->renew && !g->s->stopping) {
@@ -244,7 +247,7 @@ static const struct proc_kind gateway_kind = {
 	.start_ms = START_MS,
 	.stop_ms = 2000,
 	.restart = true,
-	.never_fail = true,
+	.keep_trying = true,
 };
 
 /* --- all of them --------------------------------------------------------- */

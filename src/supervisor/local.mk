@@ -59,6 +59,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/proc.h \
 	src/supervisor/proc_call.c \
 	src/supervisor/proc_priv.h \
+	src/supervisor/proc_restart.c \
 	src/supervisor/relay.c \
 	src/supervisor/relay.h \
 	src/supervisor/retain.c \
@@ -66,6 +67,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/request.c \
 	src/supervisor/scope.c \
 	src/supervisor/scope.h \
+	src/supervisor/roles.c \
+	src/supervisor/roles.h \
 	src/supervisor/sandbox_create.c \
 	src/supervisor/sandbox_disk.c \
 	src/supervisor/sandbox_entry.c \

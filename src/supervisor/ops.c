@@ -11,10 +11,12 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "sandbox/cgroup.h"
+#include "supervisor/client.h"
 #include "supervisor/gateway.h"
 #include "supervisor/memory.h"
 #include "supervisor/powers.h"
 #include "supervisor/relay.h"
+#include "supervisor/roles.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
 #include "supervisor/storec.h"
@@ -59,12 +61,14 @@ static op_handler *const handlers[OP_N] = {
 	[OP_TOKEN_CREATE] = op_token_create,
 	[OP_TOKEN_LIST] = op_token_list,
 	[OP_TOKEN_REVOKE] = op_token_revoke,
+	[OP_ROLE_RESET] = op_role_reset,
 };
 
 void
 ops_serve(struct request *r)
 {
-	handlers[r->op.op](r);
+	if (!roles_refuse(r))
+		handlers[r->op.op](r);
 }
 
 struct sandbox *
@@ -220,6 +224,7 @@ on_stats(void *ctx, const struct json *ok,
 	write_counts(s, w);
 	jw_kvalue(w, "store", ok); /* null: it is restarting */
 	write_helpers(s, w);
+	roles_write(s, r->client == NULL || r->client->allowed, w);
 	write_memory(s, w);
 	gateways_write(s->gateways, w);
 	write_isolation(s, w);

@@ -27,12 +27,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* A child that lived shorter than this after its start died young. */
-#define YOUNG_MS 1000
-#define BACKOFF_MIN_MS 20
-#define BACKOFF_MAX_MS 5000
-/* So many young deaths in a row make it FAILED. */
-#define YOUNG_DEATHS_MAX 10
 /* Time between the exit and the end of the channel, in either order. */
 #define LINGER_MS 1000
 
@@ -88,6 +82,7 @@ breach(struct proc *p, const struct err *e)
 	log_warn("proc", "breach", LOG_STR("proc", p->name),
 	    LOG_STR("detail", e->text));
 	set_cause(p, "broke the protocol: %s", e->text);
+	p->killed = true;
 	dispatch(p, PE_EOF, NULL, NULL);
 }
 
@@ -164,42 +159,27 @@ kill_hard(struct proc *p)
 		(void)sysops.pidfd_kill(p->pidfd, SIGKILL); /* may be gone */
 }
 
-static int64_t
-backoff_ms(const struct proc *p)
-{
-	int64_t ms = BACKOFF_MIN_MS;
-
-	for (unsigned i = 1; i < p->young_deaths && ms < BACKOFF_MAX_MS; i++)
-		ms *= 2;
-	return MIN(ms, BACKOFF_MAX_MS);
-}
-
 /* Exit and end of file were both seen (or there never was a process). */
 static void
 retire(struct proc *p)
 {
-	bool young =
-	    p->up_since_ms == 0 || sysops.now_ms() - p->up_since_ms < YOUNG_MS;
+	enum proc_state next;
+	int64_t delay_ms;
 
-	set_deadline(p, 0);
 	fd_close(&p->pidfd);
 	p->pid = -1;
-	p->young_deaths = young ? p->young_deaths + 1 : 1;
+	next = proc_after_death(p, &delay_ms);
 	p->up_since_ms = 0;
-	if (p->stop_wanted || p->once || !p->kind->restart) {
-		set_state(p, PS_DOWN);
-	} else if (p->young_deaths >= YOUNG_DEATHS_MAX &&
-		   !p->kind->never_fail) {
-		set_state(p, PS_FAILED);
-	} else {
-		set_state(p, PS_WAITING);
-		set_deadline(p, backoff_ms(p));
-	}
+	set_state(p, next);
+	set_deadline(p, delay_ms);
 	if (!p->stop_wanted)
-		log_warn("proc", "lost", LOG_STR("proc", p->name),
-		    LOG_STR("cause", p->cause),
-		    LOG_STR("state", proc_state_name(p->state)),
-		    LOG_INT("young_deaths", p->young_deaths));
+		log_write(next == PS_FAILED ? LOG_L_ERROR : LOG_L_WARN, "proc",
+		    "lost",
+		    (const struct log_field[]){ LOG_STR("proc", p->name),
+			LOG_STR("cause", p->cause),
+			LOG_STR("state", proc_state_name(p->state)),
+			LOG_INT("next_start_ms", delay_ms) },
+		    4);
 	proc_fail_calls(p);
 	if (p->kind->down != NULL)
 		p->kind->down(p, p->cause); /* may free P */
@@ -283,6 +263,7 @@ on_mute(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 {
 	set_cause(p, "did not say hello in time");
 	set_state(p, PS_STOPPING);
+	p->killed = true;
 	kill_hard(p);
 	set_deadline(p, p->stop_ms);
 }
@@ -319,6 +300,7 @@ on_backoff_over(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 {
 	struct err e;
 
+	set_state(p, PS_WAITING); /* from FAILED: what counted still counts */
 	p->restarts++;
 	if (proc_start(p, &e) == -1)
 		log_warn("proc", "restart failed", LOG_STR("proc", p->name),
@@ -386,7 +368,8 @@ proc_action *const proc_grid[PS_N][PE_N] = {
 	    [PE_EOF] = on_eof },
 	[PS_WAITING] = { [PE_STOP] = on_stop_waiting,
 	    [PE_TIMEOUT] = on_backoff_over },
-	[PS_FAILED] = { [PE_STOP] = on_stop_waiting },
+	[PS_FAILED] = { [PE_STOP] = on_stop_waiting,
+	    [PE_TIMEOUT] = on_backoff_over },
 	[PS_DOWN] = { [PE_STOP] = on_nothing },
 };
 
@@ -466,9 +449,11 @@ proc_start(struct proc *p, struct err *e)
 	if (p->state == PS_STOPPING)
 		return err_set(e, ERR_SANDBOX_STATE, "%s is stopping", p->name);
 	if (p->state == PS_FAILED || p->state == PS_DOWN)
-		p->young_deaths = 0;
+		proc_forgive(p);
 	set_deadline(p, 0);
 	p->cause[0] = '\0';
+	p->exit_status = 0;
+	p->has_exited = false;
 	p->stop_wanted = false;
 	p->no_ask = false;
 	p->rung = 0;
@@ -487,10 +472,16 @@ proc_start_soon(struct proc *p)
 {
 	if (p->state != PS_DOWN && p->state != PS_FAILED)
 		return;
-	p->young_deaths = 0;
+	proc_forgive(p);
+	proc_start_in(p, 1);
+}
+
+void
+proc_start_in(struct proc *p, int64_t ms)
+{
 	p->stop_wanted = false;
 	set_state(p, PS_WAITING);
-	set_deadline(p, 1);
+	set_deadline(p, ms);
 }
 
 void
@@ -500,6 +491,7 @@ proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd)
 	p->pid = pid;
 	p->pidfd = pidfd;
 	p->alive = true;
+	p->killed = false;
 	p->ch = chan_new(p->loop, chan_fd, p->name, on_chan, p);
 	if (pid != -1) {
 		kin_add(pid);
@@ -538,6 +530,7 @@ proc_exited(struct proc *p, int status)
 	if (!p->alive)
 		return;
 	p->exit_status = status;
+	p->has_exited = true;
 	if (WIFSIGNALED(status))
 		set_cause(p, "killed by signal %d", WTERMSIG(status));
 	else
@@ -557,35 +550,4 @@ bool
 proc_up(const struct proc *p)
 {
 	return p->state == PS_RUNNING && p->ch != NULL;
-}
-
-const char *
-proc_state_name(enum proc_state s)
-{
-	static const char *const names[PS_N] = {
-		[PS_STARTING] = "starting",
-		[PS_RUNNING] = "running",
-		[PS_STOPPING] = "stopping",
-		[PS_WAITING] = "waiting",
-		[PS_FAILED] = "failed",
-		[PS_DOWN] = "down",
-	};
-
-	return s < PS_N ? names[s] : "?";
-}
-
-const char *
-proc_event_name(enum proc_event ev)
-{
-	static const char *const names[PE_N] = {
-		[PE_HELLO] = "hello",
-		[PE_MSG] = "message",
-		[PE_REPORT] = "report",
-		[PE_STOP] = "stop",
-		[PE_TIMEOUT] = "timeout",
-		[PE_EXIT] = "exit",
-		[PE_EOF] = "eof",
-	};
-
-	return ev < PE_N ? names[ev] : "?";
 }

@@ -7,7 +7,8 @@
  *	RUNNING   said hello
  *	STOPPING  asked to stop, or lost its channel; ends by the ladder
  *	WAITING   died; its next start waits for the backoff
- *	FAILED    died young too often; only proc_start() wakes it
+ *	FAILED    died too often in a short time; proc_start() and proc_reset()
+ *	          wake it, and time if its kind says so
  *
  * Invariant: a child is retired (leaves STARTING, RUNNING, STOPPING) only when
  * both its exit and the end of its channel were seen, since its last message
@@ -59,8 +60,12 @@ struct proc_kind {
 	int64_t start_ms; /* deadline of STARTING */
 	int64_t stop_ms;  /* deadline of each rung of the ladder */
 	bool restart;	  /* start again when it dies unasked */
-	bool never_fail;  /* keep trying for ever */
+	bool keep_trying; /* every 10 s even when it has FAILED */
+	bool kill_counts; /* a KILL of others soon after its start is a crash */
 };
+
+/* So many crashes in 10 s of running and it has FAILED. */
+#define PROC_LOOP_DEATHS 5
 
 /* OK is the reply's body, or NULL and E says why not. */
 typedef void proc_reply_cb(void *ctx, const struct json *ok,
@@ -96,7 +101,16 @@ struct proc {
 	int exit_status;     /* as waitpid tells */
 	char cause[256];     /* why it ended, or the last start failed */
 	int64_t up_since_ms; /* monotonic; 0 when it never said hello */
-	unsigned young_deaths;
+	bool has_exited;     /* exit_status is this one's */
+	bool killed;	     /* by us, for a fault of its own */
+	char why[384];	     /* why it had to be started again, or was not */
+	/* See proc_restart.c. */
+	unsigned backoff;		      /* doublings of the delay */
+	int64_t delay_ms;		      /* the last one */
+	int64_t lived_ms;		      /* all its lives so far */
+	int64_t crashes_ms[PROC_LOOP_DEATHS]; /* lived_ms at each; a ring */
+	unsigned ncrashes;
+	bool has_failed;
 	unsigned restarts;
 	int64_t next_id; /* of calls */
 	TAILQ_HEAD(proc_calls, proc_call) calls;
@@ -130,6 +144,11 @@ void proc_kill(struct proc *p); /* the same without asking first */
 void proc_exited(struct proc *p, int status);
 void proc_start_failed(struct proc *p, const struct err *e);
 bool proc_up(const struct proc *p);
+/* Somebody has mended what was wrong: former deaths count no more, and it is
+ * started now if it waits or has FAILED. */
+void proc_reset(struct proc *p);
+/* Time to its next start, -1 when none is due. */
+int64_t proc_next_start_ms(const struct proc *p);
 
 /* A call: w = proc_call(p, MSG_X, ms, cb, ctx); write fields; proc_send(p,
  * fds, n). CB comes exactly once, never before proc_send returns. MS 0: no

@@ -1,5 +1,5 @@
 /*
- * What proc.c (the grid) and proc_call.c (calls) share.
+ * What proc.c (the grid), proc_call.c (calls) and proc_restart.c share.
  */
 #ifndef SUPERVISOR_PROC_PRIV_H
 #define SUPERVISOR_PROC_PRIV_H
@@ -12,5 +12,13 @@ int proc_reply(struct proc *p, const struct proto_in *in,
 /* P has ended: tell everybody who waits for it. */
 void proc_fail_calls(struct proc *p);
 void proc_call_free(struct proc_call *c);
+
+/* It has died: what its state is now, and after which time that ends (0: never
+ * by itself). */
+enum proc_state proc_after_death(struct proc *p, int64_t *delay_ms_out);
+/* Its former deaths count no more. */
+void proc_forgive(struct proc *p);
+/* WAITING, for MS. */
+void proc_start_in(struct proc *p, int64_t ms);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "lib/xalloc.h"
 #include "supervisor/exec.h"
+#include "supervisor/roles.h"
 #include "supervisor/spawn.h"
 
 #include <fcntl.h>
@@ -57,6 +58,7 @@ down(struct proc *p, const char *cause ATTR_UNUSED)
 {
 	struct relay *r = p->owner;
 
+	role_down(r->s, p);
 	super_stop_step(r->s);
 }
 
@@ -69,7 +71,7 @@ static const struct proc_kind relay_kind = {
 	.start_ms = 15000,
 	.stop_ms = 2000,
 	.restart = true,
-	.never_fail = true,
+	.keep_trying = true,
 };
 
 struct relay *

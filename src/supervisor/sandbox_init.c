@@ -314,6 +314,7 @@ static const struct proc_kind init_kind = {
 	.start_ms = 15000,
 	.stop_ms = 4000,
 	.restart = true,
+	.kill_counts = true,
 };
 
 void

@@ -304,6 +304,7 @@ static const struct proc_kind worker_kind = {
 	.start_ms = 15000,
 	.stop_ms = 2000,
 	.restart = true,
+	.kill_counts = true,
 };
 
 bool

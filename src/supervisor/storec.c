@@ -9,6 +9,7 @@
 #include "lib/xalloc.h"
 #include "supervisor/gateway.h"
 #include "supervisor/retain.h"
+#include "supervisor/roles.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spawn.h"
@@ -254,6 +255,7 @@ store_up(struct proc *p)
 	struct storec *st = p->owner;
 	struct write *w;
 
+	role_up(st->s, p);
 	TAILQ_FOREACH (w, &st->writes, link) {
 		if (!w->sent)
 			send_write(w);
@@ -278,7 +280,8 @@ store_down(struct proc *p, const char *cause ATTR_UNUSED)
 {
 	struct storec *st = p->owner;
 
-	if (!st->s->ready && p->young_deaths >= START_TRIES) {
+	role_down(st->s, p);
+	if (!st->s->ready && p->ncrashes >= START_TRIES) {
 		log_error("store", "does not start; giving up");
 		super_stop(st->s, EXIT_SYS);
 	}
@@ -294,7 +297,7 @@ static const struct proc_kind store_kind = {
 	.start_ms = 30000,
 	.stop_ms = 10000,
 	.restart = true,
-	.never_fail = true,
+	.keep_trying = true,
 };
 
 struct storec *

@@ -84,6 +84,8 @@ for (@knock) {
 	cmp_ok($n, '>', 20, "somebody has connected all the time ($n)");
 	is($refused, 0, 'and was never refused');
 }
+wait_for(20, sub { 2 == grep { $_->{state} eq 'running' }
+    @{$d->ok('sandbox.list')->{sandboxes}} });
 is(join(' ', sort map { "$_->{id} $_->{state}" } @{$d->ok('sandbox.list')->{sandboxes}}),
     'a running b running', 'the same sandboxes');
 is($d->sh('a', 'cat /srv/file')->{stdout}, "kept\n", 'with their files');

@@ -337,44 +337,132 @@ test_mute_child(void **state)
 	assert_int_equal(F.p.state, PS_WAITING);
 }
 
-/* Dying young again and again: the delay grows to its cap, then it is FAILED;
- * one long life sets the count back. */
 static void
-test_backoff_and_giving_up(void **state)
+die_of(int status)
 {
-	double last = 0, delay;
+	proc_exited(&F.p, status);
+	fd_close(&F.child_fd);
+	settle();
+}
+
+static double
+delay_then_start(void)
+{
+	double delay = (double)proc_next_start_ms(&F.p) / 1000.0;
+
+	ev_timer_stop(F.loop, &F.p.timer);
+	ev_invoke(F.loop, &F.p.timer, EV_TIMER);
+	assert_int_equal(F.p.state, PS_STARTING);
+	hello();
+	return delay;
+}
+
+/* Lives that are long against the delay: it does not grow. */
+static void
+test_backoff(void **state)
+{
+	(void)state;
+	start_up();
+	for (int i = 1; i < 14; i++) {
+		fake_now += 3000; /* too rare for a loop */
+		die_of(1 << 8);
+		assert_int_equal(F.p.state, PS_WAITING);
+		assert_true(F.p.delay_ms >= 20 && F.p.delay_ms <= 25);
+		assert_int_not_equal(proc_next_start_ms(&F.p), -1);
+		(void)delay_then_start();
+	}
+	assert_string_equal(F.p.why, "exited with 1");
+}
+
+/* Short ones: it doubles up to its cap, and a stable minute sets it back. */
+static void
+test_backoff_cap(void **state)
+{
+	int64_t last = 0;
+
+	(void)state;
+	start_up();
+	for (int i = 0; i < 12; i++) {
+		/* A KILL of somebody else's is no crash, but no life either. */
+		die_of(SIGKILL);
+		assert_int_equal(F.p.state, PS_WAITING);
+		assert_true(F.p.delay_ms > last || F.p.delay_ms >= 4000);
+		assert_true(F.p.delay_ms <= 5000);
+		last = F.p.delay_ms;
+		(void)delay_then_start();
+	}
+	assert_true(last >= 4000);
+	fake_now += 60000;
+	die_of(SIGKILL);
+	assert_int_equal(F.p.state, PS_WAITING);
+	assert_true(F.p.delay_ms <= 25);
+}
+
+static void
+crash_loop(void)
+{
+	for (int i = 1; i < PROC_LOOP_DEATHS; i++) {
+		die_of(1 << 8);
+		assert_int_equal(F.p.state, PS_WAITING);
+		(void)delay_then_start();
+		fake_now += 1900;
+	}
+	die_of(1 << 8);
+	assert_int_equal(F.p.state, PS_FAILED);
+}
+
+static void
+test_giving_up(void **state)
+{
 	struct err e;
 
 	(void)state;
 	start_up();
-	for (int i = 1; i < 10; i++) {
-		proc_exited(&F.p, 1 << 8);
-		fd_close(&F.child_fd);
-		settle();
-		assert_int_equal(F.p.state, PS_WAITING);
-		delay = F.p.timer.at - ev_now(F.loop);
-		if (i > 1)
-			assert_true(delay >= last || delay > 4.0);
-		last = delay;
-		ev_timer_stop(F.loop, &F.p.timer);
-		ev_invoke(F.loop, &F.p.timer, EV_TIMER);
-		assert_int_equal(F.p.state, PS_STARTING);
-		hello();
-	}
-	proc_exited(&F.p, 1 << 8);
-	fd_close(&F.child_fd);
-	settle();
-	assert_int_equal(F.p.state, PS_FAILED);
+	crash_loop();
+	assert_string_equal(F.p.why,
+	    "died 5 times in 10 s of running, the last time: exited with 1");
+	assert_int_equal(proc_next_start_ms(&F.p), -1);
 	/* Asked for by name it starts again, with a clean slate. */
 	assert_int_equal(proc_start(&F.p, &e), 0);
 	hello();
 	assert_int_equal(F.p.state, PS_RUNNING);
-	fake_now += 60000;
-	proc_exited(&F.p, 1 << 8);
-	fd_close(&F.child_fd);
-	settle();
+	die_of(1 << 8);
 	assert_int_equal(F.p.state, PS_WAITING);
-	assert_true(F.p.timer.at - ev_now(F.loop) < 0.1);
+	(void)delay_then_start();
+	for (int i = 2; i < PROC_LOOP_DEATHS; i++) {
+		die_of(1 << 8);
+		(void)delay_then_start();
+	}
+	die_of(1 << 8);
+	assert_int_equal(F.p.state, PS_FAILED);
+	proc_reset(&F.p);
+	assert_int_equal(F.p.state, PS_WAITING);
+	assert_true(delay_then_start() < 0.1);
+	assert_int_equal(F.p.state, PS_RUNNING);
+	assert_string_equal(F.p.why, "");
+}
+
+/* What the daemon cannot do without is tried again, every 10 s. */
+static void
+test_keep_trying(void **state)
+{
+	double delay;
+
+	(void)state;
+	kind.keep_trying = true;
+	start_up();
+	crash_loop();
+	fake_now += 60000;
+	delay = delay_then_start();
+	assert_true(delay > 5.0 && delay <= 12.5);
+	fake_now += 30000;
+	die_of(1 << 8); /* one is enough now */
+	assert_int_equal(F.p.state, PS_FAILED);
+	(void)delay_then_start();
+	fake_now += 60000;
+	die_of(1 << 8); /* a minute's life is a new one */
+	assert_int_equal(F.p.state, PS_WAITING);
+	kind.keep_trying = false;
 }
 
 static void
@@ -491,8 +579,13 @@ main(void)
 		    test_kill_does_not_ask, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_mute_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_backoff, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-		    test_backoff_and_giving_up, setup, teardown),
+		    test_backoff_cap, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_giving_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_keep_trying, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_failed_start_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(
