@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "supervisor/roles.h"
 #include "supervisor/sandbox_priv.h"
 #include "supervisor/spawn.h"
 
@@ -215,6 +216,7 @@ down(struct proc *p, const char *cause ATTR_UNUSED)
 	struct egress *eg = p->owner;
 
 	ev_stat_stop(eg->s->loop, &eg->resolv);
+	role_down(eg->s, p);
 	if (p->state == PS_DOWN && eg->served > 0 && !eg->s->stopping)
 		proc_start_soon(p); /* a sandbox came while it went */
 	super_stop_step(eg->s);
@@ -231,7 +233,7 @@ static const struct proc_kind egress_kind = {
 	.start_ms = 15000,
 	.stop_ms = 2000,
 	.restart = true,
-	.never_fail = true,
+	.keep_trying = true,
 };
 
 static void

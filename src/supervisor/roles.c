@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "lib/xalloc.h"
 #include "supervisor/courier_priv.h"
+#include "supervisor/egress.h"
 #include "supervisor/gateway_priv.h"
 #include "supervisor/notify.h"
 #include "supervisor/relay.h"
@@ -27,6 +28,7 @@ each_helper(struct super *s, role_fn *fn, void *ctx)
 	fn(ctx, storec_proc(s->store));
 	fn(ctx, relay_proc(s->relay));
 	fn(ctx, &s->courier->proc);
+	fn(ctx, egress_proc(s->egress));
 	for (size_t i = 0; i < s->gateways->n; i++)
 		fn(ctx, &s->gateways->v[i].proc);
 }

@@ -21,8 +21,8 @@ my $broken = Sandboxd->scratch_dir;
 my $programs = Sandboxd::Manager->programs_with(map { ("sandboxd-$_" =>
     "test -e $broken/$_ && exit 3\nexec \@REAL\@ \"\$@\"") } qw(store relay));
 my $d = Sandboxd->start(args => ['--libexec-dir', $programs], http => 1);
-is(join(' ', map { "$_->{name}=$_->{state}" } @{$d->ok('status')->{roles}}[0 .. 3]),
-    'store=running relay=running courier=down gateway 0=running', 'all helpers');
+is(join(' ', map { "$_->{name}=$_->{state}" } @{$d->ok('status')->{roles}}[0 .. 4]),
+    'store=running relay=running courier=down egress=down gateway 0=running', 'all helpers');
 my $r = role($d, 'store');
 like($r->{pid}, qr/^\d+$/, 'with their pid');
 is($r->{restarts}, 0, 'never started again');
