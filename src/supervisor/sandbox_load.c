@@ -88,11 +88,20 @@ owner_gone(const struct sandbox *sb)
 	return ss == NULL || ss->ended;
 }
 
+/* Without its disk its start fails, and is tried again with the backoff. */
+static void
+on_disk_ready(struct sandbox *sb, const struct err *e ATTR_UNUSED)
+{
+	if (sb->state == SB_CREATING)
+		proc_start_soon(&sb->proc);
+}
+
 void
 sandboxes_all_loaded(struct super *s)
 {
 	int64_t now_ms = now_realtime_ms();
 	struct sandbox *sb;
+	struct err e;
 
 	instance_sweep(s, is_known);
 	LIST_FOREACH (sb, &s->sandboxes, link) {
@@ -111,7 +120,9 @@ sandboxes_all_loaded(struct super *s)
 		/* With the backoff: what an earlier life has left may be on
 		 * its way out still. */
 		sb->state = SB_CREATING;
-		proc_start_soon(&sb->proc);
+		if (sandbox_disk_ready(sb) ||
+		    sandbox_disk_attach(sb, on_disk_ready, &e) == -1)
+			proc_start_soon(&sb->proc);
 	}
 	super_ready(s);
 }
