@@ -15,6 +15,7 @@
 
 #include "init/gate.h"
 #include "init/ports_scan.h"
+#include "sandbox/plan.h"
 #include "lib/strutil.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,8 +69,13 @@ own_listeners(const struct gate *g, struct listener **v_out, struct err *e)
 	if (n == -1)
 		return err_sys(e, "read the sandbox's /proc/net");
 	all = listeners_owners(g->in->proc_fd, v, (size_t)n) == 0;
-	if (!g->defaults.host_network)
-		return n;
+	if (!g->defaults.host_network) {
+		/* The proxy's is held outside, and no service of anybody's. */
+		for (i = 0; i < n; i++)
+			if (v[i].port != PLAN_PROXY_PORT || v[i].pid != 0)
+				v[kept++] = v[i];
+		return kept;
+	}
 	own_ids = ids_are_our_own(g->in->proc_fd);
 	for (i = 0; i < n; i++)
 		if (v[i].pid != 0 || (own_ids && v[i].uid < UID_UNKNOWN))
