@@ -1,8 +1,8 @@
 /*
- * What the egress proxy reads: requests, SOCKS, beginnings of TLS, answers, rules
- * and addresses. However a request's body is cut, the same belongs to it; what
- * goes on to a server is a request that names the target and no other, and is
- * read by us as such again.
+ * What the egress proxy reads: requests, SOCKS, beginnings of TLS, answers,
+ * rules and addresses. However a request's body is cut, the same belongs to it;
+ * what goes on to a server is a request that names the target and no other, and
+ * is read by us as such again.
  *
  * Input: a byte that says what it is, and how to cut; then the bytes.
  *
@@ -78,8 +78,8 @@ play_request(const char *s, size_t n, size_t step, const struct target *tunnel)
 		if (!r.connect) {
 			end2 = http_head_end(head.data, head.len);
 			CHECK(end2 == (ssize_t)head.len);
-			CHECK(http_request_parse(head.data, head.len,
-				  &r.target, &again, &head2, &why) == 0);
+			CHECK(http_request_parse(head.data, head.len, &r.target,
+				  &again, &head2, &why) == 0);
 			CHECK(again.body == r.body && again.length == r.length);
 		}
 	} else {
