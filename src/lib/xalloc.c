@@ -1,5 +1,6 @@
 /*
- * Allocation that exits. Runs in every process of ours, for sizes that our
+ * Allocation that exits, or waits where the end of a process would be worse
+ * than its standing still. Runs in every process of ours, for sizes that our
  * own code chose; a size that a peer chose goes through buf or a checked
  * malloc instead, so that nobody outside can end us by asking for much.
  *
@@ -9,15 +10,28 @@
 #include "xalloc.h"
 #include "log.h"
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-static void out_of_memory(size_t size) ATTR_NORETURN;
+static bool patient;
 
+void
+xalloc_wait(void)
+{
+	patient = true;
+}
+
+/* Returns only to try again. */
 static void
 out_of_memory(size_t size)
 {
-	fatal("memory", "cannot allocate %zu bytes", size);
+	const struct timespec nap = { .tv_nsec = 10000000 };
+
+	if (!patient)
+		fatal("memory", "cannot allocate %zu bytes", size);
+	(void)nanosleep(&nap, NULL);
 }
 
 void *
@@ -27,8 +41,7 @@ xmalloc(size_t size)
 
 	if (size == 0)
 		abort();
-	p = malloc(size);
-	if (p == NULL)
+	while ((p = malloc(size)) == NULL)
 		out_of_memory(size);
 	return p;
 }
@@ -41,8 +54,7 @@ xcalloc(size_t n, size_t size)
 
 	if (__builtin_mul_overflow(n, size, &total) || total == 0)
 		abort();
-	p = calloc(n, size);
-	if (p == NULL)
+	while ((p = calloc(n, size)) == NULL)
 		out_of_memory(total);
 	return p;
 }
@@ -55,8 +67,7 @@ xreallocarray(void *p, size_t n, size_t size)
 
 	if (__builtin_mul_overflow(n, size, &total) || total == 0)
 		abort();
-	q = realloc(p, total);
-	if (q == NULL)
+	while ((q = realloc(p, total)) == NULL)
 		out_of_memory(total);
 	return q;
 }
@@ -86,12 +97,14 @@ xasprintf(const char *fmt, ...)
 	char *s;
 	int n;
 
-	va_start(ap, fmt);
-	n = vasprintf(&s, fmt, ap);
-	va_end(ap);
-	if (n < 0)
+	for (;;) {
+		va_start(ap, fmt);
+		n = vasprintf(&s, fmt, ap);
+		va_end(ap);
+		if (n >= 0)
+			return s;
 		out_of_memory(0);
-	return s;
+	}
 }
 
 char **

@@ -9,6 +9,9 @@
 
 #include "defs.h"
 
+/* From now on a shortage is waited out instead: for process 1, whose end is
+ * everybody's. */
+void xalloc_wait(void);
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xreallocarray(void *p, size_t n, size_t size);

@@ -331,6 +331,22 @@ watchers_init(struct super *s)
 	s->prepare.data = s->sweep_timer.data = s->furnish_timer.data = s;
 }
 
+/* libev ends the process when memory is out, and when epoll fails. */
+static void *
+alloc_or_wait(void *p, long size)
+{
+	if (size != 0)
+		return xreallocarray(p, 1, (size_t)size);
+	free(p);
+	return NULL;
+}
+
+static void
+on_syserr(const char *msg)
+{
+	log_error("super", msg, LOG_STR("error", strerror(errno)));
+}
+
 void
 super_open_or_die(
     struct super *s, int ready_fd, const struct command_options *co)
@@ -347,11 +363,13 @@ super_open_or_die(
 	s->ready_fd = ready_fd;
 	LIST_INIT(&s->sandboxes);
 	LIST_INIT(&s->sessions);
+	ev_set_allocator(alloc_or_wait);
 	s->loop = ev_default_loop(EVFLAG_AUTO);
 	if (s->loop == NULL)
 		fatal("super", "no event loop: %s", strerror(errno));
 	if (command_open(s, co, &s->command, &e) == -1)
 		die("watch over the command", &e);
+	ev_set_syserr_cb(on_syserr);
 	watch_signals(s);
 	watchers_init(s);
 	notify_open(s);
@@ -394,6 +412,7 @@ super_ready(struct super *s)
 	if (s->ready)
 		return;
 	s->ready = true;
+	xalloc_wait();
 	control_accept(s);
 	gateways_ready(s->gateways);
 	log_info("super", "ready", LOG_STR("version", PACKAGE_VERSION),
