@@ -24,6 +24,7 @@
 	X(renew)               \
 	X(update)              \
 	X(history)             \
+	X(backup)              \
 	X(expose)              \
 	X(unexpose)            \
 	X(rm)                  \

@@ -44,6 +44,7 @@ enum err_code err_from_wire(const char *name);
 #define EXIT_OK 0
 #define EXIT_USAGE 100 /* wrong use */
 #define EXIT_BUG 101   /* our own defect */
+#define EXIT_NEWER 102 /* the database is a newer version's */
 #define EXIT_SYS 111   /* the system said no */
 
 #endif

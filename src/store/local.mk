@@ -3,12 +3,16 @@ noinst_LIBRARIES += libstore.a
 libstore_a_SOURCES = \
 	src/store/append.c \
 	src/store/append.h \
+	src/store/backup.c \
+	src/store/backup.h \
 	src/store/batch.c \
 	src/store/batch.h \
 	src/store/commit.c \
 	src/store/commit_notes.c \
 	src/store/commit_priv.h \
 	src/store/commit_trim.c \
+	src/store/compact.c \
+	src/store/compact.h \
 	src/store/confine.c \
 	src/store/confine.h \
 	src/store/feed.c \
@@ -24,6 +28,8 @@ libstore_a_SOURCES = \
 	src/store/record.h \
 	src/store/requests.c \
 	src/store/requests.h \
+	src/store/restore.c \
+	src/store/restore.h \
 	src/store/retain.c \
 	src/store/retain.h \
 	src/store/schema.c \

@@ -5,7 +5,11 @@
  * nobody but those whose descriptors it was handed.
  *
  *	sandboxd-store --durability full|relaxed|none [--uid N --gid N]
- *	    [--map-bytes N]
+ *	    [--map-bytes N] [--compact-share N]
+ *	sandboxd-store --restore [--uid N --gid N]
+ *
+ * With --restore descriptor 3 is a backup, the directory is empty, and nobody
+ * is served.
  */
 #include "lib/confine.h"
 #include "lib/log.h"
@@ -13,6 +17,7 @@
 #include "lib/proto.h"
 #include "lib/strutil.h"
 #include "store/confine.h"
+#include "store/restore.h"
 #include "store/store.h"
 
 #include <getopt.h>
@@ -25,6 +30,7 @@ struct options {
 	struct store_options store;
 	uid_t uid;
 	gid_t gid;
+	bool restore;
 };
 
 static void usage(const char *why) ATTR_NORETURN;
@@ -35,7 +41,8 @@ usage(const char *why)
 	(void)fprintf(stderr,
 	    "sandboxd-store: %s\n"
 	    "usage: sandboxd-store --durability full|relaxed|none "
-	    "[--uid N --gid N] [--map-bytes N]\n",
+	    "[--uid N --gid N] [--map-bytes N] [--compact-share N]\n"
+	    "       sandboxd-store --restore [--uid N --gid N]\n",
 	    why);
 	exit(EXIT_USAGE);
 }
@@ -58,6 +65,8 @@ options_parse(struct options *opt, int argc, char *argv[])
 		{ "uid", required_argument, NULL, 'u' },
 		{ "gid", required_argument, NULL, 'g' },
 		{ "map-bytes", required_argument, NULL, 'm' },
+		{ "compact-share", required_argument, NULL, 'c' },
+		{ "restore", no_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -84,6 +93,13 @@ options_parse(struct options *opt, int argc, char *argv[])
 		case 'm':
 			opt->store.db.map_bytes =
 			    (size_t)number_or_die(optarg, 0, INT64_MAX / 4);
+			break;
+		case 'c':
+			opt->store.compact_share =
+			    (unsigned)number_or_die(optarg, 0, 99);
+			break;
+		case 'r':
+			opt->restore = true;
 			break;
 		default:
 			usage("unknown option");
@@ -122,6 +138,11 @@ main(int argc, char *argv[])
 	if (confine(opt.uid, opt.gid, &e) == -1)
 		fatal("confine", "%s", e.text);
 	confine_never_or_die();
+	if (opt.restore) {
+		if (restore_here(CHILD_SUPER_FD, &e) == 0)
+			_exit(EXIT_OK);
+		fatal("restore", "%s", e.text);
+	}
 	/* All is released. What the C library, or a sanitizer, would do at exit
 	 * wants files that cannot be seen from here. */
 	_exit(store_run(&opt.store));

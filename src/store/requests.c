@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/proto.h"
 #include "lib/strutil.h"
+#include "store/backup.h"
 #include "store/batch.h"
 #include "store/feed.h"
 #include "store/notes.h"
@@ -281,6 +282,16 @@ do_retain(struct store *st, int64_t id, const struct json *msg,
 	return 0;
 }
 
+static int
+do_backup(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
+    struct chan_frame *f, struct err *e)
+{
+	if (f->nfds != 1)
+		return err_set(e, ERR_BAD_REQUEST, "backup: one descriptor");
+	batch_commit(st);
+	return backup_begin(st, id, fd_steal(&f->fds[0]), e);
+}
+
 static void
 commit_times(const struct store *st, struct jw *w)
 {
@@ -335,6 +346,7 @@ static request_fn *const requests[MSG_N] = {
 	[MSG_STORE_FEED] = do_feed,
 	[MSG_STORE_NOTE] = do_note,
 	[MSG_STORE_RETAIN] = do_retain,
+	[MSG_STORE_BACKUP] = do_backup,
 };
 
 void

@@ -14,7 +14,9 @@
 #include "lib/parent.h"
 #include "lib/xalloc.h"
 #include "store/append.h"
+#include "store/backup.h"
 #include "store/batch.h"
+#include "store/compact.h"
 #include "store/feed.h"
 #include "store/notes.h"
 #include "store/purge.h"
@@ -121,6 +123,8 @@ watchers_start(struct store *st)
 static int
 store_open(struct store *st, const struct store_options *opt, struct err *e)
 {
+	if (compact_here(opt->compact_share, e) == -1)
+		log_warn("store", "not compacted", LOG_STR("detail", e->text));
 	if (db_open(&st->db, &opt->db, e) == -1)
 		return err_prefix(e, "database");
 	if (streams_open(st, e) == -1)
@@ -138,6 +142,7 @@ store_close(struct store *st)
 	noters_close(st);
 	feeds_close(st);
 	retain_close(st);
+	backup_close(st);
 	streams_close(st);
 	batch_free(STEAL(st->batch));
 	append_scanner_free(STEAL(st->scanner));
@@ -171,7 +176,8 @@ store_run(const struct store_options *opt)
 	watchers_start(st);
 	if (store_open(st, opt, &e) == -1) {
 		log_error("store", "cannot start", LOG_STR("detail", e.text));
-		st->exit_code = EXIT_SYS;
+		st->exit_code =
+		    e.code == ERR_PRECONDITION ? EXIT_NEWER : EXIT_SYS;
 	} else {
 		/* Its end of file tells when nobody listens. */
 		(void)parent_hello(st->super, ROLE_STORE);

@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 
 struct append_scanner;
+struct backup;
 struct batch;
 struct feed;
 struct noter;
@@ -42,6 +43,7 @@ struct store {
 	ev_timer readers; /* slots of dead readers are looked for */
 	ev_signal on_term;
 	struct retain *retain; /* owned */
+	struct backup *backup; /* owned; NULL: none is under way */
 	uint64_t *purge;       /* owned: logs whose events are to be removed */
 	size_t npurge;
 	bool purge_later;
@@ -58,7 +60,8 @@ extern const uint64_t commit_bounds_us[COMMIT_BUCKETS];
 
 struct store_options {
 	struct db_options db;
-	int super_fd; /* taken over */
+	int super_fd;		/* taken over */
+	unsigned compact_share; /* compact.h; 0: never */
 };
 
 /* Work until the parent is gone; the exit code. */

@@ -59,6 +59,9 @@ const struct conf_option conf_table[] = {
 	    "be lost with the machine's power. none: several may be."),
 	OPTION("store.map_bytes", CONF_BYTES, map_bytes, 1 << 20, INT64_MAX,
 	    "64M", "First size of the database's map; it grows by itself."),
+	OPTION("store.compact_share", CONF_INT, compact_share, 0, 99, "50",
+	    "When so many per cent of the database's file are free at a start "
+	    "of the daemon, it is written anew; 0: never."),
 	OPTION("store.retain_age", CONF_MS, retain.age_ms, 0, INT64_MAX, "0",
 	    "Events of sessions are removed when they are so old; 0: never."),
 	OPTION("store.retain_events", CONF_INT, retain.events, 0, INT64_MAX,

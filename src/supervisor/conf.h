@@ -23,7 +23,7 @@ struct conf {
 	int64_t max_clients;
 	/* [store] */
 	char *durability;
-	int64_t map_bytes;
+	int64_t map_bytes, compact_share;
 	struct {
 		int64_t age_ms, events, bytes;
 		int64_t total_events, total_bytes;

@@ -62,6 +62,9 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/proc_restart.c \
 	src/supervisor/relay.c \
 	src/supervisor/relay.h \
+	src/supervisor/ops_store.c \
+	src/supervisor/restore.c \
+	src/supervisor/restore.h \
 	src/supervisor/retain.c \
 	src/supervisor/retain.h \
 	src/supervisor/request.c \

@@ -17,6 +17,7 @@
 #include "supervisor/agents.h"
 #include "supervisor/command.h"
 #include "supervisor/listen.h"
+#include "supervisor/restore.h"
 #include "supervisor/super.h"
 
 #include <fcntl.h>
@@ -33,6 +34,8 @@ struct options {
 	size_t nset;
 	int ready_fd;
 	bool check, print;
+	const char *restore; /* a backup's file */
+	bool force;
 	struct http_settings http;
 	struct command_options command;
 };
@@ -47,6 +50,7 @@ static const char usage_text[] =
     "                [-M METHOD]... [-A HEADER]... [--ready-fd N] [-n | -C]\n"
     "                [-g] [-s] [-e CODE]... [-r FROM:TO]... [-p SIGNAL]\n"
     "                [-- COMMAND [ARG]...]\n"
+    "       sandboxd [-c FILE] [--state-dir DIR] --restore FILE [--force]\n"
     "       sandboxd --print-seccomp[=json] | --version | --help\n"
     "\n"
     "  -c, --config FILE   configuration; default %s\n"
@@ -75,6 +79,8 @@ static const char usage_text[] =
     "  -s, --subreaper     adopt orphans, also without a COMMAND\n"
     "  -n, --check         check the configuration and exit\n"
     "  -C, --print         print the configuration in force and exit\n"
+    "  --restore FILE      take a backup as the database, and exit\n"
+    "  --force             also where one is, which is kept aside\n"
     "  --print-seccomp     print what the filter of system calls lets "
     "through\n";
 
@@ -204,6 +210,8 @@ static const struct option longs[] = {
 	{ "parent-death", required_argument, NULL, 'p' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "print", no_argument, NULL, 'C' },
+	{ "restore", required_argument, NULL, 'B' },
+	{ "force", no_argument, NULL, 'f' },
 	{ "print-seccomp", optional_argument, NULL, 'P' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -263,6 +271,12 @@ options_parse(struct options *o, int argc, char *argv[])
 			break;
 		case 'C':
 			o->print = true;
+			break;
+		case 'B':
+			o->restore = optarg;
+			break;
+		case 'f':
+			o->force = true;
 			break;
 		case 'P':
 			print_seccomp(optarg);
@@ -412,6 +426,10 @@ main(int argc, char *argv[])
 	command_remember();
 	process_prepare();
 	logging_start(&s.conf);
+	if (o.restore != NULL) {
+		command_signals_release();
+		return restore_run(&s, o.restore, o.force);
+	}
 	agents_replace(&s, agents);
 	super_open_or_die(&s, o.ready_fd, &o.command); /* 3 sockets, helpers */
 	if (s.command == NULL)

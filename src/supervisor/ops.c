@@ -62,6 +62,7 @@ static op_handler *const handlers[OP_N] = {
 	[OP_TOKEN_LIST] = op_token_list,
 	[OP_TOKEN_REVOKE] = op_token_revoke,
 	[OP_ROLE_RESET] = op_role_reset,
+	[OP_BACKUP] = op_backup,
 };
 
 void

@@ -29,6 +29,7 @@ op_handler op_agent_list, op_agent_install, op_agent_probe, op_agent_reload;
 
 /* tokens.c */
 op_handler op_token_create, op_token_list, op_token_revoke;
+op_handler op_backup;
 
 /* The sandbox or session that the request names, or NULL and R has ended. */
 struct sandbox *op_sandbox(struct request *r);

@@ -103,6 +103,38 @@ spawn_helper(struct super *s, struct proc *p, int dir_fd, char *const argv[],
 }
 
 int
+spawn_once(struct super *s, pid_t *pid_out, int fd, int dir_fd,
+    char *const argv[], struct err *e)
+{
+	char *const no_env[] = { NULL };
+	autofd int high_fd = fcntl(fd, F_DUPFD_CLOEXEC, 16);
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t at;
+	char path[4096];
+	int bad;
+
+	if (high_fd == -1)
+		return err_sys(e, "duplicate a descriptor");
+	if (program_path(s, argv[0], path, sizeof(path), e) == -1)
+		return -1;
+	(void)posix_spawn_file_actions_init(&fa); /* cannot fail in glibc */
+	(void)posix_spawnattr_init(&at);
+	bad = file_actions(&fa, high_fd, dir_fd);
+	if (bad == 0)
+		bad = attributes(&at);
+	/* PRIV: before: ours. After: the same, in the new program, which gives
+	 * it up before it reads a byte. */
+	if (bad == 0)
+		bad = posix_spawn(pid_out, path, &fa, &at, argv, no_env);
+	(void)posix_spawn_file_actions_destroy(&fa);
+	(void)posix_spawnattr_destroy(&at);
+	if (bad == 0)
+		return 0;
+	errno = bad;
+	return err_sys(e, "start %s", path);
+}
+
+int
 spawn_load_program(
     struct super *s, const char *name, int *fd_out, struct err *e)
 {

@@ -18,10 +18,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 /* Without a store there is nothing to serve: at the first start of all we say
  * so and leave, later we keep trying. */
 #define START_TRIES 4
+#define START_MS 30000
+#define BYTES_PER_MS 10000 /* that a slow disk takes, with room to spare */
 
 struct write {
 	TAILQ_ENTRY(write) link;
@@ -215,16 +219,28 @@ load_next(struct storec *st, const char *db, const char *after)
 
 /* --- the process --------------------------------------------------------- */
 
+/* It may have to go over all of its file: an upgrade, a compaction. */
+static void
+start_deadline(struct proc *p, int dir_fd)
+{
+	struct stat st;
+
+	p->start_ms = START_MS;
+	if (fstatat(dir_fd, "data.mdb", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		p->start_ms += st.st_size / BYTES_PER_MS;
+}
+
 static int
 store_start(struct proc *p, struct err *e)
 {
 	static char program[] = "sandboxd-store", uid_flag[] = "--uid",
 		    gid_flag[] = "--gid", map_bytes[] = "--map-bytes",
-		    durability[] = "--durability";
+		    durability[] = "--durability",
+		    compact[] = "--compact-share";
 	struct storec *st = p->owner;
 	struct super *s = st->s;
-	char uid[16], map[24];
-	char *argv[10];
+	char uid[16], map[24], share[24];
+	char *argv[12];
 	size_t n = 0;
 	autofd int dir_fd = openat(s->state_fd, "store",
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -239,6 +255,13 @@ store_start(struct proc *p, struct err *e)
 	argv[n++] = s->conf.durability;
 	argv[n++] = map_bytes;
 	argv[n++] = map;
+	if (!s->ready && s->conf.compact_share > 0) {
+		(void)snprintf(share, sizeof(share), "%lld",
+		    (long long)s->conf.compact_share);
+		argv[n++] = compact;
+		argv[n++] = share;
+	}
+	start_deadline(p, dir_fd);
 	if (s->root) {
 		argv[n++] = uid_flag;
 		argv[n++] = uid;
@@ -281,6 +304,16 @@ store_down(struct proc *p, const char *cause ATTR_UNUSED)
 	struct storec *st = p->owner;
 
 	role_down(st->s, p);
+	if (WIFEXITED(p->exit_status) &&
+	    WEXITSTATUS(p->exit_status) == EXIT_NEWER && !p->stop_wanted) {
+		/* Trying again helps nobody. */
+		log_error("store", "a newer sandboxd has used the database");
+		if (p->state != PS_DOWN)
+			proc_stop(p);
+		if (!st->s->stopping)
+			super_stop(st->s, EXIT_NEWER);
+		return;
+	}
 	if (!st->s->ready && p->ncrashes >= START_TRIES) {
 		log_error("store", "does not start; giving up");
 		super_stop(st->s, EXIT_SYS);
@@ -294,7 +327,7 @@ static const struct proc_kind store_kind = {
 	.up = store_up,
 	.ask_stop = store_ask_stop,
 	.down = store_down,
-	.start_ms = 30000,
+	.start_ms = START_MS,
 	.stop_ms = 10000,
 	.restart = true,
 	.keep_trying = true,
