@@ -3,7 +3,7 @@
  * Runs in the supervisor, on directories of its own.
  *
  * A process inside cannot leave its project: only the first user namespace may
- * change a file's, and a rename to another one is refused.
+ * change a file's or a directory's, and a file keeps it wherever it is moved.
  */
 #include "sandbox/disk.h"
 #include "lib/fdio.h"

@@ -33,6 +33,8 @@
 
 /* Entries that are removed within the loop; more go to a child. */
 #define REMOVE_INLINE 200
+/* And so much of a disk image: 256 MiB. */
+#define IMAGE_INLINE_BLOCKS (256ll << 20 >> 9)
 #define LOCK_WAIT_MS 5000
 
 /* mkdir -p for one of our own directories; parents get 0755. */
@@ -365,11 +367,23 @@ instance_make_dir(struct super *s, const char *id, int *fd_out, struct err *e)
 	return instance_open_dir(s, id, fd_out, e);
 }
 
+/* One file, but the kernel takes its time to free what it holds. */
+static bool
+has_large_image(const struct super *s, const char *id)
+{
+	char path[SANDBOX_ID_MAX + 16];
+	struct stat st;
+
+	return str_format(path, sizeof(path), "%s/" DISK_IMAGE, id) == 0 &&
+	       fstatat(s->sandboxes_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_blocks > IMAGE_INLINE_BLOCKS;
+}
+
 void
 instance_remove_dir(struct super *s, const char *id,
     void (*done)(void *ctx, const struct err *e), void *ctx)
 {
-	int64_t budget = REMOVE_INLINE;
+	int64_t budget = has_large_image(s, id) ? 0 : REMOVE_INLINE;
 	char to[RANDOM_ID_MAX];
 	struct err e;
 	autofd int trash_fd = -1;

@@ -114,6 +114,10 @@ my @c = map { my $c = $d->client; [$c, $c->send('sandbox.create', { id => "m$_",
 is(scalar(grep { $_->[0]->finish($_->[1])->{ok} } @c), 6, 'six at once');
 $d->ok('sandbox.destroy', { id => "m$_" }) for 1 .. 6;
 $d->ok('sandbox.destroy', { id => 'a' });
-is(join(' ', glob("$d->{state}/sandboxes/*")), '', 'destroyed: no files');
+# A large one goes by way of the trash.
+$d->ok('sandbox.create', { id => 'l', limits => { disk => '400M' } });
+$d->sh('l', 'head -c 300M /dev/zero >/big; sync');
+$d->ok('sandbox.destroy', { id => 'l' });
+is(join(' ', glob("$d->{state}/sandboxes/* $d->{state}/trash/*")), '', 'destroyed: no files');
 ok(wait_for(10, sub { loops() == 0 }), 'and no loop device');
 done_testing;
