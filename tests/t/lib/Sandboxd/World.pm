@@ -8,7 +8,7 @@
 #	...
 #	is_deeply([$w->queries], ['a.example A', 'a.example AAAA']);
 #
-# names: a list of addresses, or a list of such lists, one for each question in turn.
+# files: a directory that /files/ shows. names: a list of addresses, or a list of such lists, one for each question in turn.
 # Servers: HTTP on port 80 and 8080 of every address (answers with what it was asked,
 # as JSON), and on 443 one that writes down the first bytes that it gets and echoes all.
 
@@ -164,6 +164,13 @@ sub http {
 	if ($head =~ m{^\S+ /stream}) {
 		print $c "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
 		for (1 .. 400) { print $c 'y' x 65536 }
+		return;
+	}
+	if ($head =~ m{^GET /files/([\w./@%-]+)} && $1 !~ /\.\./) {
+		my $text = slurp("$self->{files}/$1");
+		print $c 'HTTP/1.1 ', defined $text && -f "$self->{files}/$1" ? '200 OK' : '404 No',
+		    "\r\nContent-Length: ", length($text // ''), "\r\n\r\n", $text // '';
+		$c->flush;
 		return;
 	}
 	my ($host) = $head =~ /^host:\s*(\S+)/mi;
