@@ -17,15 +17,18 @@ need_program('cc', 'taskset');
 my $victim = Sandboxd->scratch_dir . '/victim';
 run_cmd(['cp', '/bin/sleep', $victim]);
 helper('hostile');
-my $pid = fork // die "fork: $!";
-exec($victim, '1') if $pid == 0;
-wait_for(5, sub { (readlink("/proc/$pid/exe") // '') eq $victim });
-# Its file is free only when it has been waited for.
-local $SIG{CHLD} = sub { waitpid($pid, POSIX::WNOHANG()) };
-my $hits = outside(['exe', 3, $pid])->{hits};
+my $hits = 0;
+for (1 .. 10) {
+	last if $hits;
+	my $pid = fork // die "fork: $!";
+	exec($victim, '1') if $pid == 0;
+	wait_for(5, sub { (readlink("/proc/$pid/exe") // '') eq $victim });
+	# Its file is free only when it has been waited for.
+	local $SIG{CHLD} = sub { waitpid($pid, POSIX::WNOHANG()) };
+	$hits += outside(['exe', 3, $pid])->{hits};
+}
 cmp_ok($hits, '>', 0, 'a program that is a file is overwritten when its process ends');
 is(slurp($victim) =~ /^#!\/bin\/false/ ? 1 : 0, 1, 'as its content shows');
-$SIG{CHLD} = 'DEFAULT';
 
 my @programs = map { program($_) } qw(sandboxd sandboxd-init sandboxd-session
     sandboxd-store sandboxd-relay);
