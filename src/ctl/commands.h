@@ -49,6 +49,7 @@
 	X(credentials_env)     \
 	X(status)              \
 	X(reset)               \
+	X(doctor)              \
 	X(api)                 \
 	X(raw)                 \
 	X(help)

@@ -14,6 +14,8 @@ libbase_a_SOURCES = \
 	src/lib/confine.c \
 	src/lib/confine.h \
 	src/lib/defs.h \
+	src/lib/doctor_text.c \
+	src/lib/doctor_text.h \
 	src/lib/err.c \
 	src/lib/err.h \
 	src/lib/errors.def \

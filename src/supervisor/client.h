@@ -18,6 +18,8 @@ struct client {
 	struct buf in, out;
 	uid_t uid;
 	bool allowed;
+	struct peer_use *use; /* borrowed; NULL: no limits */
+	ev_timer brake;	      /* runs while it has asked too fast */
 	bool eof;      /* it has said all it will */
 	bool handed;   /* another process writes to it now */
 	bool closing;  /* hang up when OUT is empty */

@@ -53,6 +53,12 @@ const struct conf_option conf_table[] = {
 	    "A group whose members may use the control socket."),
 	OPTION("control.max_clients", CONF_INT, max_clients, 1, 100000, "256",
 	    "Connections at one time; more wait in the socket's queue."),
+	OPTION("control.max_per_user", CONF_INT, max_per_user, 0, 100000, "64",
+	    "Connections of one user at a time, root and our own excepted; 0: "
+	    "as many as there may be."),
+	OPTION("control.rate", CONF_INT, control_rate, 0, 1000000, "1000",
+	    "Requests of one user in a second, the same excepted; more wait. 0: "
+	    "any number."),
 	OPTION("store.durability", CONF_STR, durability, 0, 8, "full",
 	    "full: on the disk before it is shown. relaxed: the last commit "
 	    "may "

@@ -20,7 +20,7 @@ struct conf {
 	/* [control] */
 	char *allow_users; /* names or uids, separated by blanks */
 	char *allow_group;
-	int64_t max_clients;
+	int64_t max_clients, max_per_user, control_rate;
 	/* [store] */
 	char *durability;
 	int64_t map_bytes, compact_share;

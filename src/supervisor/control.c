@@ -62,6 +62,8 @@ client_free(struct client *c)
 	ev_io_stop(c->s->loop, &c->rd);
 	ev_io_stop(c->s->loop, &c->wr);
 	ev_timer_stop(c->s->loop, &c->idle);
+	ev_timer_stop(c->s->loop, &c->brake);
+	peer_leave(c->use);
 	fd_close_all(c->fds, c->nfds);
 	fd_close(&c->fd);
 	buf_free(&c->in);
@@ -201,6 +203,26 @@ too_long(struct client *c)
 	(void)client_flush(c);
 }
 
+static void
+on_brake_off(
+    struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
+{
+	client_serve(t->data);
+}
+
+/* Its user has asked for as much as one may: it goes on in a moment. */
+static bool
+braked(struct client *c)
+{
+	int64_t ms = peer_wait_ms(c->s, c->use);
+
+	if (ms == 0)
+		return false;
+	ev_timer_set(&c->brake, (double)ms / 1000.0, 0.);
+	ev_timer_start(c->s->loop, &c->brake);
+	return true;
+}
+
 /* Serve lines as long as they can be served at once. */
 void
 client_serve(struct client *c)
@@ -212,7 +234,8 @@ client_serve(struct client *c)
 
 	if (c->serving)
 		return;
-	while (c->req == NULL && c->out.len == 0 && !c->closing) {
+	while (c->req == NULL && c->out.len == 0 && !c->closing &&
+	       !ev_is_active(&c->brake)) {
 		char *at = c->in.data + used;
 		size_t left = c->in.len - used;
 		char *nl = left > 0 ? memchr(at, '\n', left) : NULL;
@@ -225,6 +248,8 @@ client_serve(struct client *c)
 		}
 		/* The last line of a pipe may lack its newline. */
 		if (nl == NULL && (!c->eof || left == 0))
+			break;
+		if (len > 0 && braked(c))
 			break;
 		used += len + (nl != NULL);
 		if (len == 0 || (len == 1 && at[0] == '\r'))
@@ -248,7 +273,8 @@ client_serve(struct client *c)
 	if (used > 0)
 		buf_consume(&c->in, used);
 	buf_trim(&c->in, READ_CHUNK);
-	if (c->req == NULL && c->out.len == 0 && c->eof && c->in.len == 0) {
+	if (c->req == NULL && c->out.len == 0 && c->eof && c->in.len == 0 &&
+	    !ev_is_active(&c->brake)) {
 		client_free(c);
 		return;
 	}
@@ -306,6 +332,20 @@ on_readable(struct ev_loop *loop, ev_io *io, int revents ATTR_UNUSED)
 	client_serve(c);
 }
 
+/* One connection too many of its user's: it is told, and hung up on. */
+static void
+too_many(struct client *c)
+{
+	struct err e;
+
+	err_set(&e, ERR_LIMIT, "uid %lu has %lld connections already",
+	    (unsigned long)c->uid, (long long)c->s->conf.max_per_user);
+	client_add_error(c, "1", &e);
+	ev_io_stop(c->s->loop, &c->rd);
+	c->closing = true;
+	(void)client_flush(c);
+}
+
 /* --- the listening socket ------------------------------------------------ */
 
 static void
@@ -332,7 +372,9 @@ accept_one(struct control *ct, int fd)
 	ev_io_init(&c->rd, on_readable, fd, EV_READ);
 	ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
 	ev_timer_init(&c->idle, on_idle, 0., 0.);
-	c->rd.data = c->wr.data = c->idle.data = c;
+	ev_timer_init(&c->brake, on_brake_off, 0., 0.);
+	c->rd.data = c->wr.data = c->idle.data = c->brake.data = c;
+	c->use = peer_enter(s, c->uid);
 	LIST_INSERT_HEAD(&ct->clients, c, link);
 	ct->n++;
 	ct->strangers += !c->allowed;
@@ -340,6 +382,8 @@ accept_one(struct control *ct, int fd)
 	client_touch(c);
 	if (ct->strangers > STRANGERS_MAX)
 		client_free(c);
+	else if (peer_too_many(s, c->use))
+		too_many(c);
 }
 
 static void
@@ -489,6 +533,7 @@ control_close(struct super *s)
 		client_free(c);
 	}
 	ev_io_stop(s->loop, &ct->io); /* freeing a client starts it again */
+	peers_free(s);
 	fd_close(&ct->fd);
 	if (!ct->lent && str_format(path, sizeof(path), "unix:%s/control.sock",
 			     s->conf.run_dir) == 0) {

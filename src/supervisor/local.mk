@@ -24,6 +24,10 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/courier.h \
 	src/supervisor/courier_files.c \
 	src/supervisor/courier_priv.h \
+	src/supervisor/doctor.c \
+	src/supervisor/doctor.h \
+	src/supervisor/doctor_host.c \
+	src/supervisor/doctor_place.c \
 	src/supervisor/egress.c \
 	src/supervisor/egress.h \
 	src/supervisor/exec.c \

@@ -16,6 +16,7 @@
 #include "sandbox/seccomp_list.h"
 #include "supervisor/agents.h"
 #include "supervisor/command.h"
+#include "supervisor/doctor.h"
 #include "supervisor/listen.h"
 #include "supervisor/restore.h"
 #include "supervisor/super.h"
@@ -33,9 +34,10 @@ struct options {
 		       [2]; /* option names and values, over the file's */
 	size_t nset;
 	int ready_fd;
-	bool check, print;
 	const char *restore; /* a backup's file */
 	bool force;
+	bool check, print, doctor;
+	const char *doctor_how;
 	struct http_settings http;
 	struct command_options command;
 };
@@ -51,6 +53,7 @@ static const char usage_text[] =
     "                [-g] [-s] [-e CODE]... [-r FROM:TO]... [-p SIGNAL]\n"
     "                [-- COMMAND [ARG]...]\n"
     "       sandboxd [-c FILE] [--state-dir DIR] --restore FILE [--force]\n"
+    "       sandboxd [-c FILE] --doctor[=json]\n"
     "       sandboxd --print-seccomp[=json] | --version | --help\n"
     "\n"
     "  -c, --config FILE   configuration; default %s\n"
@@ -81,6 +84,8 @@ static const char usage_text[] =
     "  -C, --print         print the configuration in force and exit\n"
     "  --restore FILE      take a backup as the database, and exit\n"
     "  --force             also where one is, which is kept aside\n"
+    "  --doctor            tell what this host can give, and how to mend "
+    "it\n"
     "  --print-seccomp     print what the filter of system calls lets "
     "through\n";
 
@@ -212,6 +217,7 @@ static const struct option longs[] = {
 	{ "print", no_argument, NULL, 'C' },
 	{ "restore", required_argument, NULL, 'B' },
 	{ "force", no_argument, NULL, 'f' },
+	{ "doctor", optional_argument, NULL, 'Q' },
 	{ "print-seccomp", optional_argument, NULL, 'P' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -277,6 +283,10 @@ options_parse(struct options *o, int argc, char *argv[])
 			break;
 		case 'f':
 			o->force = true;
+			break;
+		case 'Q':
+			o->doctor = true;
+			o->doctor_how = optarg;
 			break;
 		case 'P':
 			print_seccomp(optarg);
@@ -415,6 +425,8 @@ main(int argc, char *argv[])
 	proctitle_init(argc, argv);
 	options_parse(&o, argc, argv); /* 1 what we were asked */
 	conf_load_or_die(&s, &o);      /* 2 what we are told   */
+	if (o.doctor)
+		return doctor_alone(&s, o.doctor_how);
 	agents = agents_load_or_die(&s.conf);
 	if (o.print)
 		conf_print(&s.conf, stdout);

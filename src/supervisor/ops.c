@@ -12,6 +12,7 @@
 #include "lib/xalloc.h"
 #include "sandbox/cgroup.h"
 #include "supervisor/client.h"
+#include "supervisor/doctor.h"
 #include "supervisor/gateway.h"
 #include "supervisor/memory.h"
 #include "supervisor/powers.h"
@@ -63,6 +64,7 @@ static op_handler *const handlers[OP_N] = {
 	[OP_TOKEN_REVOKE] = op_token_revoke,
 	[OP_ROLE_RESET] = op_role_reset,
 	[OP_BACKUP] = op_backup,
+	[OP_DOCTOR] = op_doctor,
 };
 
 void

@@ -5,6 +5,7 @@
 #include "supervisor/peer.h"
 
 #include "lib/strutil.h"
+#include "lib/xalloc.h"
 #include "supervisor/powers.h"
 
 #include <grp.h>
@@ -59,6 +60,103 @@ is_allowed_user(const struct conf *cf, uid_t uid)
 			}
 		}
 		at += n;
+	}
+}
+
+/* --- how much of us one user takes ---------------------------------------- */
+
+/* Nobody else's limits are for those who could change them. */
+static bool
+unlimited(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+/* A second's requests may come at once. */
+static void
+refill(struct peer_use *u, int64_t rate)
+{
+	int64_t now = now_monotonic_ms();
+
+	u->tokens += (double)(now - u->at_ms) * (double)rate / 1000.0;
+	u->tokens = MIN(u->tokens, (double)rate);
+	u->at_ms = now;
+}
+
+/* Those who have left are remembered for as long as their haste counts. */
+static void
+forget_idle(struct super *s)
+{
+	struct peer_use *u = LIST_FIRST(&s->peers), *next;
+
+	for (; u != NULL; u = next) {
+		next = LIST_NEXT(u, link);
+		if (u->clients > 0 || now_monotonic_ms() - u->at_ms < 1000)
+			continue;
+		LIST_REMOVE(u, link);
+		free(u);
+	}
+}
+
+struct peer_use *
+peer_enter(struct super *s, uid_t uid)
+{
+	struct peer_use *u;
+
+	if (unlimited(uid))
+		return NULL;
+	forget_idle(s);
+	LIST_FOREACH (u, &s->peers, link) {
+		if (u->uid == uid)
+			break;
+	}
+	if (u == NULL) {
+		u = xcalloc(1, sizeof(*u));
+		u->uid = uid;
+		u->tokens = (double)s->conf.control_rate;
+		u->at_ms = now_monotonic_ms();
+		LIST_INSERT_HEAD(&s->peers, u, link);
+	}
+	u->clients++;
+	return u;
+}
+
+void
+peer_leave(struct peer_use *u)
+{
+	if (u != NULL)
+		u->clients--;
+}
+
+bool
+peer_too_many(const struct super *s, const struct peer_use *u)
+{
+	return u != NULL && s->conf.max_per_user > 0 &&
+	       u->clients > (size_t)s->conf.max_per_user;
+}
+
+int64_t
+peer_wait_ms(const struct super *s, struct peer_use *u)
+{
+	int64_t rate = s->conf.control_rate;
+
+	if (u == NULL || rate == 0)
+		return 0;
+	refill(u, rate);
+	if (u->tokens < 1.0)
+		return 1 + (int64_t)((1.0 - u->tokens) * 1000.0 / (double)rate);
+	u->tokens -= 1.0;
+	return 0;
+}
+
+void
+peers_free(struct super *s)
+{
+	struct peer_use *u;
+
+	while ((u = LIST_FIRST(&s->peers)) != NULL) {
+		LIST_REMOVE(u, link);
+		free(u);
 	}
 }
 

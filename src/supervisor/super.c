@@ -361,6 +361,7 @@ super_open_or_die(
 	s->state_fd = s->sandboxes_fd = s->lock_fd = -1;
 	s->init_fd = s->session_fd = -1;
 	s->ready_fd = ready_fd;
+	LIST_INIT(&s->peers);
 	LIST_INIT(&s->sandboxes);
 	LIST_INIT(&s->sessions);
 	ev_set_allocator(alloc_or_wait);

@@ -75,6 +75,7 @@ struct super {
 	struct notify *notify;	 /* the service manager */
 	struct command *command; /* NULL: we were given none */
 
+	LIST_HEAD(, peer_use) peers; /* peer.c: of the control socket */
 	LIST_HEAD(, sandbox) sandboxes;
 	size_t nsandboxes;
 	LIST_HEAD(, session) sessions;
