@@ -20,11 +20,11 @@ struct client {
 	bool allowed;
 	struct peer_use *use; /* borrowed; NULL: no limits */
 	ev_timer brake;	      /* runs while it has asked too fast */
-	bool eof;      /* it has said all it will */
-	bool handed;   /* another process writes to it now */
-	bool closing;  /* hang up when OUT is empty */
-	bool scripted; /* see SCRIPT_FIRST_MS */
-	bool serving;  /* inside serve(): no recursion */
+	bool eof;	      /* it has said all it will */
+	bool handed;	      /* another process writes to it now */
+	bool closing;	      /* hang up when OUT is empty */
+	bool scripted;	      /* see SCRIPT_FIRST_MS */
+	bool serving;	      /* inside serve(): no recursion */
 	int64_t accepted_ms;
 	uint64_t lines;
 	struct request *req;

@@ -57,7 +57,8 @@ const struct conf_option conf_table[] = {
 	    "Connections of one user at a time, root and our own excepted; 0: "
 	    "as many as there may be."),
 	OPTION("control.rate", CONF_INT, control_rate, 0, 1000000, "1000",
-	    "Requests of one user in a second, the same excepted; more wait. 0: "
+	    "Requests of one user in a second, the same excepted; more wait. "
+	    "0: "
 	    "any number."),
 	OPTION("store.durability", CONF_STR, durability, 0, 8, "full",
 	    "full: on the disk before it is shown. relaxed: the last commit "

@@ -1,6 +1,7 @@
 /*
  * The frame of doctor: collecting what was found, the operation, and the run
- * without a daemon. Runs in the supervisor, or in a sandboxd that serves nobody.
+ * without a daemon. Runs in the supervisor, or in a sandboxd that serves
+ * nobody.
  */
 #ifdef HAVE_CONFIG_H
 #	include "config.h"

@@ -58,8 +58,8 @@ has_word(const char *path, const char *word)
 static const char *
 mend_user(void)
 {
-	if (number_in("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") ==
-	    1)
+	if (number_in(
+		"/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
 		return "sysctl -w "
 		       "kernel.apparmor_restrict_unprivileged_userns=0";
 	if (number_in("/proc/sys/kernel/unprivileged_userns_clone") == 0)
@@ -252,7 +252,8 @@ check_ids(struct doctor *d)
 	else
 		doctor_say(d, "ids", DOCTOR_OK, NULL,
 		    "%lld to %lld, nobody else's in /etc/subuid",
-		    (long long)c->ids_base, (long long)(c->ids_base + count - 1));
+		    (long long)c->ids_base,
+		    (long long)(c->ids_base + count - 1));
 }
 
 /* --- limits -------------------------------------------------------------- */

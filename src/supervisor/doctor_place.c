@@ -136,9 +136,9 @@ check_disk_limits(struct doctor *d)
 {
 	autofd int fd = open_near(d->s->conf.state_dir);
 	char why[160] = "";
-	enum disk_by by =
-	    fd == -1 ? DISK_BY_NONE
-		     : disk_probe(fd, d->s->root, why, sizeof(why));
+	enum disk_by by = fd == -1
+			      ? DISK_BY_NONE
+			      : disk_probe(fd, d->s->root, why, sizeof(why));
 
 	if (by == DISK_BY_NONE)
 		doctor_say(d, "disk limits", DOCTOR_MISSING,
