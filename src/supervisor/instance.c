@@ -364,7 +364,11 @@ instance_make_dir(struct super *s, const char *id, int *fd_out, struct err *e)
 			return err_sys(
 			    e, "make %s/sandboxes/%s", s->conf.state_dir, id);
 	}
-	return instance_open_dir(s, id, fd_out, e);
+	if (instance_open_dir(s, id, fd_out, e) == 0)
+		return 0;
+	/* What cannot be opened is not made; it is empty. */
+	(void)unlinkat(s->sandboxes_fd, id, AT_REMOVEDIR);
+	return -1;
 }
 
 /* One file, but the kernel takes its time to free what it holds. */
