@@ -99,6 +99,10 @@ check_PROGRAMS += tests/abuse/probe
 tests_abuse_probe_SOURCES = tests/abuse/probe.c
 tests_abuse_probe_CFLAGS = -std=gnu17 -O1
 tests_abuse_probe_LDFLAGS = -static
+check_PROGRAMS += tests/abuse/liar
+tests_abuse_liar_SOURCES = tests/abuse/liar.c
+tests_abuse_liar_CFLAGS = -std=gnu17 -O1
+tests_abuse_liar_LDFLAGS = -static
 # The supervisor with guards that can be off: proof tests show with it that an
 # attack they forbid would succeed. Never installed; says so in its --version.
 check_LIBRARIES = libunguarded.a
@@ -115,7 +119,9 @@ tests_unit_probe_init_SOURCES = tests/unit/probe_init.c
 tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
 tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
 
-EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/bench/bench_memory.pl \
+EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/abuse/20-leaks.t \
+	tests/abuse/30-create-faults.t tests/abuse/40-hostile-init.t tests/vm \
+	tests/bench/bench_memory.pl \
 	tests/bench/bench_acp.pl tests/bench/bench_http.pl \
 	tests/bench/run tests/e2e tests/fuzz tests/proof tests/t tests/tap tests/unit/fixtures
 noinst_HEADERS = \
