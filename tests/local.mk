@@ -22,6 +22,7 @@ unit_tests = \
 	tests/unit/test_courier_confine \
 	tests/unit/test_courier_tree \
 	tests/unit/test_courier_words \
+	tests/unit/test_egress \
 	tests/unit/test_ctl_apply \
 	tests/unit/test_ctl_changes \
 	tests/unit/test_ctl_client \
@@ -187,6 +188,9 @@ tests_unit_test_courier_tree_SOURCES = tests/unit/test_courier_tree.c
 tests_unit_test_courier_tree_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_courier_tree_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_courier_tree_LDADD = libcourier.a libbase.a $(MD_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_egress_SOURCES = tests/unit/test_egress.c
+tests_unit_test_egress_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_egress_LDADD = libegress.a libbase.a $(CARES_LIBS) $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_courier_words_SOURCES = tests/unit/test_courier_words.c
 tests_unit_test_courier_words_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_courier_words_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

@@ -34,6 +34,17 @@ if ($r->{ok}) {
 	is($e[-1]{type}, 'turn.ended', 'a session works');
 	is($d->error('sandbox.create', { id => 'full', isolation => 'full' }),
 	    'isolation_unavailable', 'full isolation is refused, not weakened');
+	SKIP: {
+		skip 'no network of its own here', 2 unless $have->{net};
+		$d->ok('sandbox.create', { id => 'f', network => 'filtered' });
+		my $dial = 'exec 3<>/dev/tcp/127.0.0.1/61080; printf "CONNECT a.example:80 '
+		    . 'HTTP/1.1\r\n\r\n" >&3; head -1 <&3';
+		like($d->exec('f', ['bash', '-c', $dial])->{stdout}, qr{^HTTP/1\.1 403 },
+		    'a filtered network is served');
+		ok((grep { $_->{event} eq 'egress' && $_->{host} eq 'a.example' }
+		    @{$d->ok('sandbox.events', { id => 'f' })->{events}}), 'and told of');
+		$d->ok('sandbox.destroy', { id => 'f' });
+	}
 	$d->ok('sandbox.destroy', { id => 'r' });
 } else {
 	like($r->{error}{code}, qr/isolation_unavailable|sandbox_failed|system/,
