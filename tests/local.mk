@@ -73,6 +73,7 @@ unit_tests = \
 	tests/unit/test_store_hostile \
 	tests/unit/test_store_records \
 	tests/unit/test_store_notes \
+	tests/unit/test_store_power \
 	tests/unit/test_store_tail \
 	tests/unit/test_store_serve \
 	tests/unit/test_strutil \
@@ -361,6 +362,10 @@ tests_unit_test_spec_SOURCES = tests/unit/test_spec.c
 tests_unit_test_spec_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_spec_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_spec_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_store_power_SOURCES = tests/unit/test_store_power.c
+tests_unit_test_store_power_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_power_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_power_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
 tests_unit_test_store_notes_SOURCES = tests/unit/test_store_notes.c
 tests_unit_test_store_notes_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_store_notes_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

@@ -110,12 +110,13 @@ static const unsigned never[] = {
 };
 
 /* Refused only: a library may try one and do without it. */
-static const unsigned refused[] = { SYS_clone, SYS_socket, SYS_connect,
-	SYS_bind, SYS_kill, SYS_tkill, SYS_pidfd_open, SYS_pidfd_send_signal };
+static const unsigned refused[] = { SYS_socket, SYS_connect, SYS_bind, SYS_kill,
+	SYS_tkill, SYS_pidfd_open, SYS_pidfd_send_signal };
+static const unsigned children[] = { SYS_clone };
 static const unsigned absent[] = { SYS_clone3, SYS_io_uring_setup };
 
-void
-confine_never_or_die(void)
+static void
+never_or_die(bool may_fork)
 {
 	static struct callfilter f;
 
@@ -124,10 +125,26 @@ confine_never_or_die(void)
 	    SECCOMP_RET_KILL_PROCESS);
 	callfilter_list(&f, refused, sizeof(refused) / sizeof(refused[0]),
 	    SECCOMP_RET_ERRNO | EPERM);
+	if (!may_fork)
+		callfilter_list(&f, children,
+		    sizeof(children) / sizeof(children[0]),
+		    SECCOMP_RET_ERRNO | EPERM);
 	callfilter_list(&f, absent, sizeof(absent) / sizeof(absent[0]),
 	    SECCOMP_RET_ERRNO | ENOSYS);
 	callfilter_verdict(&f, SECCOMP_RET_ALLOW);
 	callfilter_apply_or_die(&f);
+}
+
+void
+confine_never_or_die(void)
+{
+	never_or_die(false);
+}
+
+void
+confine_never_but_fork_or_die(void)
+{
+	never_or_die(true);
 }
 
 size_t

@@ -24,5 +24,8 @@ size_t confine_limits(void);
  * over would try first. Starting a program or another user ends the process.
  * Needs no_new_privs; after everything that changes ids. */
 void confine_never_or_die(void);
+/* The same, but it may go on in two: the store, whose backups are children of
+ * it and use a thread. They stay under the filter. */
+void confine_never_but_fork_or_die(void);
 
 #endif

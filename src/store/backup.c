@@ -116,10 +116,6 @@ backup_end(struct backup *b)
 
 	ev_io_stop(st->loop, &b->io);
 	fd_close(&b->tell_fd);
-	/* It has said its last word, or was killed: it ends now. */
-	(void)kill(b->pid, SIGKILL);
-	while (waitpid(b->pid, NULL, 0) == -1 && errno == EINTR)
-		continue;
 	free(b);
 	st->backup = NULL;
 	/* Its slot among the readers. */
@@ -137,6 +133,9 @@ on_told(struct ev_loop *loop ATTR_UNUSED, ev_io *io, int revents ATTR_UNUSED)
 		return;
 	/* So few bytes come in one piece. */
 	answer(b, n == (ssize_t)sizeof(out) ? &out : NULL);
+	/* It has said its last word, or is dead: it ends now. */
+	while (waitpid(b->pid, NULL, 0) == -1 && errno == EINTR)
+		continue;
 	backup_end(b);
 }
 

@@ -11,6 +11,6 @@
  * any case. One at a time. */
 int backup_begin(
     struct store *st, int64_t id, int fd, struct err *e) ATTR_WARN_UNUSED;
-void backup_close(struct store *st); /* ends one that is under way */
+void backup_close(struct store *st); /* one that is under way ends with us */
 
 #endif

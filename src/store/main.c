@@ -137,7 +137,7 @@ main(int argc, char *argv[])
 	/* PRIV: before, as we were started; after, nobody in one directory. */
 	if (confine(opt.uid, opt.gid, &e) == -1)
 		fatal("confine", "%s", e.text);
-	confine_never_or_die();
+	confine_never_but_fork_or_die();
 	if (opt.restore) {
 		if (restore_here(CHILD_SUPER_FD, &e) == 0)
 			_exit(EXIT_OK);

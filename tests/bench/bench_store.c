@@ -4,6 +4,11 @@
  * the same disk, in the same run, in turns.
  *
  *	bench_store [DIRECTORY]	default: $TMPDIR or /tmp
+ *	bench_store --log EVENTS [DIRECTORY]
+ *
+ * The second form: one session's log of so many events; how long the first
+ * event from a random place takes, how fast a piece of it comes, and how much
+ * memory of its own the store then has.
  *
  * One JSON line for each figure. `workers` is the number of channels that
  * append at the same time, `window` how many appends of a channel are under
@@ -416,11 +421,136 @@ compare(struct bench *b, struct bare *bare, int workers, int window, int batch)
 	(void)fflush(stdout);
 }
 
+/* --- one long log -------------------------------------------------------- */
+
+#define PROBES 2000
+#define REPLAY_EVENTS 1000000
+
+static void
+log_fill(struct bench *b, int64_t events)
+{
+	struct worker_end *w = &b->w[0];
+	int batch = 256;
+	double start = now_s();
+
+	events_make(b, batch);
+	while (w->next <= events || w->under_way > 0) {
+		while (w->next <= events && w->under_way < 8)
+			append_send(b, w, batch);
+		answer_receive(w);
+	}
+	(void)printf("{\"bench\":\"store_log_filled\",\"events\":%lld,"
+		     "\"value\":%.0f,\"unit\":\"1/s\"}\n",
+	    (long long)w->next - 1, (double)(w->next - 1) / (now_s() - start));
+	(void)fflush(stdout);
+}
+
+/* What the store has for itself, in KiB: without the pages of the file. */
+static long
+memory_kib(pid_t pid)
+{
+	char path[64], line[200];
+	long kib = -1;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		(void)sscanf(line, "RssAnon: %ld", &kib);
+	if (f != NULL)
+		(void)fclose(f);
+	return kib;
+}
+
+/* Ask for LIMIT events after AFTER; the seconds until the first is there. The
+ * rest is read and thrown away. */
+static double
+replay(struct bench *b, int64_t after, int64_t limit, double *all_s_out)
+{
+	static char piece[1 << 18];
+	char rest[200];
+	struct err e;
+	struct buf f;
+	int ours, theirs;
+	double start, first = 0;
+	size_t pos;
+	ssize_t n;
+	int64_t lines = 0;
+
+	if (fd_socketpair(&ours, &theirs, &e) == -1)
+		die(e.text);
+	(void)fd_set_nonblock(ours, 0);
+	(void)snprintf(rest, sizeof(rest),
+	    ",\"kind\":\"events\",\"request\":\"1\",\"session\":\"s0\","
+	    "\"after\":%lld,\"limit\":%lld",
+	    (long long)after, (long long)limit);
+	buf_init(&f, FRAME_MAX);
+	pos = frame_begin(&f);
+	(void)buf_addf(&f, "{\"op\":\"serve\",\"id\":%lld%s,\"fds\":1}",
+	    (long long)++b->id, rest);
+	start = now_s();
+	if (frame_end(&f, pos) == -1 ||
+	    fd_send(b->super_fd, f.data, f.len, &theirs, 1) != (ssize_t)f.len)
+		die("serve");
+	(void)close(theirs);
+	buf_free(&f);
+	/* The store lets go of its end when the last line is written. */
+	while ((n = read(ours, piece, sizeof(piece))) > 0) {
+		if (first == 0)
+			first = now_s() - start;
+		for (char *p = piece;
+		     (p = memchr(p, '\n', (size_t)(piece + n - p))) != NULL;
+		     p++)
+			lines++;
+	}
+	*all_s_out = now_s() - start;
+	if (lines != limit + 1) /* and the final line */
+		die("not as many events as were asked for");
+	(void)close(ours);
+	json_free(receive(b->super_fd));
+	return first;
+}
+
+static void
+log_bench(int64_t events)
+{
+	static double first[PROBES];
+	struct bench b;
+	double all_s;
+	long before, after;
+	int64_t n = MIN(events, (int64_t)REPLAY_EVENTS);
+
+	bench_start(&b);
+	before = memory_kib(b.pid);
+	log_fill(&b, events);
+	srandom(1); /* the same places each time */
+	for (int i = 0; i < PROBES; i++)
+		first[i] = replay(&b, random() % events, 1, &all_s);
+	qsort(first, PROBES, sizeof(first[0]), by_value);
+	(void)printf("{\"bench\":\"store_first_event\",\"events\":%lld,"
+		     "\"median_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}\n",
+	    (long long)events, first[PROBES / 2] * 1e3,
+	    first[PROBES * 99 / 100] * 1e3, first[PROBES - 1] * 1e3);
+	(void)replay(&b, events - n, n, &all_s);
+	after = memory_kib(b.pid);
+	(void)printf("{\"bench\":\"store_replay\",\"events\":%lld,"
+		     "\"value\":%.0f,\"unit\":\"1/s\"}\n",
+	    (long long)n, (double)n / all_s);
+	(void)printf("{\"bench\":\"store_memory\",\"events\":%lld,"
+		     "\"before_kib\":%ld,\"after_kib\":%ld}\n",
+	    (long long)events, before, after);
+	(void)fflush(stdout);
+	bench_stop(&b);
+}
+
 int
 main(int argc, char *argv[])
 {
 	static const int batches[] = { 1, 16, 256 };
-	const char *base = argc > 1 ? argv[1] : getenv("TMPDIR");
+	bool log = argc > 2 && strcmp(argv[1], "--log") == 0;
+	const char *base =
+	    argc > (log ? 3 : 1) ? argv[log ? 3 : 1] : getenv("TMPDIR");
+	int64_t events = 0;
 	struct bench b;
 	struct bare bare;
 	size_t i;
@@ -431,6 +561,12 @@ main(int argc, char *argv[])
 		die("temporary directory");
 	owner = getpid();
 	(void)atexit(clean_up);
+	if (log) {
+		if (str_to_int(argv[2], 1000, INT64_C(1) << 40, &events) == -1)
+			die("how many events?");
+		log_bench(events);
+		return EXIT_OK;
+	}
 	bench_start(&b);
 	bare_open(&bare);
 	for (i = 0; i < countof(batches); i++)
