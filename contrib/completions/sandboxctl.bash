@@ -5,7 +5,8 @@ _sandboxctl_ids()
 {
 	case $1 in
 	get | exec | shell | stop | start | rm | diff | apply | pause | resume | \
-		renew | update | history | expose | unexpose)
+		renew | update | history | expose | unexpose | cp | ps | stats | \
+		attach | execs | logs | wait | kill | forget)
 		sandboxctl "${_sandboxctl_socket[@]}" ls --quiet 2>/dev/null
 		;;
 	prompt | events | reply | cancel | "session get" | "session set" | \

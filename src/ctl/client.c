@@ -266,10 +266,16 @@ answer_error(struct ctl *ctl, const struct answer *a, struct err *e)
 int
 client_call(struct client *c, struct answer *a_out, struct err *e)
 {
-	enum client_got got;
-
 	if (client_send(c, NULL, 0, e) == -1)
 		return -1;
+	return client_final(c, a_out, e);
+}
+
+int
+client_final(struct client *c, struct answer *a_out, struct err *e)
+{
+	enum client_got got;
+
 	for (;;) {
 		if (client_line(c, -1, &got, a_out, e) == -1)
 			return -1;

@@ -63,6 +63,8 @@ int answer_error(struct ctl *ctl, const struct answer *a, struct err *e);
 
 /* Send and wait for the final line. *A_OUT holds ANSWER_OK on success. */
 int client_call(struct client *c, struct answer *a_out, struct err *e);
+/* The second half of that, for what was sent already. */
+int client_final(struct client *c, struct answer *a_out, struct err *e);
 /* A request line written by the caller, and the lines that answer it:
  * *NL_OUT is the newline that ends c->in's first line. */
 int client_send_text(struct client *c, const char *line, struct err *e);

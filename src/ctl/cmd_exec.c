@@ -8,7 +8,7 @@
  *
  * Hanging up is how a command is ended: the supervisor kills it then.
  */
-#include "ctl/commands.h"
+#include "ctl/exec.h"
 #include "ctl/pump.h"
 #include "ctl/signals.h"
 #include "ctl/spec.h"
@@ -381,8 +381,8 @@ write_env(struct jw *w, const struct args *a, bool tty, struct err *e)
 	return 0;
 }
 
-static int
-write_exec(struct jw *w, const struct args *a, char *const *command, bool tty,
+int
+exec_write(struct jw *w, const struct args *a, char *const *command, bool tty,
     struct err *e)
 {
 	const char *timeout = args_str(a, "timeout", NULL);
@@ -427,7 +427,7 @@ exec_command(struct ctl *ctl, const struct args *a, char *const *command,
 	if (ctl->json && tty)
 		(void)err_set(&e, ERR_BAD_REQUEST,
 		    "a terminal's output is no JSON: --json or -t");
-	else if (write_exec(client_begin(&x.c, "sandbox.exec"), a, command, tty,
+	else if (exec_write(client_begin(&x.c, "sandbox.exec"), a, command, tty,
 		     &e) == -1 ||
 		 (!ctl->json && signals_open(2, &e) == -1))
 		code = -1;
@@ -450,6 +450,8 @@ run_exec(struct ctl *ctl, const struct args *a)
 	bool with_stdin =
 	    args_has(a, "interactive") || (tty && isatty(STDIN_FILENO) == 1);
 
+	if (args_has(a, "detach") || args_has(a, "detach-keys"))
+		return process_exec(ctl, a, tty, with_stdin);
 	return exec_command(ctl, a, a->operands + 1, with_stdin, tty);
 }
 
@@ -464,6 +466,9 @@ run_exec(struct ctl *ctl, const struct args *a)
 static const struct opt_def exec_opts[] = {
 	{ "interactive", 'i', NULL, "Give it our standard input." },
 	{ "tty", 't', NULL, "Run it on a terminal of its own." },
+	{ "detach", 'd', NULL, "Let it go on without us; prints its number." },
+	{ "detach-keys", '\0', "KEYS",
+	    "Leave it running by these, like ctrl-p,ctrl-q." },
 	EXEC_OPTS,
 };
 

@@ -17,6 +17,15 @@
 	X(get)                 \
 	X(exec)                \
 	X(shell)               \
+	X(cp)                  \
+	X(ps)                  \
+	X(stats)               \
+	X(attach)              \
+	X(execs)               \
+	X(logs)                \
+	X(wait)                \
+	X(kill)                \
+	X(forget)              \
 	X(stop)                \
 	X(start)               \
 	X(pause)               \

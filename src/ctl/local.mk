@@ -6,6 +6,8 @@ libctl_a_SOURCES = \
 	src/ctl/apply.c \
 	src/ctl/apply.h \
 	src/ctl/ask.c \
+	src/ctl/attach.c \
+	src/ctl/attach.h \
 	src/ctl/backend.h \
 	src/ctl/beneath.c \
 	src/ctl/beneath.h \
@@ -16,6 +18,7 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_agents.c \
 	src/ctl/cmd_agents_install.c \
 	src/ctl/cmd_apply.c \
+	src/ctl/cmd_cp.c \
 	src/ctl/cmd_credentials.c \
 	src/ctl/cmd_credentials.h \
 	src/ctl/cmd_diff.c \
@@ -24,9 +27,12 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_history.c \
 	src/ctl/cmd_host.c \
 	src/ctl/cmd_lifecycle.c \
+	src/ctl/cmd_process.c \
+	src/ctl/cmd_ps.c \
 	src/ctl/cmd_run.c \
 	src/ctl/cmd_sandbox.c \
 	src/ctl/cmd_session.c \
+	src/ctl/cmd_stats.c \
 	src/ctl/cmd_talk.c \
 	src/ctl/cmd_token.c \
 	src/ctl/command.c \
@@ -55,6 +61,7 @@ libctl_a_SOURCES = \
 	src/ctl/credfiles.c \
 	src/ctl/ctl.c \
 	src/ctl/ctl.h \
+	src/ctl/exec.h \
 	src/ctl/follow.c \
 	src/ctl/follow.h \
 	src/ctl/home.c \

@@ -30,6 +30,10 @@ struct gate {
 void
 gate_add(struct init *in, const struct json *msg, const struct chan_frame *f);
 
+/* The supervisor, as one who asks about processes: on init's own channel, with
+ * no defaults, since its requests say everything. */
+struct gate *gate_super(struct init *in);
+
 /* While ON nothing is read from any gateway. */
 void gates_pause(struct init *in, bool on);
 

@@ -18,19 +18,19 @@ struct upper {	      /* the upper directory of one copy-on-write mount */
 };
 
 struct execs;
-struct diffs;
+struct errands;
 struct stop;
 struct gates;
 struct procs;
 
 struct init {
-	struct ev_loop *loop; /* owned */
-	struct chan *ch;      /* owned; to the supervisor */
-	struct execs *execs;  /* owned */
-	struct diffs *diffs;  /* owned */
-	struct stop *stop;    /* owned */
-	struct gates *gates;  /* owned; NULL until a gateway comes */
-	struct procs *procs;  /* owned; NULL until it is needed */
+	struct ev_loop *loop;	 /* owned */
+	struct chan *ch;	 /* owned; to the supervisor */
+	struct execs *execs;	 /* owned */
+	struct errands *errands; /* owned */
+	struct stop *stop;	 /* owned */
+	struct gates *gates;	 /* owned; NULL until a gateway comes */
+	struct procs *procs;	 /* owned; NULL until it is needed */
 	ev_signal chld;
 	ev_timer idle;
 	/* Opened before any other process ran here, so that nobody can have put

@@ -6,7 +6,11 @@ libinit_a_SOURCES = \
 	src/init/child.c \
 	src/init/child.h \
 	src/init/diff.c \
-	src/init/diff.h \
+	src/init/errand.c \
+	src/init/errand.h \
+	src/init/errand_copy.c \
+	src/init/errand_log.c \
+	src/init/errand_ps.c \
 	src/init/exec.c \
 	src/init/exec.h \
 	src/init/exec_kill.c \

@@ -14,11 +14,12 @@
  * Must never exit after start except on `stop` or when descriptor 3 closes,
  * must never block, and must never let a descriptor of its own reach a command.
  */
-#include "init/diff.h"
+#include "init/errand.h"
 #include "init/exec.h"
 #include "init/gate.h"
 #include "init/init.h"
 #include "init/keeper.h"
+#include "init/procs.h"
 #include "init/shrink.h"
 #include "init/stop.h"
 #include "init/user.h"
@@ -218,6 +219,21 @@ on_log(void *ctx, enum log_level level, const char *line, size_t len)
 		parent_log(in->ch, level, line, len);
 }
 
+/* The supervisor asks about managed processes, as gateways do. */
+static void
+on_process(
+    struct init *in, const struct proto_in *m, const struct chan_frame *f)
+{
+	struct err e;
+
+	if (!stop_begun(in)) {
+		procs_message(gate_super(in), m->id, m->type, m->body, f);
+		return;
+	}
+	(void)err_set(&e, ERR_SANDBOX_STATE, "the sandbox is stopping");
+	(void)chan_reply_err(in->ch, m->id, &e);
+}
+
 static void
 on_message(struct init *in, const struct chan_frame *f)
 {
@@ -244,13 +260,27 @@ on_message(struct init *in, const struct chan_frame *f)
 		exec_kill_request(in, m.id, m.body);
 		break;
 	case MSG_INIT_CHANGES:
-		diff_request(in, m.id, m.body, f);
+	case MSG_INIT_COPY_IN:
+	case MSG_INIT_COPY_OUT:
+	case MSG_INIT_PROCESSES:
+	case MSG_INIT_LOG:
+		errand_request(in, m.id, m.type, m.body, f);
 		break;
 	case MSG_INIT_GATEWAY:
 		gate_add(in, m.body, f);
 		break;
 	case MSG_INIT_STOP:
 		stop_request(in, m.id, m.body);
+		break;
+	case MSG_PROC_CREATE:
+	case MSG_PROC_LIST:
+	case MSG_PROC_GET:
+	case MSG_PROC_SIGNAL:
+	case MSG_PROC_DELETE:
+	case MSG_PROC_INPUT:
+	case MSG_PROC_RESIZE:
+	case MSG_PROC_ATTACH:
+		on_process(in, &m, f);
 		break;
 	default:
 		log_warn("init", "message without a handler");
@@ -333,7 +363,7 @@ open_or_die(struct init *in)
 	if (in->loop == NULL)
 		fatal("init", "no event loop");
 	ev_set_syserr_cb(on_syserr);
-	if (execs_open(in, &e) == -1 || diffs_open(in, &e) == -1 ||
+	if (execs_open(in, &e) == -1 || errands_open(in, &e) == -1 ||
 	    stop_open(in, &e) == -1)
 		fatal("init", "%s", e.text);
 	/* Not libev's own child watchers: those come one per turn of the loop,

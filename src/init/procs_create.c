@@ -217,4 +217,7 @@ create_request(
 	}
 	p->g = g;
 	p->request = id;
+	/* Nothing will ever be typed: its reader sees the end at once. */
+	if (!p->tty && !json_bool(msg, "input", true))
+		fd_close(&p->in_fd);
 }

@@ -455,7 +455,7 @@ attach_request(
 	struct err e;
 	struct mproc *p = mproc_find(ps, msg, &e);
 
-	if (p != NULL && !p->tty)
+	if (p != NULL && !p->tty && !json_bool(msg, "any", false))
 		(void)err_set(&e, ERR_PROCESS_STATE,
 		    "process is not running in tty mode");
 	else if (p != NULL && fd_socketpair(&ours_fd, &theirs_fd, &e) == 0)
@@ -466,7 +466,7 @@ attach_request(
 		return;
 	}
 	w->attached = true;
-	w->streams = BIT(PROCLOG_PTY);
+	w->streams = ~0U;
 	w->exit_due = p->state == MPROC_EXITED;
 	if (json_bool(msg, "replay", false))
 		w->pos = p->log.head;

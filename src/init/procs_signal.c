@@ -89,7 +89,7 @@ signal_request(
 		(void)chan_reply_err(g->ch, id, &e);
 		return;
 	}
-	if (p->x != NULL)
+	if (p->x != NULL && json_int(msg, "signal", SIGTERM) != 0)
 		exec_signal(p->x, (int)json_int(msg, "signal", SIGTERM));
 	if (p->state == MPROC_EXITED || wait_ms == 0 ||
 	    waiter_add(p, g, id, wait_ms) == -1)

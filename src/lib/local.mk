@@ -54,6 +54,12 @@ libbase_a_SOURCES = \
 	src/lib/strutil.h \
 	src/lib/tar.c \
 	src/lib/tar.h \
+	src/lib/tar_pack.c \
+	src/lib/tar_pack.h \
+	src/lib/untar.c \
+	src/lib/untar.h \
+	src/lib/untar_place.c \
+	src/lib/untar_priv.h \
 	src/lib/toolconf.c \
 	src/lib/toolconf.h \
 	src/lib/xalloc.c \

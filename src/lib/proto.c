@@ -20,7 +20,8 @@
 #define WHO_GATEWAY BIT(ROLE_GATEWAY)
 #define WHO_COURIER BIT(ROLE_COURIER)
 #define WHO_EGRESS BIT(ROLE_EGRESS)
-#define WHO_CALLER (WHO_SUPER | WHO_GATEWAY) /* of a session worker */
+/* Of a session worker, of an init's processes. */
+#define WHO_CALLER (WHO_SUPER | WHO_GATEWAY)
 #define WHO_CHILD                                                       \
 	(WHO_STORE | WHO_INIT | WHO_SESSION | WHO_RELAY | WHO_GATEWAY | \
 	    WHO_COURIER | WHO_EGRESS)

@@ -1,7 +1,8 @@
 /*
- * The tar reader; see tar.h. Used by a forked child of a sandbox's file server
- * on what any HTTP client sends: every length is bounded before it is believed,
- * and nothing is kept but one header and one extension.
+ * The tar reader; see tar.h. Used by forked children of a sandbox's init
+ * on what any client sends, and by sandboxctl on what a sandbox sends: every
+ * length is bounded before it is believed, and nothing is kept but one header
+ * and one extension.
  */
 #include "tar.h"
 #include "buf.h"
@@ -14,6 +15,8 @@
 enum {
 	AT_NAME = 0,
 	AT_MODE = 100,
+	AT_UID = 108,
+	AT_GID = 116,
 	AT_SIZE = 124,
 	AT_MTIME = 136,
 	AT_SUM = 148,
@@ -34,10 +37,11 @@ enum state {
 /* What extensions say of the entry that follows. */
 struct next {
 	char path[TAR_NAME_MAX + 1], link[TAR_NAME_MAX + 1];
-	bool has_path, has_link, has_size, has_mtime;
+	bool has_path, has_link, has_size, has_mtime, has_uid, has_gid;
 	uint64_t size;
-	int64_t mtime_s;
+	int64_t mtime_s, uid, gid;
 	long mtime_ns;
+	struct buf xattrs; /* as in struct tar_entry */
 };
 
 struct tar {
@@ -64,6 +68,7 @@ tar_new(const struct tar_ops *ops, void *ctx)
 	t->ops = ops;
 	t->ctx = ctx;
 	buf_init(&t->text, TAR_EXTENSION_MAX);
+	buf_init(&t->next.xattrs, TAR_EXTENSION_MAX);
 	return t;
 }
 
@@ -73,6 +78,7 @@ tar_free(struct tar *t)
 	if (t == NULL)
 		return;
 	buf_free(&t->text);
+	buf_free(&t->next.xattrs);
 	free(t);
 }
 
@@ -125,10 +131,10 @@ number(const char *p, size_t n, int64_t *v_out)
 	if (u[0] != 0x80 && u[0] != 0xff)
 		return -1;
 	/* What does not fit in 64 bits must be the sign, repeated. */
-	for (i = 1; i < n - 8; i++)
+	for (i = 1; i + 8 < n; i++)
 		if (u[i] != (u[0] == 0xff ? 0xff : 0))
 			return -1;
-	for (v = 0, i = n - 8; i < n; i++)
+	for (v = u[0] == 0xff ? UINT64_MAX : 0; i < n; i++)
 		v = v << 8 | u[i];
 	if ((v >> 63 != 0) != (u[0] == 0xff))
 		return -1;
@@ -210,6 +216,29 @@ name_set(char *dst, const char *p, size_t n, struct err *e)
 }
 
 static int
+xattr_add(struct next *x, const char *name, const char *value, size_t n,
+    struct err *e)
+{
+	uint32_t len = (uint32_t)n; /* at most TAR_EXTENSION_MAX */
+
+	if (name[0] == '\0' || strlen(name) > 255 ||
+	    buf_add(&x->xattrs, name, strlen(name) + 1) == -1 ||
+	    buf_add(&x->xattrs, &len, sizeof(len)) == -1 ||
+	    buf_add(&x->xattrs, value, n) == -1)
+		return garbage(e, "an attribute that is too long");
+	return 0;
+}
+
+static int
+id_set(int64_t *id, bool *has, const char *value, struct err *e)
+{
+	if (str_to_int(value, 0, UINT32_MAX - 1, id) == -1)
+		return garbage(e, "an owner that is no number");
+	*has = true;
+	return 0;
+}
+
+static int
 pax_member(
     struct next *x, const char *key, const char *value, size_t n, struct err *e)
 {
@@ -236,6 +265,12 @@ pax_member(
 		x->has_mtime = true;
 		return 0;
 	}
+	if (strcmp(key, "uid") == 0)
+		return id_set(&x->uid, &x->has_uid, value, e);
+	if (strcmp(key, "gid") == 0)
+		return id_set(&x->gid, &x->has_gid, value, e);
+	if (str_starts(key, "SCHILY.xattr.user."))
+		return xattr_add(x, key + strlen("SCHILY.xattr."), value, n, e);
 	if (str_starts(key, "GNU.sparse."))
 		return garbage(e, "sparse files are not supported");
 	return 0;
@@ -301,7 +336,8 @@ extension_end(struct tar *t, struct err *e)
 static bool
 extended(const struct next *x)
 {
-	return x->has_path || x->has_link || x->has_size || x->has_mtime;
+	return x->has_path || x->has_link || x->has_size || x->has_mtime ||
+	       x->has_uid || x->has_gid || x->xattrs.len > 0;
 }
 
 /*
@@ -378,25 +414,37 @@ static int
 entry_begin(struct tar *t, int64_t size, struct err *e)
 {
 	struct tar_entry en = { .path = t->path, .link = t->link };
+	struct next *x = &t->next;
 	uint64_t mode;
+	int r;
 
 	if (names_read(t, e) == -1 || type_read(t, &en.type, e) == -1)
 		return -1;
 	if (octal(t->block + AT_MODE, 8, &mode) == -1 ||
+	    number(t->block + AT_UID, 8, &en.uid) == -1 ||
+	    number(t->block + AT_GID, 8, &en.gid) == -1 ||
 	    number(t->block + AT_MTIME, 12, &en.mtime_s) == -1)
 		return garbage(e, "a field that is no number");
 	en.mode = (uint32_t)mode & 07777;
-	en.size = t->next.has_size ? t->next.size : (uint64_t)size;
-	if (t->next.has_mtime) {
-		en.mtime_s = t->next.mtime_s;
-		en.mtime_ns = t->next.mtime_ns;
+	en.size = x->has_size ? x->size : (uint64_t)size;
+	if (x->has_mtime) {
+		en.mtime_s = x->mtime_s;
+		en.mtime_ns = x->mtime_ns;
 	}
+	if (x->has_uid)
+		en.uid = x->uid;
+	if (x->has_gid)
+		en.gid = x->gid;
+	en.xattrs = x->xattrs.data;
+	en.xattrs_len = x->xattrs.len;
 	/* Some readers look for data behind a link and others do not. */
 	if (en.type != TAR_FILE && en.size != 0)
 		return garbage(e, "data behind an entry that has none");
-	t->next.has_path = t->next.has_link = false;
-	t->next.has_size = t->next.has_mtime = false;
-	if (t->ops->entry(t->ctx, &en, e) == -1)
+	x->has_path = x->has_link = x->has_size = x->has_mtime = false;
+	x->has_uid = x->has_gid = false;
+	r = t->ops->entry(t->ctx, &en, e);
+	buf_clear(&x->xattrs);
+	if (r == -1)
 		return -1;
 	t->file = en.type == TAR_FILE;
 	if (en.size == 0)

@@ -34,6 +34,11 @@ struct tar_entry {
 	uint32_t mode;	  /* permission bits, at most 07777 */
 	int64_t mtime_s;
 	long mtime_ns;
+	int64_t uid, gid; /* as numbers; the names are not looked at */
+	/* Attributes in the namespace "user", one behind the other: name with
+	 * its NUL, uint32_t length, value. */
+	const char *xattrs;
+	size_t xattrs_len;
 };
 
 /* Each returns 0 to go on; -1 with E ends it all. */

@@ -7,6 +7,8 @@ libsandbox_a_SOURCES = \
 	src/sandbox/cgroup_find.h \
 	src/sandbox/cgroup_limits.c \
 	src/sandbox/cgroup_own.c \
+	src/sandbox/cgroup_pressure.c \
+	src/sandbox/cgroup_pressure.h \
 	src/sandbox/cgroup_priv.h \
 	src/sandbox/changes.c \
 	src/sandbox/changes.h \

@@ -254,25 +254,24 @@ exec_env_write(struct jw *w, const struct sandbox *sb, const struct json *over)
 	jw_object_end(w);
 }
 
-static int
-write_argv(struct jw *w, const struct json *command, struct err *e)
+void
+exec_command_write(struct jw *w, const struct json *command)
 {
-	if (command->type == JSON_STRING && command->len > 0) {
-		jw_key(w, "argv");
-		jw_array(w);
-		jw_str(w, "/bin/sh");
-		jw_str(w, "-c");
-		jw_str(w, command->str);
-		jw_array_end(w);
-		return 0;
+	if (command->type == JSON_ARRAY) {
+		jw_kvalue(w, "argv", command);
+		return;
 	}
-	return err_set(e, ERR_BAD_REQUEST,
-	    "command: a list of words, or a text for /bin/sh");
+	jw_key(w, "argv");
+	jw_array(w);
+	jw_str(w, "/bin/sh");
+	jw_str(w, "-c");
+	jw_str(w, command->str);
+	jw_array_end(w);
 }
 
 /* Checked before a frame is begun, since a begun one must be sent. */
-static int
-check_command(const struct json *command, struct err *e)
+int
+exec_command_check(const struct json *command, struct err *e)
 {
 	char **v;
 
@@ -291,6 +290,17 @@ check_command(const struct json *command, struct err *e)
 	return 0;
 }
 
+int
+exec_env_check(const struct json *env, struct err *e)
+{
+	json_foreach (it, env) {
+		if (!env_name_valid(it->key) || strlen(it->key) > 200)
+			return err_set(e, ERR_BAD_REQUEST,
+			    "env: '%.64s' is no name of a variable", it->key);
+	}
+	return 0;
+}
+
 static int
 check_exec(struct request *r, struct sandbox *sb, struct err *e)
 {
@@ -298,16 +308,12 @@ check_exec(struct request *r, struct sandbox *sb, struct err *e)
 	const char *dir = json_str(args, "directory", "/");
 	bool tty = json_bool(args, "tty", false);
 
-	if (check_command(json_get(args, "command"), e) == -1)
+	if (exec_command_check(json_get(args, "command"), e) == -1 ||
+	    exec_env_check(json_get(args, "env"), e) == -1)
 		return -1;
 	if (dir[0] != '/')
 		return err_set(e, ERR_BAD_REQUEST,
 		    "directory: '%s' is not an absolute path", dir);
-	json_foreach (it, json_get(args, "env")) {
-		if (!env_name_valid(it->key) || strlen(it->key) > 200)
-			return err_set(e, ERR_BAD_REQUEST,
-			    "env: '%.64s' is no name of a variable", it->key);
-	}
 	if (r->nfds != 0 && (r->nfds != 3 || tty))
 		return err_set(e, ERR_BAD_REQUEST,
 		    "fds: three descriptors, or none; with tty none");
@@ -380,17 +386,13 @@ send_exec(struct exec *x, const int *fds, size_t nfds)
 {
 	struct sandbox *sb = x->sb;
 	const struct json *args = x->r->op.args;
-	const struct json *command = json_get(args, "command");
 	struct jw *w =
 	    proc_call(&sb->proc, MSG_INIT_EXEC, START_MS, on_started, x);
 	const char *dir = json_str(args, "directory", sb->spec.directory);
 
 	x->id = proc_call_id(&sb->proc);
 	jw_kstr(w, "kind", "command");
-	if (command->type == JSON_ARRAY)
-		jw_kvalue(w, "argv", command);
-	else
-		(void)write_argv(w, command, NULL); /* was checked */
+	exec_command_write(w, json_get(args, "command"));
 	jw_key(w, "env");
 	exec_env_write(w, sb, json_get(args, "env"));
 	if (dir != NULL)

@@ -25,4 +25,10 @@ void exec_sandbox_free(struct sandbox *sb);
 void
 exec_env_write(struct jw *w, const struct sandbox *sb, const struct json *over);
 
+/* A request's `command` and `env`: are they well formed? The former as the
+ * member "argv", once that is known. */
+int exec_command_check(const struct json *command, struct err *e);
+int exec_env_check(const struct json *env, struct err *e);
+void exec_command_write(struct jw *w, const struct json *command);
+
 #endif

@@ -30,6 +30,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/doctor_place.c \
 	src/supervisor/egress.c \
 	src/supervisor/egress.h \
+	src/supervisor/errand.c \
 	src/supervisor/exec.c \
 	src/supervisor/exec.h \
 	src/supervisor/expose.c \
@@ -60,6 +61,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/powers.c \
 	src/supervisor/powers.h \
 	src/supervisor/proc.c \
+	src/supervisor/process.c \
 	src/supervisor/proc.h \
 	src/supervisor/proc_call.c \
 	src/supervisor/proc_priv.h \
@@ -112,6 +114,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/spec_write.c \
 	src/supervisor/storec.c \
 	src/supervisor/storec.h \
+	src/supervisor/stats.c \
 	src/supervisor/stray.c \
 	src/supervisor/super.c \
 	src/supervisor/super.h \

@@ -13,6 +13,11 @@ typedef void op_handler(struct request *r);
 /* ops_sandbox.c, ops_session.c, exec.c */
 op_handler op_sandbox_create, op_sandbox_list, op_sandbox_get, op_sandbox_exec,
     op_sandbox_stop, op_sandbox_start, op_sandbox_destroy, op_sandbox_changes;
+/* errand.c, process.c, stats.c */
+op_handler op_sandbox_copy_in, op_sandbox_copy_out, op_sandbox_processes,
+    op_sandbox_stats, op_process_create, op_process_list, op_process_get,
+    op_process_wait, op_process_signal, op_process_delete, op_process_input,
+    op_process_resize, op_process_attach, op_process_logs;
 /* expose.c */
 op_handler op_sandbox_expose, op_sandbox_unexpose;
 /* sandbox_update.c */
@@ -33,6 +38,8 @@ op_handler op_backup;
 
 /* The sandbox or session that the request names, or NULL and R has ended. */
 struct sandbox *op_sandbox(struct request *r);
+/* The same, and it runs. In errand.c. */
+struct sandbox *op_sandbox_running(struct request *r);
 struct session *op_session(struct request *r);
 
 #endif

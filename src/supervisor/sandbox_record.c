@@ -81,8 +81,8 @@ sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx)
 	buf_free(&b);
 }
 
-static void
-usage_write(struct sandbox *sb, struct jw *w)
+void
+sandbox_write_usage(struct sandbox *sb, struct jw *w)
 {
 	struct cgroup_stats st = { -1, -1, -1, -1, -1, -1, -1 };
 	struct disk_use use;
@@ -162,7 +162,7 @@ sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 		}
 		jw_object_end(w);
 		if (with_usage)
-			usage_write(sb, w);
+			sandbox_write_usage(sb, w);
 	}
 	sessions_write_ids(sb, w);
 	jw_object_end(w);

@@ -179,6 +179,8 @@ void sandbox_watch_stop(struct super *s);
 /* The public record. BRIEF: without what a list of many need not have. */
 void sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage);
 void sandbox_write_brief(struct sandbox *sb, struct jw *w);
+/* The member "usage". */
+void sandbox_write_usage(struct sandbox *sb, struct jw *w);
 
 /* At start. */
 void sandboxes_loaded(struct super *s, const struct json *record);
