@@ -7,11 +7,9 @@
  */
 #include "init/errand.h"
 #include "lib/fdio.h"
+#include "lib/proctree.h"
 #include "lib/strutil.h"
-#include "lib/xalloc.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +18,6 @@
 
 #define ARGV_BYTES 4096
 #define ARGV_WORDS 64
-#define PIDS_MAX 65536
 #define LINE_BYTES (64u << 10)
 
 struct ps {
@@ -126,49 +123,18 @@ process_write(struct ps *p, int pid)
 	return !p->line.failed;
 }
 
-static int
-by_number(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static size_t
-pids_read(struct ps *p, int *pids, struct err *e)
-{
-	int fd =
-	    openat(p->c->extra_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
-	struct dirent *de;
-	int64_t pid;
-	size_t n = 0;
-
-	if (dir == NULL) {
-		(void)err_sys(e, "/proc");
-		fd_close(&fd);
-		return 0;
-	}
-	while (n < PIDS_MAX && (de = readdir(dir)) != NULL)
-		if (str_to_int(de->d_name, 1, INT32_MAX, &pid) == 0 &&
-		    pid != getpid())
-			pids[n++] = (int)pid;
-	(void)closedir(dir);
-	qsort(pids, n, sizeof(*pids), by_number);
-	return n;
-}
-
 int
 errand_processes(struct errand_child *c, struct err *e)
 {
-	autofree int *pids = xcalloc(PIDS_MAX, sizeof(*pids));
 	struct ps p = {
 		.c = c,
 		.ticks = sysconf(_SC_CLK_TCK),
 		.page = sysconf(_SC_PAGESIZE),
 	};
+	struct proctree all = { 0 };
+	const pid_t init = getppid();
 	struct timespec up;
-	size_t i, n;
+	size_t i;
 	int r = 0;
 
 	if (clock_gettime(CLOCK_BOOTTIME, &up) == -1)
@@ -176,16 +142,20 @@ errand_processes(struct errand_child *c, struct err *e)
 	p.boot_ms = now_realtime_ms() - (int64_t)up.tv_sec * 1000 -
 		    up.tv_nsec / 1000000;
 	buf_init(&p.line, LINE_BYTES);
-	n = pids_read(&p, pids, e);
-	if (n == 0)
-		return -1;
-	for (i = 0; i < n && r == 0; i++) {
-		if (!process_write(&p, pids[i]))
+	if (!proctree_read(&all, c->extra_fd))
+		return err_sys(e, "/proc");
+	for (i = 0; i < all.n && r == 0; i++) {
+		/* Without a pid namespace /proc shows others as well. */
+		if (all.v[i].pid == getpid() ||
+		    (all.v[i].pid != init &&
+			proctree_below(&all, &all.v[i], init) == 0) ||
+		    !process_write(&p, all.v[i].pid))
 			continue;
 		c->n.entries++;
 		if (fd_write_all(c->fd, p.line.data, p.line.len) == -1)
 			r = err_sys(e, "write");
 	}
+	proctree_free(&all);
 	buf_free(&p.line);
 	return r;
 }

@@ -91,7 +91,7 @@ op_process_create(struct request *r)
 	w = proc_call(&sb->proc, MSG_PROC_CREATE, ANSWER_MS, on_process, r);
 	exec_command_write(w, json_get(args, "command"));
 	jw_key(w, "env");
-	exec_env_write(w, sb->spec.env, json_get(args, "env"));
+	exec_env_write(w, sb, json_get(args, "env"));
 	if (dir != NULL)
 		jw_kstr(w, "cwd", dir);
 	jw_kstr(w, "user", json_str(args, "user", sb->spec.user));
