@@ -76,6 +76,8 @@ my %elsewhere = map { $_->[0] => $_->[1] } (
 	['agent.probe', '145-session-kinds.t'],
 	['token.revoke', '96-tokens.t'],
 	['role.reset', '171-roles.t'],
+	['backup', '212-backup.t'],
+	['doctor', '172-doctor.t'],
 );
 my %done = map { $_->[0] => 1 } @asked;
 for my $name (sort keys %op) {
