@@ -12,11 +12,12 @@ use Test::More;
 
 need_root();
 
-# What a process says of itself, once run plainly and once by us.
+# What a process says of itself, once run plainly and once by us. Nothing goes through
+# a pipe, which the shell would have open for a moment.
 my $tell = 'exec >$0/$1; umask; nice; ulimit -Sn; ulimit -Hn; ulimit -c; '
-    . 'grep -E "^(Sig(Blk|Ign)|ShdPnd|NoNewPrivs|Seccomp|Groups|Uid|Cap|Cpus_allowed)"'
-    . ' /proc/self/status | grep -v CapInh; cat /proc/self/oom_score_adj; '
-    . 'ls /proc/$$/fd | tr "\n" " "; pwd; env | grep -v ^_= | sort';
+    . 'grep -E "^(Sig(Blk|Ign)|ShdPnd|NoNewPrivs|Seccomp|Groups|Uid|Cap[PEBA]|Cpus_allowed)"'
+    . ' /proc/self/status; cat /proc/self/oom_score_adj; '
+    . 'ls /proc/$$/fd; pwd; env | grep -v ^_= | sort';
 # Started under odd circumstances, so that a default cannot pass for the real thing.
 my $odd = 'umask 0027; ulimit -Sn 300; exec 7</dev/null; FOO="a b"; export FOO; '
     . 'cd /usr; exec nice -n 3 "$@"';
@@ -43,7 +44,7 @@ for my $way (ways()) {
 	my ($ours, $its) = map { slurp("$d->{dir}/$_") } qw(ours plain);
 	like($its, qr/FOO=a b/, 'a plain child says what it is') or diag($its);
 	# Descriptor 9 is ours: --ready-fd keeps it from the command.
-	$its =~ s/\b9 //;
+	$its =~ s/^9\n//m;
 	is($ours, $its, "$name: the command is as a plain one");
 	like($ours, qr/SigBlk:\t0+\nSigIgn:\t0+$/m, 'nothing blocked or ignored');
 }
