@@ -281,8 +281,17 @@ void
 op_process_attach(struct request *r)
 {
 	struct proc *p;
-	struct jw *w = ask(r, &p, MSG_PROC_ATTACH, ANSWER_MS, on_attached);
+	struct err e;
+	struct jw *w;
 
+	if (json_get(r->op.args, "fds") == NULL) {
+		err_set(&e, ERR_BAD_REQUEST,
+		    "fds: only for clients that receive a descriptor, which "
+		    "say so with 0");
+		request_end_err(r, &e);
+		return;
+	}
+	w = ask(r, &p, MSG_PROC_ATTACH, ANSWER_MS, on_attached);
 	if (w == NULL)
 		return;
 	jw_kbool(w, "replay", json_bool(r->op.args, "replay", true));

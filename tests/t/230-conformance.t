@@ -31,6 +31,7 @@ ask('status');
 ask('sandbox.create', { id => 'one', labels => { team => 'red' } });
 ask('sandbox.list', { state => 'running', limit => 5 });
 ask('sandbox.get', { id => 'one' });
+ask('sandbox.stats', { id => 'one' });
 ask('sandbox.exec', { id => 'one', command => ['true'] });
 ask('sandbox.update', { id => 'one', labels => { a => 'b' }, timeout => '1h' });
 ask('sandbox.renew', { id => 'one', timeout => '2h' });
@@ -68,6 +69,12 @@ for my $one (@asked) {
 # Those that need more than a line: what asks them rightly.
 my %elsewhere = map { $_->[0] => $_->[1] } (
 	['sandbox.changes', '81-run-diff-apply.t'],
+	['sandbox.copy.in', '190-copy.t'],
+	['sandbox.copy.out', '190-copy.t'],
+	['sandbox.processes', '192-ps-stats.t'],
+	['process.attach', '194-attach-terminal.t'],
+	(map { ["process.$_", '193-processes.t'] } qw(create list get wait signal
+	    delete input resize logs)),
 	['session.cancel', '42-cancel-end.t'],
 	['session.permission.reply', '41-replies.t'],
 	['session.question.reply', '41-replies.t'],
