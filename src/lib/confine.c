@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -110,41 +111,36 @@ static const unsigned never[] = {
 };
 
 /* Refused only: a library may try one and do without it. */
-static const unsigned refused[] = { SYS_socket, SYS_connect, SYS_bind, SYS_kill,
-	SYS_tkill, SYS_pidfd_open, SYS_pidfd_send_signal };
-static const unsigned children[] = { SYS_clone };
+static const unsigned refused[] = { SYS_socket, SYS_connect, SYS_bind, SYS_tkill,
+	SYS_pidfd_send_signal };
+/* These, too, in a process that makes no copies of itself. */
+static const unsigned alone[] = { SYS_clone, SYS_kill, SYS_pidfd_open };
 static const unsigned absent[] = { SYS_clone3, SYS_io_uring_setup };
 
-static void
-never_or_die(bool may_fork)
+#define NEW_NAMESPACES                                                 \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
+	    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+
+void
+confine_never_or_die(bool copies)
 {
 	static struct callfilter f;
 
 	callfilter_begin(&f);
-	callfilter_list(&f, never, sizeof(never) / sizeof(never[0]),
-	    SECCOMP_RET_KILL_PROCESS);
-	callfilter_list(&f, refused, sizeof(refused) / sizeof(refused[0]),
-	    SECCOMP_RET_ERRNO | EPERM);
-	if (!may_fork)
-		callfilter_list(&f, children,
-		    sizeof(children) / sizeof(children[0]),
-		    SECCOMP_RET_ERRNO | EPERM);
-	callfilter_list(&f, absent, sizeof(absent) / sizeof(absent[0]),
-	    SECCOMP_RET_ERRNO | ENOSYS);
+	callfilter_list(&f, never, countof(never), SECCOMP_RET_KILL_PROCESS);
+	callfilter_list(
+	    &f, refused, countof(refused), SECCOMP_RET_ERRNO | EPERM);
+	callfilter_list(
+	    &f, absent, countof(absent), SECCOMP_RET_ERRNO | ENOSYS);
+	if (!copies)
+		callfilter_list(
+		    &f, alone, countof(alone), SECCOMP_RET_ERRNO | EPERM);
+	callfilter_when(&f, SYS_clone, 3);
+	callfilter_load_argument(&f, 0);
+	callfilter_when_any(&f, NEW_NAMESPACES, 1);
+	callfilter_verdict(&f, SECCOMP_RET_KILL_PROCESS);
 	callfilter_verdict(&f, SECCOMP_RET_ALLOW);
 	callfilter_apply_or_die(&f);
-}
-
-void
-confine_never_or_die(void)
-{
-	never_or_die(false);
-}
-
-void
-confine_never_but_fork_or_die(void)
-{
-	never_or_die(true);
 }
 
 size_t

@@ -8,6 +8,7 @@
 
 #include "defs.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Enter ROOT, an empty directory, as UID and GID; with UID -1 stay who we are,
@@ -19,13 +20,11 @@ void confine_or_die(int64_t uid, int64_t gid, const char *root);
  * may at all: how many those are. */
 size_t confine_limits(void);
 
-/* From now on no program is started, no process made or looked into, no socket
- * opened and no right changed: what a helper never does, whoever has taken it
- * over would try first. Starting a program or another user ends the process.
+/* From now on no program is started, no process looked into, no socket opened
+ * and no right changed: what a helper never does, whoever has taken it over
+ * would try first. Starting a program or another user ends the process. With
+ * COPIES it may still fork, and end the copies, which are under the same rules.
  * Needs no_new_privs; after everything that changes ids. */
-void confine_never_or_die(void);
-/* The same, but it may go on in two: the store, whose backups are children of
- * it and use a thread. They stay under the filter. */
-void confine_never_but_fork_or_die(void);
+void confine_never_or_die(bool copies);
 
 #endif

@@ -141,7 +141,7 @@ main(int argc, char *argv[])
 	if (close_range(CHILD_SUPER_FD + 1, ~0U, 0) == -1)
 		fatal("relay", "close_range: %s", strerror(errno));
 	confine_or_die(opt.uid, opt.gid, opt.root);
-	confine_never_or_die();
+	confine_never_or_die(false);
 	max = limits_set();
 	/* No longer than the arguments, so that it is never cut. */
 	proctitle_set("sandboxd-relay", "sandboxd-relay");

@@ -137,7 +137,8 @@ main(int argc, char *argv[])
 	/* PRIV: before, as we were started; after, nobody in one directory. */
 	if (confine(opt.uid, opt.gid, &e) == -1)
 		fatal("confine", "%s", e.text);
-	confine_never_but_fork_or_die();
+	/* Copies of it write backups and look at what is restored. */
+	confine_never_or_die(true);
 	if (opt.restore) {
 		if (restore_here(CHILD_SUPER_FD, &e) == 0)
 			_exit(EXIT_OK);

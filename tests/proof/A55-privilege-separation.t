@@ -48,7 +48,7 @@ my @deadly = ('fork', 'execve=/bin/sh', "ptrace=$d->{pid}", "vm=$d->{pid}", 'set
 # Title, what may be had in spite of all.
 my %role = (
 	gateway => [qr/gateway/, {}],
-	store => [qr/store/, { 'openw=/data.mdb' => 'it writes the store' }],
+	store => [qr/store/, { 'openw=/data.mdb' => 'it writes the store', clone => 'copies write backups' }],
 	relay => [qr/relay/, {}],
 	# these live in the sandbox: its files, processes and sockets are theirs
 	session => [qr/sandboxd-session/, { clone => 'it starts agents', socket => 'as all of its sandbox' }],
