@@ -111,8 +111,8 @@ static const unsigned never[] = {
 };
 
 /* Refused only: a library may try one and do without it. */
-static const unsigned refused[] = { SYS_socket, SYS_connect, SYS_bind, SYS_tkill,
-	SYS_pidfd_send_signal };
+static const unsigned refused[] = { SYS_socket, SYS_connect, SYS_bind,
+	SYS_tkill, SYS_pidfd_send_signal };
 /* These, too, in a process that makes no copies of itself. */
 static const unsigned alone[] = { SYS_clone, SYS_kill, SYS_pidfd_open };
 static const unsigned absent[] = { SYS_clone3, SYS_io_uring_setup };
