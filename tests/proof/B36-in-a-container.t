@@ -56,6 +56,29 @@ for (['no capabilities', [], undef], ['capabilities and filter of an engine',
 	is("@there", 'run script state', 'nothing but its directories is written');
 }
 
+# Without a pid namespace a keeper stands above a sandbox's init. Whichever of the two
+# is killed, nothing of the tree stays, and the sandbox is started again.
+my $kill = <<'S';
+#!/bin/sh
+c=/opt/build/sandboxctl
+for who in keeper init; do
+	$c create $who >/dev/null 2>&1
+	$c exec $who -- sh -c 'setsid sleep 1000 >/dev/null 2>&1 &
+	    (sleep 1001 >/dev/null 2>&1 &) ; until [ $(pgrep -cx sleep) = 2 ]; do :; done'
+	echo "$who: $(pgrep -cx sleep) before"
+	kill -9 $(pgrep -f "^sandboxd-$who $who")
+	n=0
+	while pgrep -f '^sleep 100[01]' >/dev/null && [ $n -lt 100 ]; do
+		sleep 0.1; n=$((n+1)); done
+	echo "$who: $(pgrep -cf '^sleep 100') after"
+	until $c exec $who -- echo again 2>/dev/null || [ $n -ge 100 ]; do n=$((n+1)); done
+	$c rm $who >/dev/null
+done
+S
+my $killed = run_bundle(script => $kill);
+is($killed->{out}, join('', map { "$_: 2 before\n$_: 0 after\nagain\n" }
+    qw(keeper init)), 'a killed keeper, a killed init') or diag($killed->{err});
+
 # On a host: every control group that it touches is its own.
 my $d = Sandboxd->start(no_launch => 1);
 my $trace = "$d->{dir}/trace";
