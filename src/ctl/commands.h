@@ -59,6 +59,7 @@
 	X(status)              \
 	X(reset)               \
 	X(doctor)              \
+	X(upgrade)             \
 	X(api)                 \
 	X(raw)                 \
 	X(help)

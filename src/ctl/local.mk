@@ -35,6 +35,7 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_stats.c \
 	src/ctl/cmd_talk.c \
 	src/ctl/cmd_token.c \
+	src/ctl/cmd_upgrade.c \
 	src/ctl/command.c \
 	src/ctl/commands.h \
 	src/ctl/compat/background.c \

@@ -64,6 +64,16 @@ size_t chan_queued(const struct chan *ch);
  * was doing, maybe in the midst of a callback. Its channels are not to be used
  * here. */
 void chan_forked(void);
+/* Over an exec of our own program: write all that CH holds as a JSON object,
+ * the descriptors as numbers, which are added to KEEP (as ints); and make a
+ * channel of that again. NULL when J is not such an object. What chan_set_*
+ * changed is to be set anew. */
+void chan_put(const struct chan *ch, struct jw *w, struct buf *keep);
+struct chan *chan_take(struct ev_loop *loop, const struct json *j,
+    const char *name, chan_cb *cb, void *ctx);
+/* Any bytes as a member, and back: added to B; -1 when V is nothing such. */
+void chan_bytes_put(struct jw *w, const char *key, const struct buf *b);
+int chan_bytes_take(const struct json *v, struct buf *b);
 /* Called whenever the send queue has become empty. */
 void chan_on_drain(struct chan *ch, void (*fn)(struct chan *, void *));
 

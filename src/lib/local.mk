@@ -9,6 +9,7 @@ libbase_a_SOURCES = \
 	src/lib/callfilter.h \
 	src/lib/chan.c \
 	src/lib/chan.h \
+	src/lib/chan_carry.c \
 	src/lib/chan_priv.h \
 	src/lib/chan_send.c \
 	src/lib/confine.c \

@@ -287,6 +287,32 @@ fail:
 	return -1;
 }
 
+struct cgroup *
+cgroup_reopen(struct cgroup_host *h, const char *name)
+{
+	struct cgroup *cg = calloc(1, sizeof(*cg));
+	unsigned k;
+
+	if (cg == NULL)
+		return NULL;
+	cg->host = h;
+	cg->v2_fd = -1;
+	if (str_copy(cg->id, sizeof(cg->id), name) == 0) {
+		for (k = 0; k < HIER_N; k++) {
+			if (h->dir_fds[k] != -1 &&
+			    faccessat(h->dir_fds[k], name, F_OK, 0) == 0)
+				cg->in |= BIT(k);
+		}
+	}
+	if (cg->in & BIT(HIER_V2))
+		cg->v2_fd = openat(h->dir_fds[HIER_V2], name,
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cg->in != 0)
+		return cg;
+	cgroup_free(cg);
+	return NULL;
+}
+
 int
 cgroup_v2_fd(const struct cgroup *cg)
 {

@@ -45,6 +45,8 @@ int cgroup_create(struct cgroup_host *h, const char *id,
  * the sandbox had not gone yet: the sweep ends that. */
 #define CGROUP_NAME_MARK "~"
 const char *cgroup_name(const struct cgroup *cg);
+/* The group of that name as it is, with what is in it; NULL: there is none. */
+struct cgroup *cgroup_reopen(struct cgroup_host *h, const char *name);
 /* Descriptor of the v2 directory for CLONE_INTO_CGROUP, or -1. Borrowed. */
 int cgroup_v2_fd(const struct cgroup *cg);
 /* Descriptors of the v1 `tasks` files, opened for the child that is to become

@@ -41,6 +41,13 @@ bool client_flush(struct client *c);
 void client_touch(struct client *c);
 /* Serve its next lines, if it can be served. May free it. */
 void client_serve(struct client *c);
+/* Both in control.c: the listening socket, and everything around it. */
+int control_fd(const struct super *s, bool *lent_out);
+void control_new(struct super *s, int fd, bool lent);
+/* A new entry; begins to read when it is served. */
+struct client *client_new(struct super *s, int fd, uid_t uid, bool allowed);
+/* All of them, the newest first. */
+struct client *clients_first(const struct super *s);
 void client_add_error(struct client *c, const char *id, const struct err *e);
 
 #endif

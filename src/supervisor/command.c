@@ -207,6 +207,14 @@ signals_open(struct command *c, struct err *e)
 
 /* --- start --------------------------------------------------------------- */
 
+void
+command_watch(struct command *c)
+{
+	ev_child_init(&c->child, on_child, c->pid, 1);
+	c->child.data = c;
+	ev_child_start(c->s->loop, &c->child);
+}
+
 static void
 start(struct command *c)
 {
@@ -226,9 +234,7 @@ start(struct command *c)
 		return;
 	}
 	c->started = true;
-	ev_child_init(&c->child, on_child, c->pid, 1);
-	c->child.data = c;
-	ev_child_start(c->s->loop, &c->child);
+	command_watch(c);
 	log_info("command", "started", LOG_INT("pid", c->pid),
 	    LOG_STR("program", c->o.argv[0]));
 	for (int sig = 1; sig < NSIG; sig++)

@@ -38,6 +38,8 @@ struct command {
 	ev_timer start_timer, grace_timer, look_timer;
 };
 
+/* Hear of its end. */
+void command_watch(struct command *c);
 /* Start it: its pid; -1 with *CODE 126 or 127 and E set. */
 pid_t command_spawn(const struct command *c, int *code, struct err *e);
 /* Our terminal, if it is ours to share: we are in its foreground, and there is

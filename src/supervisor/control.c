@@ -42,6 +42,7 @@ struct control {
 	LIST_HEAD(, client) clients;
 	size_t n, strangers;
 	bool lent; /* systemd's: its path stays */
+	bool held; /* nothing new is begun */
 };
 
 /* --- a client's life ----------------------------------------------------- */
@@ -69,7 +70,8 @@ client_free(struct client *c)
 	buf_free(&c->in);
 	buf_free(&c->out);
 	free(c);
-	if (!ev_is_active(&ct->io) && !ev_is_active(&ct->pause) && ct->s->ready)
+	if (!ev_is_active(&ct->io) && !ev_is_active(&ct->pause) &&
+	    ct->s->ready && !ct->held)
 		ev_io_start(ct->s->loop, &ct->io);
 }
 
@@ -90,7 +92,9 @@ on_idle(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 {
 	struct client *c = t->data;
 
-	if (c->req == NULL && c->out.len == 0)
+	if (c->s->control->held)
+		client_touch(c); /* what it said may just not be read */
+	else if (c->req == NULL && c->out.len == 0)
 		client_free(c);
 }
 
@@ -232,7 +236,7 @@ client_serve(struct client *c)
 	struct super *s = c->s;
 	const struct client *me;
 
-	if (c->serving)
+	if (c->serving || s->control->held)
 		return;
 	while (c->req == NULL && c->out.len == 0 && !c->closing &&
 	       !ev_is_active(&c->brake)) {
@@ -348,6 +352,45 @@ too_many(struct client *c)
 
 /* --- the listening socket ------------------------------------------------ */
 
+struct client *
+client_new(struct super *s, int fd, uid_t uid, bool allowed)
+{
+	struct control *ct = s->control;
+	struct client *c = xcalloc(1, sizeof(*c));
+
+	c->s = s;
+	c->fd = fd;
+	c->uid = uid;
+	c->allowed = allowed;
+	c->accepted_ms = now_monotonic_ms();
+	c->scripted = !c->allowed;
+	buf_init(&c->in, CONTROL_LINE_MAX + 4 * READ_CHUNK);
+	buf_init(&c->out, CLIENT_OUT_MAX);
+	ev_io_init(&c->rd, on_readable, fd, EV_READ);
+	ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
+	ev_timer_init(&c->idle, on_idle, 0., 0.);
+	ev_timer_init(&c->brake, on_brake_off, 0., 0.);
+	c->rd.data = c->wr.data = c->idle.data = c->brake.data = c;
+	c->use = peer_enter(s, uid);
+	LIST_INSERT_HEAD(&ct->clients, c, link);
+	ct->n++;
+	ct->strangers += !c->allowed;
+	return c;
+}
+
+struct client *
+clients_first(const struct super *s)
+{
+	return LIST_FIRST(&s->control->clients);
+}
+
+int
+control_fd(const struct super *s, bool *lent_out)
+{
+	*lent_out = s->control->lent;
+	return s->control->fd;
+}
+
 static void
 accept_one(struct control *ct, int fd)
 {
@@ -360,24 +403,7 @@ accept_one(struct control *ct, int fd)
 		(void)close(fd); /* nobody we could name */
 		return;
 	}
-	c = xcalloc(1, sizeof(*c));
-	c->s = s;
-	c->fd = fd;
-	c->uid = cr.uid;
-	c->allowed = peer_allowed(s, fd, &cr);
-	c->accepted_ms = now_monotonic_ms();
-	c->scripted = !c->allowed;
-	buf_init(&c->in, CONTROL_LINE_MAX + 4 * READ_CHUNK);
-	buf_init(&c->out, CLIENT_OUT_MAX);
-	ev_io_init(&c->rd, on_readable, fd, EV_READ);
-	ev_io_init(&c->wr, on_writable, fd, EV_WRITE);
-	ev_timer_init(&c->idle, on_idle, 0., 0.);
-	ev_timer_init(&c->brake, on_brake_off, 0., 0.);
-	c->rd.data = c->wr.data = c->idle.data = c->brake.data = c;
-	c->use = peer_enter(s, c->uid);
-	LIST_INSERT_HEAD(&ct->clients, c, link);
-	ct->n++;
-	ct->strangers += !c->allowed;
+	c = client_new(s, fd, cr.uid, peer_allowed(s, fd, &cr));
 	ev_io_start(s->loop, &c->rd);
 	client_touch(c);
 	if (ct->strangers > STRANGERS_MAX)
@@ -445,7 +471,7 @@ clear_path(const struct sockaddr_un *sa, struct err *e)
 	return 0;
 }
 
-static void
+void
 control_new(struct super *s, int fd, bool lent)
 {
 	struct control *ct = xcalloc(1, sizeof(*ct));
@@ -504,6 +530,35 @@ control_open(struct super *s, struct err *e)
 	control_new(s, fd_steal(&fd), false);
 	return 0;
 }
+void
+control_hold(struct super *s)
+{
+	struct client *c;
+
+	s->control->held = true;
+	ev_io_stop(s->loop, &s->control->io);
+	ev_timer_stop(s->loop, &s->control->pause);
+	LIST_FOREACH (c, &s->control->clients, link) {
+		ev_io_stop(s->loop, &c->rd);
+	}
+}
+
+/* From the loop: serving a line may free any client. */
+void
+control_release(struct super *s)
+{
+	struct client *c;
+
+	s->control->held = false;
+	LIST_FOREACH (c, &s->control->clients, link) {
+		if (c->req == NULL)
+			ev_feed_event(s->loop, &c->wr, EV_WRITE);
+		else if (!c->eof && !c->closing)
+			ev_io_start(s->loop, &c->rd);
+	}
+	control_accept(s);
+}
+
 void
 control_accept(struct super *s)
 {

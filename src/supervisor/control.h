@@ -36,6 +36,9 @@ struct request {
 
 int control_open(struct super *s, struct err *e);
 void control_accept(struct super *s); /* begin to serve */
+/* Begin nothing new, read nothing; and go on. */
+void control_hold(struct super *s);
+void control_release(struct super *s);
 void control_close(struct super *s);
 size_t control_clients(const struct super *s);
 

@@ -36,8 +36,8 @@ job_free(struct courier_job *j)
 
 /* Nobody waits any more: it may go soon, or at once for the sake of new
  * settings. */
-static void
-rest(struct courier *c)
+void
+courier_rest(struct courier *c)
 {
 	if (!TAILQ_EMPTY(&c->jobs) || c->proc.state == PS_DOWN)
 		return;
@@ -70,7 +70,7 @@ job_end(struct courier_job *j, const struct courier_installed *done,
 	job_free(j);
 	if (cb != NULL)
 		cb(ctx, done, e);
-	rest(c);
+	courier_rest(c);
 }
 
 static void
@@ -236,7 +236,7 @@ on_started(void *ctx, const struct json *ok,
 	if (c->ready) {
 		c->deaths = 0;
 		send_all(c);
-		rest(c);
+		courier_rest(c);
 		return;
 	}
 	if (c->proc.ch == NULL)
@@ -257,7 +257,7 @@ up(struct proc *p)
 	struct jw *w;
 	struct err e;
 
-	chan_set_depth(p->ch, JSON_DEPTH_CONTROL + 8);
+	chan_set_depth(p->ch, COURIER_DEPTH);
 	if (courier_open_mirror(c->s, &fds[1], &e) == -1) {
 		fail_all(c, &e);
 		proc_stop(p);
@@ -445,7 +445,7 @@ courier_renew(struct courier *c)
 	if (c->proc.state == PS_DOWN)
 		return;
 	c->renew = true;
-	rest(c);
+	courier_rest(c);
 }
 
 bool

@@ -7,6 +7,7 @@
 #	include "config.h"
 #endif
 #include "supervisor/courier_priv.h"
+#include "supervisor/carry_parts.h"
 
 #include "lib/log.h"
 #include "lib/strutil.h"
@@ -217,4 +218,38 @@ courier_settings_write(const struct super *s, struct jw *w)
 	jw_kstr(w, "token", token);
 	jw_kint(w, "max_bytes", c->courier_max_bytes);
 	jw_object_end(w);
+}
+
+/* --- over an exec of ourselves (carry.h) -----------------------------------
+ */
+
+void
+courier_carry_put(struct super *s, struct carry *c)
+{
+	proc_put(&s->courier->proc, c, "proc");
+	jw_kbool(&c->w, "ready", s->courier->ready);
+	jw_kbool(&c->w, "renew", s->courier->renew);
+}
+
+int
+courier_carry_take(struct super *s, const struct json *j, struct err *e)
+{
+	struct courier *co = s->courier;
+
+	if (proc_take(&co->proc, json_get(j, "proc"), e) == -1)
+		return -1;
+	co->ready = json_bool(j, "ready", false);
+	co->renew = json_bool(j, "renew", false);
+	if (co->proc.ch != NULL)
+		chan_set_depth(co->proc.ch, COURIER_DEPTH);
+	courier_rest(co);
+	return 0;
+}
+
+const char *
+courier_carry_busy(struct super *s)
+{
+	if (!TAILQ_EMPTY(&s->courier->jobs))
+		return "an agent is being installed";
+	return proc_busy(&s->courier->proc);
 }

@@ -36,6 +36,11 @@ struct courier {
 	TAILQ_HEAD(, courier_job) jobs;
 };
 
+/* JSON in its frames. */
+#define COURIER_DEPTH (JSON_DEPTH_CONTROL + 8)
+/* In courier.c: it may go, if nobody waits. */
+void courier_rest(struct courier *c);
+
 /* The directory of installed agents, which becomes the courier's own. */
 int courier_open_dir(struct super *s, int *fd_out, struct err *e);
 /* The mirror, when it is a directory; -1 in *FD_OUT when it is not. */

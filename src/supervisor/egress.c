@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/xalloc.h"
+#include "supervisor/carry_parts.h"
 #include "supervisor/roles.h"
 #include "supervisor/sandbox_priv.h"
 #include "supervisor/spawn.h"
@@ -381,6 +382,40 @@ struct proc *
 egress_proc(struct egress *eg)
 {
 	return &eg->proc;
+}
+
+/* --- over an exec of ourselves (carry.h) -----------------------------------
+ */
+
+void
+egress_put(struct super *s, struct carry *c)
+{
+	proc_put(&s->egress->proc, c, "proc");
+}
+
+int
+egress_take(struct super *s, const struct json *j, struct err *e)
+{
+	struct egress *eg = s->egress;
+
+	if (proc_take(&eg->proc, json_get(j, "proc"), e) == -1)
+		return -1;
+	if (proc_up(&eg->proc))
+		ev_stat_start(s->loop, &eg->resolv);
+	return 0;
+}
+
+const char *
+egress_busy(struct super *s)
+{
+	return proc_busy(&s->egress->proc);
+}
+
+void
+egress_take_socket(struct sandbox *sb, int fd)
+{
+	sb->proxy_fd = fd;
+	sb->s->egress->served += fd != -1;
 }
 
 bool

@@ -22,6 +22,8 @@ bool sandbox_is_filtered(const struct sandbox_spec *sp);
 void egress_expect(struct sandbox *sb, int sock);
 /* SB is up: take it, and serve it. */
 int egress_serve(struct sandbox *sb, struct err *e);
+/* The proxy serves SB already, by this socket (-1: it does not). */
+void egress_take_socket(struct sandbox *sb, int fd);
 /* SB has other rules. */
 void egress_rules(struct sandbox *sb);
 /* SB has ended, or goes. */

@@ -2,7 +2,7 @@
  * sandbox.exec and sandbox.changes. Runs in the supervisor, which only makes
  * the connections between those who talk.
  */
-#include "supervisor/exec.h"
+#include "supervisor/exec_priv.h"
 
 #include "supervisor/egress.h"
 
@@ -19,19 +19,6 @@
 
 #define OUTPUT_BYTES_DEFAULT (16ll << 20)
 #define START_MS 30000
-
-struct exec {
-	LIST_ENTRY(exec) link;
-	struct sandbox *sb; /* NULL once that was freed; ended by then */
-	struct request *r;  /* NULL once answered */
-	int64_t id;	    /* of the call to init, by which it names it */
-	int64_t carry;	    /* of the call to the relay; 0: not relayed */
-	bool tty;
-	bool running; /* init said that it started */
-	bool ended;
-	bool carried; /* the relay has answered */
-	int64_t started_ms;
-};
 
 static void
 exec_free_if_done(struct exec *x)
@@ -171,8 +158,8 @@ exec_client_gone(struct super *s, int64_t carry)
 }
 
 /* The client closed its connection while its own descriptors are in use. */
-static void
-on_gone(struct request *r)
+void
+exec_on_gone(struct request *r)
 {
 	exec_kill(r->work);
 }
@@ -206,8 +193,8 @@ on_started(void *ctx, const struct json *ok, const struct chan_frame *f,
 		exec_kill(x); /* it left before the start */
 }
 
-static void
-on_carried(void *ctx, const struct json *ok,
+void
+exec_on_carried(void *ctx, const struct json *ok,
     const struct chan_frame *f ATTR_UNUSED, const struct err *e ATTR_UNUSED)
 {
 	struct exec *x = ctx;
@@ -372,7 +359,7 @@ connect_relay(struct exec *x, int fds[3], struct err *e)
 		fd_close_all(ends, 3);
 		return err_set(e, ERR_SYSTEM, "the client has gone");
 	}
-	w = proc_call(relay, MSG_RELAY_CARRY, 0, on_carried, x);
+	w = proc_call(relay, MSG_RELAY_CARRY, 0, exec_on_carried, x);
 	x->carry = proc_call_id(relay);
 	jw_kstr(w, "request", r->op.id);
 	jw_kint(w, "output_bytes",
@@ -438,7 +425,7 @@ op_sandbox_exec(struct request *r)
 	}
 	if (x->carry == 0) {
 		r->work = x;
-		r->gone = on_gone;
+		r->gone = exec_on_gone;
 	}
 	LIST_INSERT_HEAD(&sb->execs, x, link);
 	for (size_t i = 0; i < 3; i++) {

@@ -139,6 +139,16 @@ listen_at(
 	struct address a;
 	int fd = -1;
 
+	socket_name(sb, x->port, name);
+	fd = gateways_lent(sb->s->gateways, name);
+	if (fd != -1) {
+		/* It went on listening while we were replaced. */
+		x->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (x->fd == -1 ||
+		    str_copy(x->listen, sizeof(x->listen), text) == -1)
+			return err_sys(e, "listen: descriptor");
+		return 0;
+	}
 	if (address_parse(text, &a, e) == -1 ||
 	    address_allowed(sb->s, &a, e) == -1 ||
 	    bound_socket(&a, &fd, e) == -1)
@@ -155,7 +165,6 @@ listen_at(
 		fd_close(&fd);
 		return err_sys(e, "listen: descriptor");
 	}
-	socket_name(sb, x->port, name);
 	if (gateways_listen(
 		sb->s->gateways, name, fd, sb->id, (int)x->port, e) == -1) {
 		fd_close(&x->fd);

@@ -152,8 +152,7 @@ up(struct proc *p)
 	struct extra *x;
 
 	role_up(g->s, p);
-	chan_set_depth(p->ch, JSON_DEPTH_CONTROL + 1);
-	chan_set_queue(p->ch, QUEUE_BYTES);
+	gateway_chan_set(p->ch);
 	send_start(g);
 	send_feed(g);
 	for (size_t i = 0; i < ls->n; i++)
@@ -267,6 +266,25 @@ make_page(size_t bytes, struct err *e)
 	return fd;
 }
 
+void
+gateway_init(struct gateways *gs, size_t i)
+{
+	struct gateway_proc *g = &gs->v[i];
+
+	g->s = gs->s;
+	g->gs = gs;
+	g->index = (unsigned)i;
+	TAILQ_INIT(&g->asks);
+	proc_init(&g->proc, &gateway_kind, g, gs->s->loop, "gateway %zu", i);
+}
+
+void
+gateway_chan_set(struct chan *ch)
+{
+	chan_set_depth(ch, JSON_DEPTH_CONTROL + 1);
+	chan_set_queue(ch, QUEUE_BYTES);
+}
+
 struct gateways *
 gateways_new(struct super *s)
 {
@@ -285,16 +303,8 @@ gateways_new(struct super *s)
 		log_error("gateway", "no HTTP", LOG_STR("detail", e.text));
 		gs->n = 0;
 	}
-	for (size_t i = 0; i < gs->n; i++) {
-		struct gateway_proc *g = &gs->v[i];
-
-		g->s = s;
-		g->gs = gs;
-		g->index = (unsigned)i;
-		TAILQ_INIT(&g->asks);
-		proc_init(
-		    &g->proc, &gateway_kind, g, s->loop, "gateway %zu", i);
-	}
+	for (size_t i = 0; i < gs->n; i++)
+		gateway_init(gs, i);
 	return gs;
 }
 
@@ -415,6 +425,12 @@ renew_next(struct gateways *gs)
 		proc_stop(&g->proc);
 		return;
 	}
+}
+
+void
+gateways_resume(struct gateways *gs)
+{
+	renew_next(gs);
 }
 
 void

@@ -37,6 +37,12 @@ int64_t gateways_restarts(const struct gateways *gs); /* of all of them */
  * belongs to the call, also when it fails. */
 int gateways_listen(struct gateways *gs, const char *name, int fd,
     const char *sandbox, int port, struct err *e);
+/* After an exec of ourselves: those that were to be replaced are. */
+void gateways_resume(struct gateways *gs);
+/* The socket that is served by this name, or -1. */
+int gateways_lent(const struct gateways *gs, const char *name);
+/* Take no requests from them, and go on. */
+void gateways_hold(struct gateways *gs, bool on);
 /* No more; its connections go on. */
 void gateways_unlisten(struct gateways *gs, const char *name);
 

@@ -138,8 +138,8 @@ for_clients_only(enum op_type op)
 	}
 	return (o->streaming && op != OP_AGENT_INSTALL) ||
 	       op == OP_SESSION_LIST || op == OP_SESSION_GET ||
-	       op == OP_TOKEN_CREATE || op == OP_TOKEN_LIST ||
-	       op == OP_TOKEN_REVOKE;
+	       op == OP_UPGRADE || op == OP_TOKEN_CREATE ||
+	       op == OP_TOKEN_LIST || op == OP_TOKEN_REVOKE;
 }
 
 /* ARGS belong to a frame; the request needs its own. */
@@ -408,6 +408,17 @@ gateway_asks_ready(struct gateway_proc *g)
 		else
 			connect_serve(a);
 	}
+}
+
+const char *
+gateway_ask_first(const struct gateway_proc *g)
+{
+	const struct gateway_ask *a = TAILQ_FIRST(&g->asks);
+
+	if (a == NULL)
+		return NULL;
+	return a->r != NULL && a->r->op.op < OP_N ? op_table[a->r->op.op].name
+						  : "a channel is being made";
 }
 
 void

@@ -42,6 +42,12 @@ struct gateways {
 	struct gateway_proc v[GATEWAYS_MAX];
 };
 
+/* The Ith of them, not started; and what its channel may hold. */
+void gateway_init(struct gateways *gs, size_t i);
+void gateway_chan_set(struct chan *ch);
+/* What the one that waits longest has asked for. */
+const char *gateway_ask_first(const struct gateway_proc *g);
+
 /* Lend it a copy of FD. */
 void gateway_send_listen(struct gateway_proc *g, const char *name, int fd,
     bool tls, const char *sandbox, int port);

@@ -113,6 +113,8 @@ take_lock(struct super *s, struct err *e)
 	char text[32] = "";
 	ssize_t n;
 
+	if (s->lock_fd != -1)
+		return 0; /* it is ours since before an exec */
 	s->lock_fd = openat(s->state_fd, "lock",
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd == -1)

@@ -10,9 +10,15 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/agent_program.c \
 	src/supervisor/agents.c \
 	src/supervisor/agents.h \
+	src/supervisor/carry.c \
+	src/supervisor/carry.h \
+	src/supervisor/carry_base.c \
+	src/supervisor/carry_parts.h \
 	src/supervisor/client.h \
+	src/supervisor/client_carry.c \
 	src/supervisor/command.c \
 	src/supervisor/command.h \
+	src/supervisor/command_carry.c \
 	src/supervisor/command_opt.c \
 	src/supervisor/command_priv.h \
 	src/supervisor/command_start.c \
@@ -33,12 +39,15 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/errand.c \
 	src/supervisor/exec.c \
 	src/supervisor/exec.h \
+	src/supervisor/exec_carry.c \
+	src/supervisor/exec_priv.h \
 	src/supervisor/expose.c \
 	src/supervisor/expose.h \
 	src/supervisor/gateway.c \
 	src/supervisor/gateway.h \
 	src/supervisor/gateway_all.c \
 	src/supervisor/gateway_ask.c \
+	src/supervisor/gateway_carry.c \
 	src/supervisor/gateway_priv.h \
 	src/supervisor/instance.c \
 	src/supervisor/instance.h \
@@ -64,6 +73,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/process.c \
 	src/supervisor/proc.h \
 	src/supervisor/proc_call.c \
+	src/supervisor/proc_carry.c \
+	src/supervisor/proc_life.c \
 	src/supervisor/proc_priv.h \
 	src/supervisor/proc_restart.c \
 	src/supervisor/relay.c \
@@ -74,6 +85,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/retain.c \
 	src/supervisor/retain.h \
 	src/supervisor/request.c \
+	src/supervisor/sandbox_carry.c \
 	src/supervisor/scope.c \
 	src/supervisor/scope.h \
 	src/supervisor/roles.c \
@@ -95,6 +107,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/sandbox_watch.c \
 	src/supervisor/sandboxes.c \
 	src/supervisor/sandboxes.h \
+	src/supervisor/session_carry.c \
 	src/supervisor/session_create.c \
 	src/supervisor/session_delete.c \
 	src/supervisor/session_end.c \
@@ -119,5 +132,6 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/super.c \
 	src/supervisor/super.h \
 	src/supervisor/tokens.c \
-	src/supervisor/tokens.h
+	src/supervisor/tokens.h \
+	src/supervisor/upgrade.c
 libsupervisor_a_CFLAGS = $(AM_CFLAGS)

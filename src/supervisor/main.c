@@ -15,6 +15,7 @@
 #include "lib/xalloc.h"
 #include "sandbox/seccomp_list.h"
 #include "supervisor/agents.h"
+#include "supervisor/carry.h"
 #include "supervisor/command.h"
 #include "supervisor/doctor.h"
 #include "supervisor/listen.h"
@@ -23,6 +24,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -33,7 +35,7 @@ struct options {
 	const char *set[SUPER_SET_MAX]
 		       [2]; /* option names and values, over the file's */
 	size_t nset;
-	int ready_fd;
+	int ready_fd, carry_fd;
 	const char *restore; /* a backup's file */
 	bool force;
 	bool check, print, doctor;
@@ -80,6 +82,8 @@ static const char usage_text[] =
     "  -r, --rewrite FROM:TO     pass signal FROM on as TO; 0 drops it\n"
     "  -p, --parent-death SIGNAL we get it, and stop, when our parent ends\n"
     "  -s, --subreaper     adopt orphans, also without a COMMAND\n"
+    "  --carry N           take over from a former image of ours, which left\n"
+    "                      word of itself on descriptor N\n"
     "  -n, --check         check the configuration and exit\n"
     "  -C, --print         print the configuration in force and exit\n"
     "  --restore FILE      take a backup as the database, and exit\n"
@@ -108,14 +112,14 @@ set(struct options *o, const char *name, const char *value)
 }
 
 static int
-ready_fd(const char *text)
+open_fd(const char *option, const char *text)
 {
 	int64_t fd;
 
-	if (str_to_int(text, 0, 65535, &fd) == -1 ||
+	if (str_to_int(text, 0, INT32_MAX, &fd) == -1 ||
 	    fcntl((int)fd, F_GETFD) == -1) {
 		(void)fprintf(stderr,
-		    "sandboxd: --ready-fd %s: not an open descriptor\n", text);
+		    "sandboxd: %s %s: not an open descriptor\n", option, text);
 		exit(EXIT_USAGE);
 	}
 	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC); /* it is open */
@@ -213,6 +217,7 @@ static const struct option longs[] = {
 	{ "rewrite", required_argument, NULL, 'r' },
 	{ "subreaper", no_argument, NULL, 's' },
 	{ "parent-death", required_argument, NULL, 'p' },
+	{ "carry", required_argument, NULL, 'Y' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "print", no_argument, NULL, 'C' },
 	{ "restore", required_argument, NULL, 'B' },
@@ -242,7 +247,7 @@ options_parse(struct options *o, int argc, char *argv[])
 	int c, before = optind;
 
 	memset(o, 0, sizeof(*o));
-	o->ready_fd = -1;
+	o->ready_fd = o->carry_fd = -1;
 	command_options_init(&o->command);
 	while ((c = getopt_long(
 		    argc, argv, "+c:nChO:M:A:e:gr:sp:", longs, NULL)) != -1) {
@@ -270,7 +275,10 @@ options_parse(struct options *o, int argc, char *argv[])
 			set(o, "daemon.libexec_dir", optarg);
 			break;
 		case 'y':
-			o->ready_fd = ready_fd(optarg);
+			o->ready_fd = open_fd("--ready-fd", optarg);
+			break;
+		case 'Y':
+			o->carry_fd = open_fd("--carry", optarg);
 			break;
 		case 'n':
 			o->check = true;
@@ -414,6 +422,64 @@ process_prepare(void)
 	(void)umask(022);
 }
 
+/* What we are made of is found at the first start; at an upgrade it is asked
+ * for before. */
+static bool
+programs_there(const struct super *s)
+{
+	static const char *const names[] = { "sandboxd-store", "sandboxd-relay",
+		"sandboxd-gateway", "sandboxd-courier", "sandboxd-init",
+		"sandboxd-session" };
+
+	for (size_t i = 0; i < countof(names); i++) {
+		autofree char *path =
+		    xasprintf("%s/%s", s->conf.libexec_dir, names[i]);
+
+		if (access(path, R_OK | X_OK) == 0)
+			continue;
+		(void)fprintf(stderr, "sandboxd: %s: not a program\n", path);
+		return false;
+	}
+	return true;
+}
+
+/* The word of a former image of ours. */
+static void
+carry_read_or_die(struct super *s, int fd)
+{
+	struct err e;
+
+	if (fd == -1)
+		return;
+	if (carry_read(fd, &s->carried, &e) == 0)
+		return;
+	(void)fprintf(stderr, "sandboxd: %s\n", e.text);
+	exit(EXIT_USAGE);
+}
+
+/* For the next image: what we were asked, and by which file, before the title
+ * takes the place of the arguments. */
+static void
+arguments_keep(struct super *s, int argc, char *argv[])
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	size_t k = 0;
+
+	path[n > 0 ? n : 0] = '\0';
+	s->program = xstrdup(path[0] == '/' ? path : argv[0]);
+	s->argv = xcalloc((size_t)argc + 1, sizeof(*s->argv));
+	for (int i = 0; i < argc; i++) {
+		bool ready = strcmp(argv[i], "--ready-fd") == 0;
+
+		if (i > 0 && ready)
+			i++; /* and its value: it was for the first start */
+		else if (i == 0 || (!str_starts(argv[i], "--ready-fd=") &&
+				       !str_starts(argv[i], "--carry=")))
+			s->argv[k++] = xstrdup(argv[i]);
+	}
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -421,6 +487,7 @@ main(int argc, char *argv[])
 	struct agents *agents;
 	struct options o;
 
+	arguments_keep(&s, argc, argv);
 	command_signals_hold();
 	proctitle_init(argc, argv);
 	options_parse(&o, argc, argv); /* 1 what we were asked */
@@ -428,10 +495,13 @@ main(int argc, char *argv[])
 	if (o.doctor)
 		return doctor_alone(&s, o.doctor_how);
 	agents = agents_load_or_die(&s.conf);
+	carry_read_or_die(&s, o.carry_fd);
 	if (o.print)
 		conf_print(&s.conf, stdout);
 	if (o.print || o.check) {
 		command_signals_release();
+		if (s.carried != NULL && !programs_there(&s))
+			return EXIT_USAGE;
 		agents_free(agents);
 		return EXIT_OK;
 	}

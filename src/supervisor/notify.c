@@ -219,6 +219,14 @@ notify_restore_env(const struct super *s)
 		(void)setenv("WATCHDOG_PID", nt->pid, 1);
 }
 
+void
+notify_forget_env(void)
+{
+	(void)unsetenv("NOTIFY_SOCKET"); /* cannot fail for a good name */
+	(void)unsetenv("WATCHDOG_USEC");
+	(void)unsetenv("WATCHDOG_PID");
+}
+
 /* --- what is told -------------------------------------------------------- */
 
 void

@@ -15,6 +15,7 @@ void notify_open(struct super *s);
 void notify_close(struct super *s);
 /* Put the variables back: for an exec of ourselves, which opens anew. */
 void notify_restore_env(const struct super *s);
+void notify_forget_env(void); /* if that failed */
 
 /* The sockets listen and the store is open; the pings begin. */
 void notify_ready(struct super *s);

@@ -27,6 +27,7 @@ static op_handler op_help_text, op_status;
 static op_handler *const handlers[OP_N] = {
 	[OP_HELP] = op_help_text,
 	[OP_STATUS] = op_status,
+	[OP_UPGRADE] = op_upgrade,
 	[OP_SANDBOX_CREATE] = op_sandbox_create,
 	[OP_SANDBOX_LIST] = op_sandbox_list,
 	[OP_SANDBOX_GET] = op_sandbox_get,
@@ -236,6 +237,7 @@ on_stats(void *ctx, const struct json *ok,
 	jw_kint(w, "pid", getpid());
 	jw_kint(w, "uid", (int64_t)geteuid());
 	jw_kint(w, "uptime_ms", now_monotonic_ms() - s->started_ms);
+	jw_kint(w, "upgrades", s->upgrades);
 	jw_kstr(w, "state_dir", s->conf.state_dir);
 	jw_kstr(w, "run_dir", s->conf.run_dir);
 	write_counts(s, w);

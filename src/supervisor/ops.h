@@ -32,6 +32,9 @@ op_handler op_session_create, op_session_list, op_session_get,
 /* ops_agent.c */
 op_handler op_agent_list, op_agent_install, op_agent_probe, op_agent_reload;
 
+/* upgrade.c */
+op_handler op_upgrade;
+
 /* tokens.c */
 op_handler op_token_create, op_token_list, op_token_revoke;
 op_handler op_backup;

@@ -3,6 +3,7 @@
  * is asked of the log is answered by the store on the client's connection.
  * Runs in the supervisor.
  */
+#include "supervisor/carry_parts.h"
 #include "supervisor/ops.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/sessions.h"
@@ -58,6 +59,13 @@ on_served(void *ctx, const struct json *ok,
 	/* If the store died in the middle of a line, hanging up is the only
 	 * answer that cannot be mistaken. */
 	request_end_handed(ctx, ok == NULL || json_bool(ok, "gone", true));
+}
+
+void
+request_serve_take(struct request *r, int64_t call)
+{
+	proc_call_take(
+	    storec_proc(r->s->store), call, MSG_STORE_SERVE, on_served, r);
 }
 
 /* Begin to hand R over to the store; NULL: R has ended. */

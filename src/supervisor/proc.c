@@ -41,8 +41,8 @@ struct sysops sysops = { real_pidfd_kill, now_monotonic_ms };
 static void dispatch(struct proc *p, enum proc_event ev,
     const struct proto_in *in, const struct chan_frame *f);
 
-static void
-set_state(struct proc *p, enum proc_state s)
+void
+proc_set_state(struct proc *p, enum proc_state s)
 {
 	if (p->state == s)
 		return;
@@ -52,8 +52,8 @@ set_state(struct proc *p, enum proc_state s)
 	p->state = s;
 }
 
-static void
-set_deadline(struct proc *p, int64_t ms)
+void
+proc_set_deadline(struct proc *p, int64_t ms)
 {
 	ev_timer_stop(p->loop, &p->timer);
 	if (ms <= 0)
@@ -118,8 +118,8 @@ on_frame(struct proc *p, const struct chan_frame *f)
 	}
 }
 
-static void
-on_chan(struct chan *ch ATTR_UNUSED, enum chan_what what,
+void
+proc_on_chan(struct chan *ch ATTR_UNUSED, enum chan_what what,
     const struct chan_frame *f, const char *why, void *ctx)
 {
 	struct proc *p = ctx;
@@ -130,16 +130,6 @@ on_chan(struct chan *ch ATTR_UNUSED, enum chan_what what,
 	}
 	set_cause(p, "%s", why);
 	dispatch(p, PE_EOF, NULL, NULL);
-}
-
-static void
-on_child(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
-{
-	struct proc *p = c->data;
-
-	ev_child_stop(loop, c);
-	kin_remove(c->pid);
-	proc_exited(p, c->rstatus);
 }
 
 static void
@@ -166,12 +156,14 @@ retire(struct proc *p)
 	enum proc_state next;
 	int64_t delay_ms;
 
+	ev_io_stop(p->loop, &p->ended);
 	fd_close(&p->pidfd);
 	p->pid = -1;
+	p->adopted = p->held = false;
 	next = proc_after_death(p, &delay_ms);
 	p->up_since_ms = 0;
-	set_state(p, next);
-	set_deadline(p, delay_ms);
+	proc_set_state(p, next);
+	proc_set_deadline(p, delay_ms);
 	if (!p->stop_wanted)
 		log_write(next == PS_FAILED ? LOG_L_ERROR : LOG_L_WARN, "proc",
 		    "lost",
@@ -193,14 +185,17 @@ on_hello(struct proc *p, const struct proto_in *in,
 	const char *role = json_str(in->body, "role", "");
 	const char *version = json_str(in->body, "version", "");
 
+	/* One of an earlier life may be of an earlier version: whether we
+	 * understand each other is for `up` to see. */
 	if (strcmp(role, role_name(p->kind->role)) != 0 ||
-	    strcmp(version, PACKAGE_VERSION) != 0) {
+	    (!p->adopted && strcmp(version, PACKAGE_VERSION) != 0)) {
 		err_set(&e, ERR_BAD_REQUEST, "hello of %s %s", role, version);
 		breach(p, &e);
 		return;
 	}
-	set_deadline(p, 0);
-	set_state(p, PS_RUNNING);
+	proc_set_deadline(p, 0);
+	p->held = false;
+	proc_set_state(p, PS_RUNNING);
 	p->up_since_ms = sysops.now_ms();
 	if (p->kind->up != NULL)
 		p->kind->up(p);
@@ -224,8 +219,8 @@ on_report(struct proc *p, const struct proto_in *in ATTR_UNUSED,
     const struct chan_frame *f ATTR_UNUSED)
 {
 	/* The child exits by itself after its report. */
-	set_state(p, PS_STOPPING);
-	set_deadline(p, LINGER_MS);
+	proc_set_state(p, PS_STOPPING);
+	proc_set_deadline(p, LINGER_MS);
 }
 
 static void
@@ -237,22 +232,22 @@ on_stop(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 
 	p->rung = asked ? 0 : 1;
 	set_cause(p, "stopped");
-	set_state(p, PS_STOPPING);
+	proc_set_state(p, PS_STOPPING);
 	if (asked)
 		p->kind->ask_stop(p);
 	else if (p->pidfd != -1 && p->kind->kill == NULL)
 		(void)sysops.pidfd_kill(p->pidfd, SIGTERM);
 	else
 		kill_hard(p);
-	set_deadline(p, p->stop_ms);
+	proc_set_deadline(p, p->stop_ms);
 }
 
 static void
 on_stop_waiting(struct proc *p, const struct proto_in *in ATTR_UNUSED,
     const struct chan_frame *f ATTR_UNUSED)
 {
-	set_deadline(p, 0);
-	set_state(p, PS_DOWN);
+	proc_set_deadline(p, 0);
+	proc_set_state(p, PS_DOWN);
 	if (p->kind->down != NULL)
 		p->kind->down(p, "stopped");
 }
@@ -262,10 +257,10 @@ on_mute(struct proc *p, const struct proto_in *in ATTR_UNUSED,
     const struct chan_frame *f ATTR_UNUSED)
 {
 	set_cause(p, "did not say hello in time");
-	set_state(p, PS_STOPPING);
+	proc_set_state(p, PS_STOPPING);
 	p->killed = true;
 	kill_hard(p);
-	set_deadline(p, p->stop_ms);
+	proc_set_deadline(p, p->stop_ms);
 }
 
 /* The next rung: whatever was tried before was not enough. */
@@ -291,7 +286,7 @@ on_ladder(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 	if (p->rung == 6)
 		log_error("proc", "will not die", LOG_STR("proc", p->name),
 		    LOG_INT("pid", p->pid));
-	set_deadline(p, p->stop_ms);
+	proc_set_deadline(p, p->stop_ms);
 }
 
 static void
@@ -300,7 +295,8 @@ on_backoff_over(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 {
 	struct err e;
 
-	set_state(p, PS_WAITING); /* from FAILED: what counted still counts */
+	proc_set_state(
+	    p, PS_WAITING); /* from FAILED: what counted still counts */
 	p->restarts++;
 	if (proc_start(p, &e) == -1)
 		log_warn("proc", "restart failed", LOG_STR("proc", p->name),
@@ -318,9 +314,9 @@ on_exit_seen(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 	}
 	if (p->state != PS_STOPPING) {
 		/* Read what it still said; its end of file follows. */
-		set_state(p, PS_STOPPING);
+		proc_set_state(p, PS_STOPPING);
 	}
-	set_deadline(p, LINGER_MS);
+	proc_set_deadline(p, LINGER_MS);
 }
 
 static void
@@ -335,8 +331,8 @@ on_eof(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 	/* Without a channel it is of no use, whatever it still does. */
 	if (p->state != PS_STOPPING)
 		p->rung = 1;
-	set_state(p, PS_STOPPING);
-	set_deadline(p, p->rung == 0 ? p->stop_ms : LINGER_MS);
+	proc_set_state(p, PS_STOPPING);
+	proc_set_deadline(p, p->rung == 0 ? p->stop_ms : LINGER_MS);
 	if (p->rung > 0)
 		kill_hard(p);
 }
@@ -415,6 +411,7 @@ proc_init(struct proc *p, const struct proc_kind *kind, void *owner,
 	TAILQ_INIT(&p->calls);
 	ev_timer_init(&p->timer, on_timer, 0., 0.);
 	p->timer.data = p;
+	proc_watch_init(p);
 	va_start(ap, fmt);
 	(void)vsnprintf(p->name, sizeof(p->name), fmt, ap);
 	va_end(ap);
@@ -430,6 +427,7 @@ proc_free(struct proc *p)
 	while ((c = TAILQ_FIRST(&p->calls)) != NULL)
 		proc_call_free(c);
 	ev_timer_stop(p->loop, &p->timer);
+	ev_io_stop(p->loop, &p->ended);
 	if (p->pid != -1)
 		ev_child_stop(p->loop, &p->child);
 	chan_free(STEAL(p->ch));
@@ -450,7 +448,7 @@ proc_start(struct proc *p, struct err *e)
 		return err_set(e, ERR_SANDBOX_STATE, "%s is stopping", p->name);
 	if (p->state == PS_FAILED || p->state == PS_DOWN)
 		proc_forgive(p);
-	set_deadline(p, 0);
+	proc_set_deadline(p, 0);
 	p->cause[0] = '\0';
 	p->exit_status = 0;
 	p->has_exited = false;
@@ -463,7 +461,7 @@ proc_start(struct proc *p, struct err *e)
 	if (again)
 		retire(p); /* as if it had died: the backoff goes on */
 	else
-		set_state(p, PS_DOWN);
+		proc_set_state(p, PS_DOWN);
 	return -1;
 }
 
@@ -480,27 +478,8 @@ void
 proc_start_in(struct proc *p, int64_t ms)
 {
 	p->stop_wanted = false;
-	set_state(p, PS_WAITING);
-	set_deadline(p, ms);
-}
-
-void
-proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd)
-{
-	p->generation++;
-	p->pid = pid;
-	p->pidfd = pidfd;
-	p->alive = true;
-	p->killed = false;
-	p->ch = chan_new(p->loop, chan_fd, p->name, on_chan, p);
-	if (pid != -1) {
-		kin_add(pid);
-		ev_child_init(&p->child, on_child, pid, 0);
-		p->child.data = p;
-		ev_child_start(p->loop, &p->child);
-	}
-	set_state(p, PS_STARTING);
-	set_deadline(p, p->start_ms);
+	proc_set_state(p, PS_WAITING);
+	proc_set_deadline(p, ms);
 }
 
 void
@@ -518,7 +497,7 @@ proc_kill(struct proc *p)
 		p->stop_wanted = true;
 		p->rung = 1;
 		kill_hard(p);
-		set_deadline(p, LINGER_MS);
+		proc_set_deadline(p, LINGER_MS);
 		return;
 	}
 	proc_stop(p);

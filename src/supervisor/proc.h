@@ -95,6 +95,8 @@ struct proc {
 	bool stop_wanted;    /* no restart after this end */
 	bool once;	     /* no restart, whatever its kind says */
 	bool no_ask;	     /* stop by the kill at once */
+	bool adopted;	     /* of an earlier life: not ours to reap */
+	bool held;	     /* STARTING, but frozen: no deadline */
 	/* Deadlines of STARTING and of each rung; the kind's at first. */
 	int64_t start_ms, stop_ms;
 	unsigned rung;	     /* of the stop ladder */
@@ -115,7 +117,8 @@ struct proc {
 	int64_t next_id; /* of calls */
 	TAILQ_HEAD(proc_calls, proc_call) calls;
 	ev_timer timer; /* deadline or backoff */
-	ev_child child;
+	ev_child child; /* of one that is ours to reap */
+	ev_io ended;	/* its pidfd, of one that is not */
 };
 
 /* System calls that unit tests replace. */
@@ -160,6 +163,21 @@ int64_t proc_call_id(const struct proc *p); /* of the call just begun */
 /* CTX is about to go: no callback with it any more. */
 void proc_forget(struct proc *p, const void *ctx);
 int proc_send(struct proc *p, const int *fds, size_t nfds);
+/* Over an exec of ourselves (carry.h). What P is at that cannot be carried, or
+ * NULL (valid until the next such call). */
+struct carry;
+const char *proc_busy(const struct proc *p);
+void proc_put(const struct proc *p, struct carry *c, const char *key);
+int proc_take(struct proc *p, const struct json *j, struct err *e);
+/* The number of the call that CTX waits for, 0: none; and that call again. */
+int64_t proc_call_of(const struct proc *p, const void *ctx);
+void proc_call_take(struct proc *p, int64_t id, enum msg_type type,
+    proc_reply_cb *cb, void *ctx);
+/* A process of an earlier life of ours, which says hello on CHAN_FD: then `up`
+ * is called as for one just started. The descriptors now belong to P. HELD: it
+ * is frozen, and has no deadline until proc_release(). */
+void proc_adopt(struct proc *p, pid_t pid, int pidfd, int chan_fd, bool held);
+void proc_release(struct proc *p);
 /* A notice: like proc_call without an answer. */
 struct jw *proc_notice(struct proc *p, enum msg_type type);
 

@@ -54,17 +54,13 @@ proc_fail_calls(struct proc *p)
 		call_finish(c, NULL, NULL, &e);
 }
 
-struct jw *
-proc_call(struct proc *p, enum msg_type type, int64_t ms, proc_reply_cb *cb,
-    void *ctx)
+struct proc_call *
+proc_call_new(struct proc *p, int64_t id, enum msg_type type, int64_t ms,
+    proc_reply_cb *cb, void *ctx)
 {
-	struct proc_call *c;
-	struct jw *w;
+	struct proc_call *c = xcalloc(1, sizeof(*c));
 
-	if (p->ch == NULL)
-		return NULL;
-	c = xcalloc(1, sizeof(*c));
-	c->id = ++p->next_id;
+	c->id = id;
 	c->type = type;
 	c->cb = cb;
 	c->ctx = ctx;
@@ -74,6 +70,19 @@ proc_call(struct proc *p, enum msg_type type, int64_t ms, proc_reply_cb *cb,
 	if (ms > 0)
 		ev_timer_start(p->loop, &c->deadline);
 	TAILQ_INSERT_TAIL(&p->calls, c, link);
+	return c;
+}
+
+struct jw *
+proc_call(struct proc *p, enum msg_type type, int64_t ms, proc_reply_cb *cb,
+    void *ctx)
+{
+	struct proc_call *c;
+	struct jw *w;
+
+	if (p->ch == NULL)
+		return NULL;
+	c = proc_call_new(p, ++p->next_id, type, ms, cb, ctx);
 	w = chan_begin(p->ch);
 	proto_begin(w, type, c->id);
 	return w;

@@ -109,6 +109,8 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	p->init_fd = s->init_fd;
 	p->limits = sp->limits;
 	p->hide_fd = -1;
+	if (p->image == NULL && super_hide(s, e) == -1)
+		return err_prefix(e, "hide the host's private files");
 	if (s->hide == NULL && geteuid() == 0) {
 		p->empty[0] = s->conf.state_dir;
 		p->empty[1] = s->conf.run_dir;

@@ -18,6 +18,8 @@ int sandbox_isolation_check(
  * called with SB. */
 void sandbox_record_put(
     struct sandbox *sb, void (*done)(void *ctx, const struct err *e));
+/* That record, an object. */
+void sandbox_record_write(struct sandbox *sb, struct jw *w);
 /* The same with a context of the caller's. */
 void sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx);
 

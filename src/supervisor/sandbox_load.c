@@ -24,22 +24,21 @@ lost(struct sandbox *sb, const char *state)
 	sandbox_event(sb, SH_STOPPED, why);
 }
 
-void
-sandboxes_loaded(struct super *s, const struct json *rec)
+struct sandbox *
+sandbox_from_record(struct super *s, const struct json *rec)
 {
 	const char *id = json_str(rec, "id", "");
-	const char *state = json_str(rec, "state", "");
 	struct sandbox_spec sp;
 	struct sandbox *sb;
 	struct err e;
 	int64_t slot = json_int(rec, "slot", 0);
 
 	if (!sandbox_id_valid(id) || sandbox_find(s, id) != NULL)
-		return;
+		return NULL;
 	if (spec_parse(s, rec, id, true, &sp, &e) == -1) {
 		log_error("sandbox", "record not understood",
 		    LOG_STR("sandbox", id), LOG_STR("detail", e.text));
-		return;
+		return NULL;
 	}
 	sb = sandbox_new(s, id, slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
 	sb->spec = sp;
@@ -58,8 +57,19 @@ sandboxes_loaded(struct super *s, const struct json *rec)
 	(void)!str_format(sb->reason, sizeof(sb->reason), "%.250s",
 	    json_str(rec, "reason", ""));
 	exposed_load(sb, json_get(rec, "ports"));
-	/* What was frozen has gone with us; it is not started unasked. */
 	sb->was_paused = json_bool(rec, "was_paused", false);
+	return sb;
+}
+
+void
+sandboxes_loaded(struct super *s, const struct json *rec)
+{
+	const char *state = json_str(rec, "state", "");
+	struct sandbox *sb = sandbox_from_record(s, rec);
+
+	if (sb == NULL)
+		return;
+	/* What was frozen has gone with us; it is not started unasked. */
 	if (strcmp(state, "paused") == 0) {
 		sb->was_paused = true;
 		sb->want = false;
@@ -104,6 +114,7 @@ sandboxes_all_loaded(struct super *s)
 	struct err e;
 
 	instance_sweep(s, is_known);
+	cgroups_sweep(s);
 	LIST_FOREACH (sb, &s->sandboxes, link) {
 		if (sb->expires_at_ms != 0 && sb->expires_at_ms <= now_ms) {
 			sandbox_event(sb, SH_EXPIRED, NULL);

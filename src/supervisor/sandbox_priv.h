@@ -14,6 +14,9 @@
 /* In sandboxes.c: a new entry of the table, and its end. */
 struct sandbox *sandbox_new(struct super *s, const char *id, unsigned slot);
 void sandbox_free(struct sandbox *sb);
+/* In sandbox_load.c: the same as its record says, stopped. NULL: it is there
+ * already, or not understood, which is logged. */
+struct sandbox *sandbox_from_record(struct super *s, const struct json *rec);
 /* Launch it, and store that it should run. */
 int sandbox_launch_and_store(struct sandbox *sb, struct err *e);
 
@@ -22,6 +25,9 @@ int sandbox_launch_and_store(struct sandbox *sb, struct err *e);
 void sandbox_thaw(struct sandbox *sb);
 void sandbox_pause_init(struct sandbox *sb);
 void sandbox_pause_free(struct sandbox *sb);
+
+/* In sandbox_carry.c: what is left of its time, since it was started. */
+void sandbox_time_limit_set(struct sandbox *sb);
 
 /* In sandbox_expire.c: TIMEOUT (seconds, or with a unit; NULL, null or 0:
  * never) as a time of the clock. */

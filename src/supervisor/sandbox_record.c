@@ -46,6 +46,33 @@ sandbox_record_put(struct sandbox *sb, storec_done *done)
 }
 
 void
+sandbox_record_write(struct sandbox *sb, struct jw *w)
+{
+	jw_object(w);
+	jw_kstr(w, "id", sb->id);
+	jw_kstr(w, "state", sandbox_state_name(sb->state));
+	jw_kbool(w, "want", sb->want);
+	jw_kint(w, "slot", sb->slot);
+	jw_kstr(w, "reason", sb->reason);
+	jw_kstr(w, "owner", sb->owner);
+	/* A record is merged into the one before: what is over must be said. */
+	if (sb->expires_at_ms == 0)
+		jw_knull(w, "expires_at");
+	if (!sb->was_paused)
+		jw_knull(w, "was_paused");
+	life_write(sb, w);
+	spec_write(&sb->spec, w);
+	spec_write_key(&sb->spec, w);
+	if (sb->disk != NULL)
+		jw_kstr(w, "disk_by", disk_by_name(sandbox_disk_by(sb)));
+	if (sb->ooms > 0)
+		jw_kint(w, "ooms", sb->ooms);
+	jw_key(w, "ports");
+	exposed_write(sb, w);
+	jw_object_end(w);
+}
+
+void
 sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx)
 {
 	struct buf b;
@@ -53,28 +80,7 @@ sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx)
 
 	buf_init(&b, FRAME_MAX);
 	jw_init(&w, &b);
-	jw_object(&w);
-	jw_kstr(&w, "id", sb->id);
-	jw_kstr(&w, "state", sandbox_state_name(sb->state));
-	jw_kbool(&w, "want", sb->want);
-	jw_kint(&w, "slot", sb->slot);
-	jw_kstr(&w, "reason", sb->reason);
-	jw_kstr(&w, "owner", sb->owner);
-	/* A record is merged into the one before: what is over must be said. */
-	if (sb->expires_at_ms == 0)
-		jw_knull(&w, "expires_at");
-	if (!sb->was_paused)
-		jw_knull(&w, "was_paused");
-	life_write(sb, &w);
-	spec_write(&sb->spec, &w);
-	spec_write_key(&sb->spec, &w);
-	if (sb->disk != NULL)
-		jw_kstr(&w, "disk_by", disk_by_name(sandbox_disk_by(sb)));
-	if (sb->ooms > 0)
-		jw_kint(&w, "ooms", sb->ooms);
-	jw_key(&w, "ports");
-	exposed_write(sb, &w);
-	jw_object_end(&w);
+	sandbox_record_write(sb, &w);
 	sb->put = true;
 	storec_put(sb->s->store, "sandboxes", sb->id, &b, done, ctx);
 	sandbox_history_put(sb);

@@ -235,12 +235,7 @@ sandbox_is_up(struct sandbox *sb)
 	sb->reason[0] = '\0';
 	sb->was_paused = false;
 	sandbox_event(sb, SH_STARTED, NULL);
-	if (sb->spec.time_ms > 0) {
-		ev_timer_stop(sb->s->loop, &sb->time_limit);
-		ev_timer_set(
-		    &sb->time_limit, (double)sb->spec.time_ms / 1000.0, 0.);
-		ev_timer_start(sb->s->loop, &sb->time_limit);
-	}
+	sandbox_time_limit_set(sb);
 	sandbox_watch_begin(sb);
 	sandbox_idle_begin(sb);
 	start_step(sb);

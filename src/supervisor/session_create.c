@@ -29,6 +29,42 @@ text_write(struct jw *w, const char *key, const char *json)
 	jw_raw(w, json, strlen(json));
 }
 
+void
+session_record_write(struct session *ss, const char *state, struct jw *w)
+{
+	jw_object(w);
+	jw_kstr(w, "id", ss->id);
+	if (ss->sb != NULL)
+		jw_kstr(w, "sandbox", ss->sb->id);
+	jw_kstr(w, "kind", session_kind_name(ss->kind));
+	jw_kstr(w, "agent", ss->agent->id);
+	jw_kstr(w, "state", state);
+	jw_kstr(w, "model", ss->model);
+	jw_kstr(w, "variant", ss->variant);
+	jw_kstr(w, "permission_mode", ss->permission_mode);
+	jw_kstr(w, "agent_mode", ss->agent_mode);
+	jw_kstr(w, "thought_level", ss->thought_level);
+	jw_kstr(w, "directory", ss->directory);
+	jw_kstr(w, "title", ss->title);
+	jw_kint(w, "created_at", ss->created_at_ms);
+	jw_kstr(w, "idempotency_key", ss->idempotency_key);
+	jw_kstr(w, "request_hash", ss->request_hash);
+	if (ss->own_sandbox)
+		jw_kbool(w, "own_sandbox", true);
+	jw_key(w, "env");
+	strmap_write(w, ss->env);
+	if (ss->command != NULL) {
+		jw_key(w, "command");
+		jw_array(w);
+		for (char **v = ss->command; *v != NULL; v++)
+			jw_str(w, *v);
+		jw_array_end(w);
+	}
+	text_write(w, "mcp", ss->mcp);
+	text_write(w, "skills", ss->skills);
+	jw_object_end(w);
+}
+
 static void
 record_put(struct session *ss, storec_done *done, void *ctx)
 {
@@ -37,36 +73,7 @@ record_put(struct session *ss, storec_done *done, void *ctx)
 
 	buf_init(&b, FRAME_MAX);
 	jw_init(&w, &b);
-	jw_object(&w);
-	jw_kstr(&w, "id", ss->id);
-	jw_kstr(&w, "sandbox", ss->sb->id);
-	jw_kstr(&w, "kind", session_kind_name(ss->kind));
-	jw_kstr(&w, "agent", ss->agent->id);
-	jw_kstr(&w, "state", "starting");
-	jw_kstr(&w, "model", ss->model);
-	jw_kstr(&w, "variant", ss->variant);
-	jw_kstr(&w, "permission_mode", ss->permission_mode);
-	jw_kstr(&w, "agent_mode", ss->agent_mode);
-	jw_kstr(&w, "thought_level", ss->thought_level);
-	jw_kstr(&w, "directory", ss->directory);
-	jw_kstr(&w, "title", ss->title);
-	jw_kint(&w, "created_at", ss->created_at_ms);
-	jw_kstr(&w, "idempotency_key", ss->idempotency_key);
-	jw_kstr(&w, "request_hash", ss->request_hash);
-	if (ss->own_sandbox)
-		jw_kbool(&w, "own_sandbox", true);
-	jw_key(&w, "env");
-	strmap_write(&w, ss->env);
-	if (ss->command != NULL) {
-		jw_key(&w, "command");
-		jw_array(&w);
-		for (char **v = ss->command; *v != NULL; v++)
-			jw_str(&w, *v);
-		jw_array_end(&w);
-	}
-	text_write(&w, "mcp", ss->mcp);
-	text_write(&w, "skills", ss->skills);
-	jw_object_end(&w);
+	session_record_write(ss, "starting", &w);
 	storec_put(ss->s->store, "sessions", ss->id, &b, done, ctx);
 	buf_free(&b);
 }

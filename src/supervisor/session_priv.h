@@ -23,6 +23,8 @@ void session_state_put(
  * record. */
 struct session *session_new(struct super *s, const char *id,
     struct agent_def *agent, const struct json *args);
+/* What the store keeps of it, an object. */
+void session_record_write(struct session *ss, const char *state, struct jw *w);
 /* The create is done, or has failed: answer those who asked for it again. */
 void session_create_repeats(struct session *ss, const struct err *e);
 /* The members of its answer. */

@@ -16,6 +16,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/hide.h"
 #include "supervisor/agents.h"
+#include "supervisor/carry.h"
 #include "supervisor/command.h"
 #include "supervisor/control.h"
 #include "supervisor/courier.h"
@@ -45,6 +46,8 @@
 #define STOP_SLACK_S 10.0
 /* A gateway that does not come up holds nobody else up for longer. */
 #define FURNISH_S 0.1
+/* After an upgrade: what has waited is served before. */
+#define HIDE_S 0.05
 
 static void
 die(const char *doing, const struct err *e)
@@ -250,11 +253,32 @@ on_idle(struct ev_loop *loop, ev_idle *idle, int revents ATTR_UNUSED)
 		ev_idle_stop(loop, idle); /* the next launch starts it again */
 }
 
-static void
-open_isolation(struct super *s)
+int
+super_hide(struct super *s, struct err *e)
 {
 	const char *extra[] = { s->conf.state_dir, s->conf.run_dir,
 		s->conf_path, NULL };
+
+	ev_timer_stop(s->loop, &s->hide_timer);
+	if (!s->root || !s->host.root || s->host.reduced || s->hide != NULL)
+		return 0;
+	return hide_open(extra, &s->hide, e);
+}
+
+static void
+on_hide(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
+{
+	struct err e;
+
+	/* The next launch tries again, and says why not. */
+	if (super_hide(t->data, &e) == -1)
+		log_error("super", "the host's private files are not hidden",
+		    LOG_STR("detail", e.text));
+}
+
+static void
+open_isolation(struct super *s)
+{
 	char name[17];
 	struct err e;
 
@@ -263,8 +287,8 @@ open_isolation(struct super *s)
 	    s->state_fd, s->host.root, s->disk_why, sizeof(s->disk_why));
 	ev_idle_start(s->loop, &s->prepare);
 	powers_accept(s);
-	if (s->root && s->host.root && !s->host.reduced &&
-	    hide_open(extra, &s->hide, &e) == -1)
+	/* It takes a while: after an upgrade, when nobody waits for us. */
+	if (s->carried == NULL && super_hide(s, &e) == -1)
 		die("hide the host's private files", &e);
 	instance_name(s, name);
 	s->cgroups = cgroup_host_open(name, &s->cgroups_why);
@@ -274,11 +298,20 @@ open_isolation(struct super *s)
 		    sizeof(s->host.why_not[0]), "%.90s", s->cgroups_why.text);
 		log_warn("super", "no control groups",
 		    LOG_STR("detail", s->cgroups_why.text));
-	} else if (cgroup_host_sweep(s->cgroups, NULL, NULL) > 0) {
-		log_info("super", "ending what an earlier life has left");
-		ev_timer_set(&s->sweep_timer, 0.05, 0.);
-		ev_timer_start(s->loop, &s->sweep_timer);
 	}
+}
+
+/* End what an earlier life of ours has left, but for what we know. */
+void
+cgroups_sweep(struct super *s)
+{
+	if (s->cgroups == NULL ||
+	    cgroup_host_sweep(s->cgroups, has_group, s) == 0)
+		return;
+	log_info("super", "ending what an earlier life has left");
+	ev_timer_stop(s->loop, &s->sweep_timer);
+	ev_timer_set(&s->sweep_timer, 0.05, 0.);
+	ev_timer_start(s->loop, &s->sweep_timer);
 }
 
 /* What sandboxes need. It takes a while, so whoever asks no more than whether
@@ -328,6 +361,8 @@ watchers_init(struct super *s)
 	retain_start(s);
 	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
 	ev_timer_init(&s->furnish_timer, on_furnish, FURNISH_S, 0.);
+	ev_timer_init(&s->hide_timer, on_hide, HIDE_S, 0.);
+	s->hide_timer.data = s;
 	s->prepare.data = s->sweep_timer.data = s->furnish_timer.data = s;
 }
 
@@ -347,6 +382,27 @@ on_syserr(const char *msg)
 	log_error("super", msg, LOG_STR("error", strerror(errno)));
 }
 
+/* Everything stands: take over what a former image of ours has left. */
+static void
+take_over_or_die(struct super *s)
+{
+	struct err e;
+
+	furnish(s);
+	if (carry_take(s, &e) == -1)
+		die("take over", &e);
+	/* Signals have waited; but a child tells its end once only. */
+	ev_feed_signal_event(s->loop, SIGCHLD);
+	s->loaded = s->ready = true;
+	cgroups_sweep(s);
+	gateways_resume(s->gateways);
+	notify_ready(s);
+	upgrade_done(s);
+	json_free(STEAL(s->carried));
+	control_release(s);
+	ev_timer_start(s->loop, &s->hide_timer);
+}
+
 void
 super_open_or_die(
     struct super *s, int ready_fd, const struct command_options *co)
@@ -359,6 +415,7 @@ super_open_or_die(
 		log_warn("super", "root without the powers of root: our "
 				  "helpers keep our user id");
 	s->state_fd = s->sandboxes_fd = s->lock_fd = -1;
+	s->held_ms = s->started_ms;
 	s->init_fd = s->session_fd = -1;
 	s->ready_fd = ready_fd;
 	LIST_INIT(&s->peers);
@@ -372,18 +429,21 @@ super_open_or_die(
 		die("watch over the command", &e);
 	ev_set_syserr_cb(on_syserr);
 	watch_signals(s);
+	upgrade_open(s);
 	watchers_init(s);
 	notify_open(s);
+	if (s->carried != NULL && carry_take_early(s, &e) == -1)
+		die("take over", &e);
 	if (instance_open(s, &e) == -1)
 		die("open the state directory", &e);
 	scope_enter(s);
 	cgroup_own_take();
 	/* Before anything is made that a second instance would leave behind. */
-	if (listen_open(s, &e) == -1) {
+	if (s->carried == NULL && listen_open(s, &e) == -1) {
 		listen_close(s);
 		die_of_use("serve HTTP", &e);
 	}
-	if (control_open(s, &e) == -1) {
+	if (s->carried == NULL && control_open(s, &e) == -1) {
 		listen_close(s);
 		die("open the control socket", &e);
 	}
@@ -395,6 +455,10 @@ super_open_or_die(
 	s->egress = egress_new(s);
 	if (courier_open(s, &s->courier, &e) == -1)
 		die("open the directory of agents", &e);
+	if (s->carried != NULL) {
+		take_over_or_die(s);
+		return;
+	}
 	gateways_start(s->gateways);
 	if (storec_start(s->store, &e) == -1)
 		die("start the store", &e);
@@ -494,14 +558,20 @@ int
 super_run(struct super *s)
 {
 	ev_run(s->loop, 0);
+	ev_timer_stop(s->loop, &s->hide_timer);
 	ev_idle_stop(s->loop, &s->prepare);
 	ev_timer_stop(s->loop, &s->furnish_timer);
 	s->exit_code = command_exit_code(s->command, s->exit_code);
+	for (char **v = s->argv; v != NULL && *v != NULL; v++)
+		free(*v);
+	free(s->argv);
+	free(s->program);
 	log_info("super", "stopped", LOG_INT("exit_code", s->exit_code));
 	control_close(s);
 	sessions_free(s);
 	sandboxes_free(s);
 	gateways_free(s->gateways);
+	upgrade_close(s);
 	tokens_free(s->tokens);
 	listen_close(s);
 	notify_close(s);

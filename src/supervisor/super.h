@@ -30,6 +30,9 @@ struct tokens;
 struct courier;
 struct egress;
 struct notify;
+struct upgrade;
+struct request;
+struct json;
 
 #define SUPER_SET_MAX 16
 
@@ -55,6 +58,14 @@ struct super {
 	int lock_fd;
 	char *agents_dir; /* owned; what is installed: a path without links */
 	int init_fd, session_fd; /* programs as sealed memory files */
+
+	/* upgrade.c, carry.c */
+	char **argv;   /* owned: as we were started, less --carry, --ready-fd */
+	char *program; /* owned: the path of our own image */
+	struct upgrade *upgrade;
+	struct request *upgrade_request; /* waits for it; or NULL */
+	struct json *carried;		 /* owned: what a former image left */
+	int64_t upgrades, held_ms;
 
 	/* What isolation can be had. */
 	struct host host;
@@ -90,7 +101,7 @@ struct super {
 	ev_signal sig_term, sig_int, sig_hup;
 	ev_timer stop_timer;
 	ev_idle prepare; /* of what later starts take */
-	ev_timer furnish_timer;
+	ev_timer furnish_timer, hide_timer;
 	ev_timer watch_timer;  /* sandbox_watch.c */
 	ev_timer retain_timer; /* retain.c */
 	ev_timer sweep_timer;  /* groups an earlier life has left */
@@ -108,6 +119,10 @@ void super_loaded(struct super *s);
 void super_http_up(struct super *s);
 /* Begin to serve, tell --ready-fd. */
 void super_ready(struct super *s);
+/* What of the host is not for sandboxes is known from here on. */
+int super_hide(struct super *s, struct err *e);
+/* End the groups that no sandbox of ours has. */
+void cgroups_sweep(struct super *s);
 /* Begin the orderly stop: gateways, sandboxes with their sessions, relay,
  * store, in this order. */
 void super_stop(struct super *s, int exit_code);

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
+#include "supervisor/carry_parts.h"
 #include "supervisor/ops.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/storec.h"
@@ -186,6 +187,45 @@ tokens_loaded(struct tokens *ts, const struct json *rec)
 	t->expires_at_ms = json_int(rec, "expires_at_ms", 0);
 	t->created_at_ms = json_int(rec, "created_at_ms", 0);
 	set_timer(ts);
+}
+
+/* --- over an exec of ourselves (carry.h) -----------------------------------
+ */
+
+void
+tokens_put(struct super *s, struct carry *c)
+{
+	const struct token *t;
+
+	jw_key(&c->w, "list");
+	jw_array(&c->w);
+	TAILQ_FOREACH (t, &s->tokens->all, link) {
+		jw_object(&c->w);
+		token_write(t, &c->w);
+		jw_kstr(&c->w, "sha256", t->sha256);
+		jw_object_end(&c->w);
+	}
+	jw_array_end(&c->w);
+}
+
+int
+tokens_take(struct super *s, const struct json *j, struct err *e ATTR_UNUSED)
+{
+	json_foreach (it, json_get(j, "list"))
+		tokens_loaded(s->tokens, it);
+	return 0;
+}
+
+const char *
+tokens_busy(struct super *s)
+{
+	const struct token *t;
+
+	TAILQ_FOREACH (t, &s->tokens->all, link) {
+		if (t->going || t->r != NULL)
+			return "a token is being made or revoked";
+	}
+	return NULL;
 }
 
 struct tokens *
