@@ -27,6 +27,7 @@ sessions_put(struct super *s, struct carry *c)
 		jw_kbool(w, "want_worker", ss->want_worker);
 		jw_kbool(w, "ready", ss->ready);
 		jw_kbool(w, "busy", ss->busy);
+		jw_kint(w, "ended_ms", ss->ended_ms);
 		jw_kbool(w, "install_tried", ss->install_tried);
 		jw_kint(w, "exec_id", ss->exec_id);
 		jw_kint(w, "store_generation", (int64_t)ss->store_generation);
@@ -55,6 +56,7 @@ one_take(struct super *s, const struct json *j, struct err *e)
 	ss->want_worker = json_bool(j, "want_worker", false);
 	ss->ready = json_bool(j, "ready", false);
 	ss->busy = json_bool(j, "busy", false);
+	ss->ended_ms = json_int(j, "ended_ms", 0);
 	ss->install_tried = json_bool(j, "install_tried", false);
 	ss->exec_id = json_int(j, "exec_id", 0);
 	ss->store_generation = (uint64_t)json_int(j, "store_generation", 0);

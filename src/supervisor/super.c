@@ -396,6 +396,11 @@ take_over_or_die(struct super *s)
 	s->loaded = s->ready = true;
 	cgroups_sweep(s);
 	gateways_resume(s->gateways);
+	/* What is told to helpers may be another since then. */
+	if (proc_up(storec_proc(s->store)))
+		retain_tell(s);
+	courier_renew(s->courier);
+	egress_renew(s->egress);
 	notify_ready(s);
 	upgrade_done(s);
 	json_free(STEAL(s->carried));
