@@ -31,6 +31,9 @@
 #include "supervisor/super.h"
 
 #define CARRY_FORMAT 1
+/* What a new image says when it is asked whether it can take over: that it
+ * ends well could be said of any program. */
+#define CARRY_YES "sandboxd can take over"
 
 struct carry {
 	struct jw w;

@@ -502,6 +502,8 @@ main(int argc, char *argv[])
 		command_signals_release();
 		if (s.carried != NULL && !programs_there(&s))
 			return EXIT_USAGE;
+		if (s.carried != NULL)
+			(void)puts(CARRY_YES);
 		agents_free(agents);
 		return EXIT_OK;
 	}

@@ -13,7 +13,8 @@
  *		was.
  *
  * After the exec there is no way back: should the new image fail to take what
- * was carried it ends with a message, and the next start adopts what runs.
+ * was carried it ends with a message, all that runs ends with it, and the next
+ * start begins as after a crash.
  */
 #ifdef HAVE_CONFIG_H
 #	include "config.h"
@@ -230,17 +231,23 @@ look(struct upgrade *u)
 
 /* --- proof ---------------------------------------------------------------- */
 
+/* The first line of what it has said. */
 static void
-refuse_proof(struct upgrade *u)
+proof_read(const struct upgrade *u, char *text, size_t size)
 {
-	char text[400] = "";
-	ssize_t n = read(u->err_fd, text, sizeof(text) - 1);
-	struct err e;
+	ssize_t n = read(u->err_fd, text, size - 1);
 
 	text[n > 0 ? n : 0] = '\0';
 	text[strcspn(text, "\n")] = '\0';
+}
+
+static void
+refuse_proof(struct upgrade *u, const char *why)
+{
+	struct err e;
+
 	err_set(&e, ERR_UPGRADE_REFUSED, "%s: %s", u->path,
-	    text[0] != '\0' ? text : "it did not say that it could take over");
+	    why[0] != '\0' ? why : "it did not say that it could take over");
 	refuse(u, &e);
 }
 
@@ -248,14 +255,18 @@ static void
 on_proof(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 {
 	struct upgrade *u = c->data;
+	char text[400];
 
 	ev_child_stop(loop, c);
 	u->pid = -1;
 	if (u->stage != UP_PROOF)
 		return; /* it was given up */
 	ev_timer_stop(loop, &u->timer);
-	if (u->s->stopping || c->rstatus != 0)
-		refuse_proof(u);
+	proof_read(u, text, sizeof(text));
+	if (u->s->stopping)
+		refuse_proof(u, "sandboxd is stopping");
+	else if (c->rstatus != 0 || strcmp(text, CARRY_YES) != 0)
+		refuse_proof(u, text);
 	else
 		hold(u);
 }
@@ -279,7 +290,7 @@ on_timer(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 		hold(u);
 	} else {
 		(void)kill(u->pid, SIGKILL); /* ours and not reaped */
-		refuse_proof(u);
+		refuse_proof(u, "it did not answer in time");
 	}
 }
 
@@ -298,8 +309,7 @@ spawn_proof(struct upgrade *u, int doc_fd, int err_fd, struct err *e)
 	(void)posix_spawnattr_init(&at);
 	bad |=
 	    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-	bad |=
-	    posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+	bad |= posix_spawn_file_actions_adddup2(&fa, err_fd, 1);
 	bad |= posix_spawn_file_actions_adddup2(&fa, err_fd, 2);
 	bad |= posix_spawn_file_actions_adddup2(&fa, doc_fd, PROOF_DOC_FD);
 	bad |= posix_spawn_file_actions_addclosefrom_np(&fa, PROOF_DOC_FD + 1);
