@@ -1,6 +1,6 @@
 /*
- * Commands that go on while the supervisor is replaced (carry.h), and those
- * that an earlier life of it has left running. Runs in the supervisor.
+ * Commands that go on while the supervisor is replaced (carry.h). Runs in the
+ * supervisor.
  */
 #include "lib/xalloc.h"
 #include "supervisor/carry_parts.h"

@@ -156,10 +156,8 @@ retire(struct proc *p)
 	enum proc_state next;
 	int64_t delay_ms;
 
-	ev_io_stop(p->loop, &p->ended);
 	fd_close(&p->pidfd);
 	p->pid = -1;
-	p->adopted = p->held = false;
 	next = proc_after_death(p, &delay_ms);
 	p->up_since_ms = 0;
 	proc_set_state(p, next);
@@ -185,16 +183,13 @@ on_hello(struct proc *p, const struct proto_in *in,
 	const char *role = json_str(in->body, "role", "");
 	const char *version = json_str(in->body, "version", "");
 
-	/* One of an earlier life may be of an earlier version: whether we
-	 * understand each other is for `up` to see. */
 	if (strcmp(role, role_name(p->kind->role)) != 0 ||
-	    (!p->adopted && strcmp(version, PACKAGE_VERSION) != 0)) {
+	    strcmp(version, PACKAGE_VERSION) != 0) {
 		err_set(&e, ERR_BAD_REQUEST, "hello of %s %s", role, version);
 		breach(p, &e);
 		return;
 	}
 	proc_set_deadline(p, 0);
-	p->held = false;
 	proc_set_state(p, PS_RUNNING);
 	p->up_since_ms = sysops.now_ms();
 	if (p->kind->up != NULL)
@@ -427,7 +422,6 @@ proc_free(struct proc *p)
 	while ((c = TAILQ_FIRST(&p->calls)) != NULL)
 		proc_call_free(c);
 	ev_timer_stop(p->loop, &p->timer);
-	ev_io_stop(p->loop, &p->ended);
 	if (p->pid != -1)
 		ev_child_stop(p->loop, &p->child);
 	chan_free(STEAL(p->ch));

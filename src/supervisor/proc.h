@@ -95,8 +95,6 @@ struct proc {
 	bool stop_wanted;    /* no restart after this end */
 	bool once;	     /* no restart, whatever its kind says */
 	bool no_ask;	     /* stop by the kill at once */
-	bool adopted;	     /* of an earlier life: not ours to reap */
-	bool held;	     /* STARTING, but frozen: no deadline */
 	/* Deadlines of STARTING and of each rung; the kind's at first. */
 	int64_t start_ms, stop_ms;
 	unsigned rung;	     /* of the stop ladder */
@@ -118,7 +116,6 @@ struct proc {
 	TAILQ_HEAD(proc_calls, proc_call) calls;
 	ev_timer timer; /* deadline or backoff */
 	ev_child child; /* of one that is ours to reap */
-	ev_io ended;	/* its pidfd, of one that is not */
 };
 
 /* System calls that unit tests replace. */
@@ -173,11 +170,6 @@ int proc_take(struct proc *p, const struct json *j, struct err *e);
 int64_t proc_call_of(const struct proc *p, const void *ctx);
 void proc_call_take(struct proc *p, int64_t id, enum msg_type type,
     proc_reply_cb *cb, void *ctx);
-/* A process of an earlier life of ours, which says hello on CHAN_FD: then `up`
- * is called as for one just started. The descriptors now belong to P. HELD: it
- * is frozen, and has no deadline until proc_release(). */
-void proc_adopt(struct proc *p, pid_t pid, int pidfd, int chan_fd, bool held);
-void proc_release(struct proc *p);
 /* A notice: like proc_call without an answer. */
 struct jw *proc_notice(struct proc *p, enum msg_type type);
 

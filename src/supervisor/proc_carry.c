@@ -1,6 +1,5 @@
 /*
- * Children over an exec of ourselves (see carry.h), and inits of an earlier
- * life of ours that are still there. Runs in the supervisor.
+ * Children over an exec of ourselves (see carry.h). Runs in the supervisor.
  */
 #include "lib/log.h"
 #include "lib/xalloc.h"
@@ -24,7 +23,7 @@ proc_busy(const struct proc *p)
 		    proto_table[c->type].name);
 		return text;
 	}
-	if (p->state == PS_STOPPING || (p->state == PS_STARTING && !p->held)) {
+	if (p->state == PS_STOPPING || p->state == PS_STARTING) {
 		(void)snprintf(text, sizeof(text), "%s is %s", p->name,
 		    proc_state_name(p->state));
 		return text;
@@ -43,8 +42,6 @@ proc_put(const struct proc *p, struct carry *c, const char *key)
 	jw_kint(w, "generation", (int64_t)p->generation);
 	jw_kint(w, "pid", p->pid);
 	carry_put_fd(c, "pidfd", p->pidfd);
-	jw_kbool(w, "adopted", p->adopted);
-	jw_kbool(w, "held", p->held);
 	jw_kbool(w, "alive", p->alive);
 	jw_kbool(w, "stop_wanted", p->stop_wanted);
 	jw_kbool(w, "once", p->once);
@@ -122,8 +119,6 @@ proc_take(struct proc *p, const struct json *j, struct err *e)
 	p->generation = (uint64_t)json_int(j, "generation", 0);
 	p->pid = (pid_t)json_int(j, "pid", -1);
 	p->pidfd = carry_take_fd(j, "pidfd");
-	p->adopted = json_bool(j, "adopted", false);
-	p->held = json_bool(j, "held", false);
 	p->alive = json_bool(j, "alive", false);
 	p->stop_wanted = json_bool(j, "stop_wanted", false);
 	p->once = json_bool(j, "once", false);
