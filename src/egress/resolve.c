@@ -218,10 +218,11 @@ on_soon(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
 static void
 take_node(struct lookup *l, const struct ares_addrinfo_node *node)
 {
-	uint8_t *to = l->addrs[l->n];
+	uint8_t *to;
 
 	if (l->n == RESOLVE_ADDRS_MAX)
 		return;
+	to = l->addrs[l->n];
 	memset(to, 0, NETADDR_BYTES);
 	if (node->ai_family == AF_INET) {
 		const struct sockaddr_in *sin = (const void *)node->ai_addr;

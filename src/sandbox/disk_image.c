@@ -38,7 +38,7 @@
 #define SOCK_FD 3  /* the child's, while it works */
 #define DIR_FD 4
 #define LOOP_TRIES 64
-#define JOURNAL_MB "4"
+#define JOURNAL_SIZE "size=4"
 
 #define STEPS(X)                                          \
 	X(NONE, "start")                                  \
@@ -112,8 +112,8 @@ mke2fs_exec(int image_fd, char *inodes)
 {
 	static char file[] = "/proc/self/fd/3";
 	char *argv[24] = { "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096",
-		"-m", "0", "-J", "size=" JOURNAL_MB, "-O", "^resize_inode",
-		"-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1" };
+		"-m", "0", "-J", JOURNAL_SIZE, "-O", "^resize_inode", "-E",
+		"nodiscard,lazy_itable_init=1,lazy_journal_init=1" };
 	char *envp[] = { "MKE2FS_CONFIG=/dev/null", NULL };
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	size_t n = 0;

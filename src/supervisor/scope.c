@@ -51,23 +51,16 @@ static int
 client_start(
     const struct super *s, const char *unit, const char *self, pid_t *pid_out)
 {
-	char *const argv[] = { (char[]){ "busctl" },
-		s->root ? (char[]){ "--system" } : (char[]){ "--user" },
-		(char[]){ "--quiet" }, (char[]){ "call" },
-		(char[]){ "org.freedesktop.systemd1" },
-		(char[]){ "/org/freedesktop/systemd1" },
-		(char[]){ "org.freedesktop.systemd1.Manager" },
-		(char[]){ "StartTransientUnit" },
-		(char[]){ "ssa(sv)a(sa(sv))" }, (char *)unit,
-		(char[]){ "fail" },
+	/* posix_spawn() takes them as they are and changes none. */
+	const char *const argv[] = { "busctl", s->root ? "--system" : "--user",
+		"--quiet", "call", "org.freedesktop.systemd1",
+		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+		"StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail",
 		/* four properties: name, type, value */
-		(char[]){ "4" }, (char[]){ "Description" }, (char[]){ "s" },
-		(char[]){ "Sandboxes of sandboxd" }, (char[]){ "PIDs" },
-		(char[]){ "au" }, (char[]){ "1" }, (char *)self,
-		(char[]){ "Delegate" }, (char[]){ "b" }, (char[]){ "true" },
-		(char[]){ "KillMode" }, (char[]){ "s" }, (char[]){ "mixed" },
+		"4", "Description", "s", "Sandboxes of sandboxd", "PIDs", "au",
+		"1", self, "Delegate", "b", "true", "KillMode", "s", "mixed",
 		/* no further units */
-		(char[]){ "0" }, NULL };
+		"0", NULL };
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
 	sigset_t none, all;
@@ -92,7 +85,8 @@ client_start(
 	rc |= posix_spawnattr_setflags(
 	    &at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	if (rc == 0)
-		rc = posix_spawn(pid_out, CLIENT, &fa, &at, argv, environ);
+		rc = posix_spawn(
+		    pid_out, CLIENT, &fa, &at, (char *const *)argv, environ);
 	(void)posix_spawnattr_destroy(&at);
 	(void)posix_spawn_file_actions_destroy(&fa);
 	return rc == 0 ? 0 : -1;

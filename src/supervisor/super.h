@@ -47,17 +47,9 @@ struct super {
 	struct http_settings http;
 	struct agents *agents; /* owned */
 	char *conf_path;       /* owned; read again on HUP */
-	bool conf_optional;
 	struct ev_loop *loop;
-	bool root;
 	int64_t started_ms; /* monotonic */
-
-	/* instance.c */
-	int state_fd;	  /* STATE */
-	int sandboxes_fd; /* STATE/sandboxes */
-	int lock_fd;
-	char *agents_dir; /* owned; what is installed: a path without links */
-	int init_fd, session_fd; /* programs as sealed memory files */
+	char *agents_dir;   /* owned; what is installed: a path without links */
 
 	/* upgrade.c, carry.c */
 	char **argv;   /* owned: as we were started, less --carry, --ready-fd */
@@ -70,10 +62,7 @@ struct super {
 	/* What isolation can be had. */
 	struct host host;
 	struct cgroup_host *cgroups; /* NULL: none, cgroups_why tells */
-	struct err cgroups_why;
-	struct hide *hide;    /* NULL when not root */
-	enum disk_by disk_by; /* how limits.disk is held to */
-	char disk_why[160];   /* why it is not */
+	struct hide *hide;	     /* NULL when not root */
 
 	struct storec *store;
 	struct relay *relay;
@@ -92,12 +81,6 @@ struct super {
 	LIST_HEAD(, session) sessions;
 	size_t nsessions; /* those that have not ended */
 
-	bool furnished;	   /* what sandboxes need is there */
-	bool loaded;	   /* so are the records */
-	bool ready;	   /* both: requests are served */
-	bool stopping;	   /* an orderly stop is under way */
-	bool http_changed; /* by the last HUP */
-	int exit_code;
 	ev_signal sig_term, sig_int, sig_hup;
 	ev_timer stop_timer;
 	ev_idle prepare; /* of what later starts take */
@@ -105,7 +88,25 @@ struct super {
 	ev_timer watch_timer;  /* sandbox_watch.c */
 	ev_timer retain_timer; /* retain.c */
 	ev_timer sweep_timer;  /* groups an earlier life has left */
-	int ready_fd;	       /* gets a newline when ready; -1 after */
+
+	/* instance.c */
+	int state_fd;	  /* STATE */
+	int sandboxes_fd; /* STATE/sandboxes */
+	int lock_fd;
+	int init_fd, session_fd; /* programs as sealed memory files */
+	int ready_fd;		 /* gets a newline when ready; -1 after */
+	int exit_code;
+	enum disk_by disk_by; /* how limits.disk is held to */
+	char disk_why[160];   /* why it is not */
+	struct err cgroups_why;
+
+	bool root;
+	bool conf_optional;
+	bool furnished;	   /* what sandboxes need is there */
+	bool loaded;	   /* so are the records */
+	bool ready;	   /* both: requests are served */
+	bool stopping;	   /* an orderly stop is under way */
+	bool http_changed; /* by the last HUP */
 };
 
 /* Open everything short of the loop; exits with a message on failure. */
