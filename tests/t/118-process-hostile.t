@@ -145,7 +145,8 @@ my $disk = Sandboxd->scratch_dir;
 is(system('mount', '-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', $disk), 0, 'a small disk');
 my $owner = $$;
 END { system('umount', '-l', $disk) if $disk && $$ == $owner }
-$d = Sandboxd->start(http => 1, state => "$disk/state");
+$d = Sandboxd->start(http => 1, state => "$disk/state",
+    conf => "[sandbox]\ndisk_reserve = 0\n");
 my $full = create('read x; i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); sleep 0.0005; done; exit 9')->{id};
 my $fill = sh('cat /dev/zero >/fill 2>/dev/null; echo x >/one-more && echo room')->{stdout};
 is($fill, '', 'is full');

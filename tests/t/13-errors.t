@@ -22,7 +22,7 @@ my @cases = (
 	['sandbox.create', { id => 'box' }, 'sandbox_exists'],
 	['sandbox.create', { id => '../x' }, 'bad_request'],
 	['sandbox.create', { id => 'a' x 64 }, 'bad_request'],
-	['sandbox.create', { id => 'b1', network => 'filtered' }, 'bad_request'],
+	['sandbox.create', { id => 'b1', network => 'sideways' }, 'bad_request'],
 	['sandbox.create', { id => 'b1', image => '/no/such/dir' },
 	    'image_not_found'],
 	['sandbox.create', { id => 'b1', image => '/etc/passwd' },

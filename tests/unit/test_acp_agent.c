@@ -327,7 +327,7 @@ test_cancel_early(void **state)
 	struct play p;
 
 	(void)state;
-	open_acp(&p, "acp-turn");
+	open_acp(&p, "acp-early");
 	play_prompt(&p, "never mind");
 	play_ok(&p, "cancel", "");
 	play_idle(&p);

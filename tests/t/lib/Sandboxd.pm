@@ -419,7 +419,7 @@ sub leftovers {
 	my $now = mounts();
 	for (sort keys %$now) {
 		push @left, "mount $_"
-		    if $now->{$_} =~ /\Q$self->{dir}\E|sandboxd/ &&
+		    if $now->{$_} =~ /\Q$self->{dir}\E|sandboxd(?!-t\.)/ &&
 		    !$self->{mounts}{$_};
 	}
 	push @left, map { "control group $_" } $self->groups;
