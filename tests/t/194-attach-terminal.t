@@ -39,7 +39,10 @@ shows(qr/^# /m, 'a shell inside');
 type_line('stty size');
 shows(qr/^30 100/m, 'of our size');
 tmux('resize-window', '-t', 'w', '-x', '90', '-y', '25');
-type_line('clear; stty size');
+wait_for(10, sub {
+	type_line('clear; stty size');
+	return wait_for(1, sub { screen() =~ /^25 90/m });
+});
 shows(qr/^25 90/m, 'and of the new one');
 type_line('exit 6');
 shows(qr/^OUT>/m, 'left');
@@ -66,7 +69,11 @@ shows(qr/mark-one/, 'what it had printed is there again');
 type_line('clear; echo $MARK-two; stty size; cat /tmp/pid; echo $$');
 shows(qr/^mark-two\s+25 90\s+(\d+)\s+\1$/m, 'the same shell, of our size');
 tmux('resize-window', '-t', 'w', '-x', '80', '-y', '24');
-type_line('clear; stty size');
+# The size goes another way than what is typed.
+wait_for(10, sub {
+	type_line('clear; stty size');
+	return wait_for(1, sub { screen() =~ /^24 80/m });
+});
 shows(qr/^24 80/m, 'whose size follows');
 
 # A second viewer sees the same.

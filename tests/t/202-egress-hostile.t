@@ -203,9 +203,13 @@ is(unpack('H*', $text) . $how, '05ffclosed', 'SOCKS with a password alone');
 
 # --- and it is well ------------------------------------------------------------------
 is(status(5, $ok), 200, 'the proxy is well');
-my $n = grep { $_->{event} eq 'egress' && $_->{decision} eq 'deny' }
-    @{$d->ok('sandbox.events', { id => 'f' })->{events}};
-ok($n > 30, 'and all that is in the log');
+my $n;
+wait_for(20, sub {
+	$n = grep { $_->{event} eq 'egress' && $_->{decision} eq 'deny' }
+	    @{$d->ok('sandbox.events', { id => 'f' })->{events}};
+	return $n > 30;
+});
+cmp_ok($n, '>', 30, 'and all that is in the log');
 is((grep { (Sandboxd::title_of($_) // '') =~ /egress/ } $d->children) + 0, 1, 'one proxy');
 is(() = (slurp($d->{log}) =~ /egress.*(?:died|lost|signal)/g), 0, 'that never died');
 

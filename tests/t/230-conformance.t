@@ -83,6 +83,7 @@ my %elsewhere = map { $_->[0] => $_->[1] } (
 	['agent.probe', '145-session-kinds.t'],
 	['token.revoke', '96-tokens.t'],
 	['role.reset', '171-roles.t'],
+	['upgrade', '../proof/B29-upgrade.t'],
 	['backup', '212-backup.t'],
 	['doctor', '172-doctor.t'],
 );
