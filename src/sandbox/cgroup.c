@@ -272,7 +272,7 @@ cgroup_create(struct cgroup_host *h, const char *id,
 	if (cgroup_limits_set(cg, l, e) == -1)
 		goto fail;
 	if (cg->in & BIT(HIER_V2)) {
-		cg->v2_fd = openat(h->dir_fds[HIER_V2], id,
+		cg->v2_fd = openat(h->dir_fds[HIER_V2], cg->id,
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (cg->v2_fd == -1) {
 			(void)err_sys(e, "open control group %s", id);
