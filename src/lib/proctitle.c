@@ -16,6 +16,9 @@
 
 static char *area; /* borrowed from the kernel: argv's strings and environ's */
 static size_t area_size;
+/* What the environment was: setenv() and unsetenv() forget arrays and strings
+ * that a leak check then finds. */
+static char **first, **kept;
 
 /* The end of the strings in V that follow END without a gap. */
 static char *
@@ -39,7 +42,9 @@ proctitle_init(int argc, char **argv)
 	if (environ != NULL) {
 		end = extend(environ, end);
 		/* Both the strings and the array must live elsewhere now. */
-		environ = strv_dup(environ);
+		first = environ = strv_dup(environ);
+		kept = xcalloc(strv_len(first) + 1, sizeof(*kept));
+		memcpy(kept, first, strv_len(first) * sizeof(*kept));
 	}
 	area = argv[0];
 	area_size = (size_t)(end - area);

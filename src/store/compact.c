@@ -4,7 +4,9 @@
  * The new file takes the old one's place by a rename. Whoever had the old one
  * open would go on reading that, and its slot in the lock file would mean
  * another file's pages: so there must be nobody, which the lock that LMDB's
- * users share tells, and the lock file goes with the old file.
+ * users share tells. Who comes meanwhile waits for that lock before it opens the
+ * data. The lock file stays: it is the same for all, and the first to have it
+ * alone clears its table.
  */
 #include "store/compact.h"
 
@@ -75,15 +77,12 @@ write_fresh(MDB_env *env)
 	return rc;
 }
 
-/* The lock file first: with the old data and no lock file a start is as good
- * as any. */
 static int
 swap(void)
 {
 	autofd int dir_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (dir_fd == -1 || (unlink(LOCK) == -1 && errno != ENOENT) ||
-	    rename(FRESH, DATA) == -1 || fsync(dir_fd) == -1)
+	if (dir_fd == -1 || rename(FRESH, DATA) == -1 || fsync(dir_fd) == -1)
 		return errno;
 	return 0;
 }

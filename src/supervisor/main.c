@@ -511,6 +511,7 @@ main(int argc, char *argv[])
 	process_prepare();
 	logging_start(&s.conf);
 	if (o.restore != NULL) {
+		agents_free(agents);
 		command_signals_release();
 		return restore_run(&s, o.restore, o.force);
 	}

@@ -60,6 +60,7 @@ sub image {
 	mkdir("$dir/$_") for qw(bin tmp);
 	run_cmd(['cp', $busybox, "$dir/bin/busybox"]);
 	link("$dir/bin/busybox", "$dir/bin/$_") for qw(sh cat uname);
+	Sandboxd::lend_libraries($dir);
 	return $dir;
 }
 my $image = image();

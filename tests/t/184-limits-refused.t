@@ -61,7 +61,8 @@ ok($r->{error}, 'an image that is in use is not mounted twice');
 like($r->{error}{detail}, qr/image/, 'and that is said');
 is($d->ok('status')->{state}, 'running', 'the daemon waits for nobody');
 close($held);
-is($d->ok('sandbox.start', { id => 'a' })->{state}, 'running', 'let go, it starts');
+ok(wait_for(20, sub { $d->request('sandbox.start', { id => 'a' })->{ok} }),
+    'let go, it starts');
 is($d->sh('a', 'cat /kept')->{stdout}, "kept\n", 'with its files');
 
 # Destroyed, and the daemon stopped, while it waits.

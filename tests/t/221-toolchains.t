@@ -140,6 +140,7 @@ cd $1/repo
 chmod -R go+rX $1
 E
 is($make->{status}, 0, 'a small Debian is put together') or diag($make->{err});
+Sandboxd::lend_libraries($root);
 $d->ok('sandbox.create', { id => 'apt', image => $root });
 like(works('apt', 'apt-get update', 'export DEBIAN_FRONTEND=noninteractive; apt-get update 2>&1'),
     qr{file:/repo}, 'it has read the repository');

@@ -10,19 +10,12 @@ need_root();
 need_program('busybox');
 my $busybox = (grep { -x } map { "$_/busybox" } split /:/, $ENV{PATH})[0];
 my $image = Sandboxd->scratch_dir;
-my %seen;
 
 mkdir("$image/$_") for qw(bin etc tmp home);
 run_cmd(['cp', $busybox, "$image/bin/busybox"]);
 link("$image/bin/busybox", "$image/bin/$_") for qw(sh ls cat echo id mount ps env
     touch rm mkdir hostname sleep stat);
-# With sanitizers our helpers are not static: give them their libraries.
-if ($ENV{SANDBOXD_SANITIZED}) {
-	my $libs = run_cmd(['ldd', program('sandboxd-init'),
-	    program('sandboxd-session')])->{out};
-	run_cmd(['cp', '--parents', '-L', $_, $image])
-	    for grep { !$seen{$_}++ } $libs =~ m{(/\S+\.so\S*)}g;
-}
+Sandboxd::lend_libraries($image);
 spew("$image/etc/passwd",
     "root:x:0:0::/root:/bin/sh\njane:x:1000:1000::/home:/bin/sh\n");
 spew("$image/etc/group", "root:x:0:\njane:x:1000:\n");
@@ -62,7 +55,7 @@ for my $case (['proc', 'symlink'], ['dev', 'symlink'], ['tmp', 'symlink'],
 	my $bad = Sandboxd->scratch_dir;
 	my $trap = Sandboxd->scratch_dir;
 	mkdir("$bad/bin");
-	run_cmd(['cp', '-a', '--parents', $_, $bad]) for keys %seen;
+	Sandboxd::lend_libraries($bad);
 	link("$image/bin/busybox", "$bad/bin/sh");
 	$kind eq 'symlink' ? symlink($trap, "$bad/$name") : spew("$bad/$name", '');
 	my $before = join(' ', sort keys %{Sandboxd::mounts()});

@@ -50,6 +50,18 @@ $SIG{PIPE} = 'IGNORE';
 sub to_json { return $json->encode($_[0]) }
 sub from_json { return $json->decode($_[0]) }
 
+# With sanitizers our helpers are not static: a root image of a test's own is given
+# their libraries.
+sub lend_libraries {
+	my ($image) = @_;
+	my %seen;
+	return if !$ENV{SANDBOXD_SANITIZED};
+	my $libs = run_cmd(['ldd', program('sandboxd-init'),
+	    program('sandboxd-session')])->{out};
+	run_cmd(['cp', '--parents', '-L', $_, $image])
+	    for grep { !$seen{$_}++ } $libs =~ m{(/\S+\.so\S*)}g;
+}
+
 sub root_dir {
 	(my $here = abs_path(__FILE__)) =~ s{/tests/t/lib/[^/]*$}{};
 	return $here;
