@@ -36,8 +36,11 @@ sandbox_disk_check(
 {
 	struct statvfs st;
 
+	/* Of a small file system, such as a container's tmpfs, a tenth. */
 	if (s->conf.disk_reserve > 0 && fstatvfs(s->state_fd, &st) == 0 &&
-	    (int64_t)st.f_bavail * (int64_t)st.f_frsize < s->conf.disk_reserve)
+	    (int64_t)st.f_bavail * (int64_t)st.f_frsize <
+		MIN(s->conf.disk_reserve,
+		    (int64_t)(st.f_blocks / 10) * (int64_t)st.f_frsize))
 		return err_set(e, ERR_LIMIT,
 		    "the disk of %s has less free than sandbox.disk_reserve",
 		    s->conf.state_dir);
