@@ -31,26 +31,26 @@ struct result {
 _Static_assert(sizeof(struct result) <= PIPE_BUF, "one atomic write");
 
 struct kind {
-	enum msg_type type;
 	const char *name; /* in errors */
 	errand_fn *fn;
 	/* Where extra_fd comes from; NULL: init's own /proc, or nothing. */
 	int (*extra)(
 	    const struct init *in, const struct json *msg, struct err *e);
-	bool proc;	/* extra_fd is /proc */
 	double limit_s; /* 0: as long as somebody is at the other end */
-	bool counts;	/* bytes and skipped are told as well */
+	enum msg_type type;
+	bool proc;   /* extra_fd is /proc */
+	bool counts; /* bytes and skipped are told as well */
 };
 
 static const struct kind kinds[] = {
-	{ MSG_INIT_CHANGES, "changes", errand_changes, diff_upper, false, 600,
+	{ "changes", errand_changes, diff_upper, 600, MSG_INIT_CHANGES, false,
 	    false },
-	{ MSG_INIT_COPY_IN, "copy in", errand_copy_in, NULL, false, 0, true },
-	{ MSG_INIT_COPY_OUT, "copy out", errand_copy_out, NULL, false, 0,
+	{ "copy in", errand_copy_in, NULL, 0, MSG_INIT_COPY_IN, false, true },
+	{ "copy out", errand_copy_out, NULL, 0, MSG_INIT_COPY_OUT, false,
 	    true },
-	{ MSG_INIT_PROCESSES, "processes", errand_processes, NULL, true, 60,
+	{ "processes", errand_processes, NULL, 60, MSG_INIT_PROCESSES, true,
 	    false },
-	{ MSG_INIT_LOG, "log", errand_log, errand_log_fd, false, 600, true },
+	{ "log", errand_log, errand_log_fd, 600, MSG_INIT_LOG, false, true },
 };
 
 struct errand {

@@ -4,9 +4,9 @@
  * The new file takes the old one's place by a rename. Whoever had the old one
  * open would go on reading that, and its slot in the lock file would mean
  * another file's pages: so there must be nobody, which the lock that LMDB's
- * users share tells. Who comes meanwhile waits for that lock before it opens the
- * data. The lock file stays: it is the same for all, and the first to have it
- * alone clears its table.
+ * users share tells. Who comes meanwhile waits for that lock before it opens
+ * the data. The lock file stays: it is the same for all, and the first to have
+ * it alone clears its table.
  */
 #include "store/compact.h"
 
