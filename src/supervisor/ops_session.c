@@ -99,10 +99,11 @@ serve_end(struct request *r, int fd)
 void
 op_session_list(struct request *r)
 {
-	int fd;
-	struct jw *w = serve_begin(r, "sessions", &fd);
 	const char *sandbox = json_str(r->op.args, "sandbox", NULL);
+	struct jw *w;
+	int fd;
 
+	w = serve_begin(r, "sessions", &fd);
 	if (w == NULL)
 		return;
 	if (sandbox != NULL)
