@@ -89,4 +89,19 @@ is($d->ok('session.get', { id => 'full' })->{permission_mode}, 'default',
 like($d->error('session.configure', { id => 'full', permission_mode => 'wat' }),
     qr/^(?:bad_request|mode_not_supported)$/, 'configure: a word that is no mode');
 
+# While the store restarts a list is refused, and so is what else it would answer.
+my $refused = 0;
+for my $round (1 .. 3) {
+	kill('KILL', $d->children(qr/store/));
+	for my $op (['session.list', {}], ['session.list', { sandbox => 'default' }]) {
+		wait_for(5, sub {
+			my $r = $d->request(@$op);
+			$refused++ if ($r->{error}{code} // '') eq 'store_unavailable';
+			return $r->{ok};
+		});
+	}
+	ok($d->request('session.list')->{ok}, "the store was killed, round $round");
+}
+cmp_ok($refused, '>', 0, "a list was refused $refused times meanwhile");
+
 done_testing;
