@@ -32,7 +32,7 @@ my %wants;
 for my $program (glob(build_dir() . '/sandbox{d,ctl}*')) {
 	next if !-f $program || !-x _;
 	for (run_cmd(['objdump', '-p', $program])->{out} =~ /^\s+NEEDED\s+(\S+)/mg) {
-		next if /^(?:lib(?:c|m|dl|rt|pthread)|ld-linux.*)\.so/;
+		next if /^(?:lib(?:c|m|dl|rt|pthread|asan|ubsan)|ld-linux.*)\.so/;
 		$wants{$package{$_} // "whose is $_?"} = 1;
 	}
 }
