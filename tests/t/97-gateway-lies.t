@@ -215,7 +215,9 @@ then_say((map { "{\"op\":\"gateway.call\",\"id\":$_,\"name\":\"sandbox.create\",
 ok(wait_for(20, sub { restarts() > $before }), 'it dies while it is served');
 ok(wait_for(30, sub { my @s = grep { $_->{id} =~ /^m/ &&
     $_->{state} eq 'running' } @{$d->ok('sandbox.list')->{sandboxes}};
-    @s == 20 }), 'what it had asked for was done, for nobody');
+    @s == 20 }), 'what it had asked for was done, for nobody')
+    or diag(to_json([map { [@{$_}{qw(id state reason)}] }
+	@{$d->ok('sandbox.list')->{sandboxes}}]), "\n", $d->log_tail(30));
 ok($d->stop, 'an orderly stop');
 is(join("\n", $d->leftovers), '', 'nothing is left');
 
