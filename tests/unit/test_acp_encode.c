@@ -46,7 +46,7 @@ begin(void **state)
 {
 	(void)state;
 	nsaid = longest = 0;
-	enc_init(&en, NULL, "s", "/work");
+	enc_init(&en, NULL, "s", "/home");
 	enc_turn_begins(&en);
 	return 0;
 }
@@ -159,7 +159,7 @@ thoughts_and_others(void **state)
 	assert_int_equal(nsaid, 4);
 	assert_string_equal(chunk(2), "{\"c\":1}");
 	assert_string_equal(json_str(json_get(update(3), "content"), "uri", ""),
-	    "file:///work/d/e.png");
+	    "file:///home/d/e.png");
 	/* Who has said it knows it. */
 	it.role = ROLE_OF_USER;
 	uni_item_started(&en.u, &it);
@@ -265,7 +265,7 @@ tool_life(void **state)
 	assert_string_equal(json_str(u, "sessionUpdate", ""), "tool_call");
 	assert_string_equal(json_str(u, "status", ""), "pending");
 	call("c", "Edit",
-	    "{\"file_path\":\"/work/a.c\",\"old_string\":\"x\","
+	    "{\"file_path\":\"/home/a.c\",\"old_string\":\"x\","
 	    "\"new_string\":\"y\"}",
 	    true);
 	u = update(1);
@@ -288,7 +288,7 @@ tool_life(void **state)
 	u = update(4);
 	assert_string_equal(json_str(u, "status", ""), "failed");
 	assert_string_equal(
-	    json_str(json_get(u, "locations")->child, "path", ""), "/work/b.c");
+	    json_str(json_get(u, "locations")->child, "path", ""), "/home/b.c");
 	u = json_get(u, "content");
 	assert_int_equal(u->len, 2);
 	assert_string_equal(json_str(u->child, "oldText", ""), "old\nsame\n");
