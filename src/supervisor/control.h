@@ -46,6 +46,10 @@ size_t control_clients(const struct super *s);
 struct jw *request_ok(struct request *r);
 void request_end_ok(struct request *r);
 void request_end_err(struct request *r, const struct err *e);
+/* For proc_call(), with the request as CTX: what the child has answered is the
+ * answer. */
+void request_answer(void *ctx, const struct json *ok,
+    const struct chan_frame *f, const struct err *e);
 /* An item line before the answer, with descriptors (which become the
  * client's). */
 struct jw *request_item(struct request *r);

@@ -437,20 +437,6 @@ op_sandbox_exec(struct request *r)
 
 /* --- what a cow mount has changed ---------------------------------------- */
 
-static void
-on_changes(void *ctx, const struct json *ok,
-    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
-{
-	struct request *r = ctx;
-
-	if (ok == NULL) {
-		request_end_err(r, e);
-		return;
-	}
-	jw_value(request_ok(r), ok);
-	request_end_ok(r);
-}
-
 void
 op_sandbox_changes(struct request *r)
 {
@@ -474,7 +460,7 @@ op_sandbox_changes(struct request *r)
 		return;
 	}
 	w = sb->state == SB_RUNNING
-		? proc_call(&sb->proc, MSG_INIT_CHANGES, 0, on_changes, r)
+		? proc_call(&sb->proc, MSG_INIT_CHANGES, 0, request_answer, r)
 		: NULL;
 	if (w == NULL) {
 		err_set(&e, ERR_SANDBOX_STATE, "sandbox is %s: %s",

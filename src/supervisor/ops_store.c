@@ -5,20 +5,6 @@
 #include "supervisor/ops.h"
 #include "supervisor/storec.h"
 
-static void
-on_backup(void *ctx, const struct json *ok,
-    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
-{
-	struct request *r = ctx;
-
-	if (ok == NULL) {
-		request_end_err(r, e);
-		return;
-	}
-	jw_value(request_ok(r), ok);
-	request_end_ok(r);
-}
-
 void
 op_backup(struct request *r)
 {
@@ -33,7 +19,7 @@ op_backup(struct request *r)
 		return;
 	}
 	if (proc_up(store))
-		w = proc_call(store, MSG_STORE_BACKUP, 0, on_backup, r);
+		w = proc_call(store, MSG_STORE_BACKUP, 0, request_answer, r);
 	if (w == NULL) {
 		err_set(&e, ERR_STORE_UNAVAILABLE,
 		    "the store is restarting; try again");

@@ -195,26 +195,12 @@ op_process_signal(struct request *r)
 	signal_and_wait(r, json_int(r->op.args, "signal", SIGTERM));
 }
 
-static void
-on_empty(void *ctx, const struct json *ok,
-    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
-{
-	struct request *r = ctx;
-
-	if (ok == NULL) {
-		request_end_err(r, e);
-		return;
-	}
-	jw_value(request_ok(r), ok);
-	request_end_ok(r);
-}
-
 void
 op_process_delete(struct request *r)
 {
 	struct proc *p;
 
-	if (ask(r, &p, MSG_PROC_DELETE, ANSWER_MS, on_empty) != NULL)
+	if (ask(r, &p, MSG_PROC_DELETE, ANSWER_MS, request_answer) != NULL)
 		(void)proc_send(p, NULL, 0); /* failure comes as an answer */
 }
 
@@ -235,7 +221,7 @@ op_process_input(struct request *r)
 		request_end_err(r, &e);
 		return;
 	}
-	if (ask(r, &p, MSG_PROC_INPUT, ANSWER_MS, on_empty) != NULL)
+	if (ask(r, &p, MSG_PROC_INPUT, ANSWER_MS, request_answer) != NULL)
 		(void)proc_send(p, &fd, 1); /* failure comes as an answer */
 }
 
@@ -243,7 +229,7 @@ void
 op_process_resize(struct request *r)
 {
 	struct proc *p;
-	struct jw *w = ask(r, &p, MSG_PROC_RESIZE, ANSWER_MS, on_empty);
+	struct jw *w = ask(r, &p, MSG_PROC_RESIZE, ANSWER_MS, request_answer);
 
 	if (w == NULL)
 		return;

@@ -124,6 +124,20 @@ request_end_err(struct request *r, const struct err *e)
 	request_free(r);
 }
 
+void
+request_answer(void *ctx, const struct json *ok,
+    const struct chan_frame *f ATTR_UNUSED, const struct err *e)
+{
+	struct request *r = ctx;
+
+	if (ok == NULL) {
+		request_end_err(r, e);
+		return;
+	}
+	jw_value(request_ok(r), ok);
+	request_end_ok(r);
+}
+
 struct jw *
 request_item(struct request *r)
 {
