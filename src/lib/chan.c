@@ -166,6 +166,12 @@ chan_queued(const struct chan *ch)
 	return ch->tx.len - ch->tx_at;
 }
 
+bool
+chan_mute(const struct chan *ch)
+{
+	return ch->mute;
+}
+
 /* --- receiving ----------------------------------------------------------- */
 
 /* How many descriptors F announces, or -1. */

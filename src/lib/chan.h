@@ -60,6 +60,8 @@ void chan_set_queue(struct chan *ch, size_t max_bytes);
 void chan_pause(struct chan *ch);
 void chan_resume(struct chan *ch);
 size_t chan_queued(const struct chan *ch);
+/* Sending has failed for good: the peer is gone, CHAN_CLOSED is to come. */
+bool chan_mute(const struct chan *ch);
 /* In a forked child that will have channels of its own: forget what the parent
  * was doing, maybe in the midst of a callback. Its channels are not to be used
  * here. */

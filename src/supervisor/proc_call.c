@@ -123,6 +123,11 @@ proc_send(struct proc *p, const int *fds, size_t nfds)
 
 	if (chan_end(p->ch, fds, nfds) == 0)
 		return 0;
+	/* It has died, which the channel tells next: the call is answered with
+	 * all others then. Who writes again after that error must not take a
+	 * store that was killed just now for one that is full. */
+	if (chan_mute(p->ch))
+		return -1;
 	/* A message too many or too long: its answer is an error, which comes
 	 * from the loop like any other. */
 	if (c != NULL && c->id == p->next_id) {
