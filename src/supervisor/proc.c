@@ -405,6 +405,9 @@ proc_init(struct proc *p, const struct proc_kind *kind, void *owner,
 	p->pidfd = -1;
 	TAILQ_INIT(&p->calls);
 	ev_timer_init(&p->timer, on_timer, 0., 0.);
+	/* What has come is heard before a deadline that has passed: when it is
+	 * we who were late, the child is not to blame. */
+	ev_set_priority(&p->timer, EV_MINPRI);
 	p->timer.data = p;
 	proc_watch_init(p);
 	va_start(ap, fmt);

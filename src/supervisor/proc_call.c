@@ -66,6 +66,8 @@ proc_call_new(struct proc *p, int64_t id, enum msg_type type, int64_t ms,
 	c->ctx = ctx;
 	c->p = p;
 	ev_timer_init(&c->deadline, call_timeout, (double)ms / 1000.0, 0.);
+	/* An answer that has come is read before the time is found over. */
+	ev_set_priority(&c->deadline, EV_MINPRI);
 	c->deadline.data = c;
 	if (ms > 0)
 		ev_timer_start(p->loop, &c->deadline);

@@ -207,17 +207,38 @@ is($d->ok('status')->{state}, 'running', 'and we are still there');
 is($d->exec('x', ['echo', 'fine'])->{stdout}, "fine\n", 'as is everything else');
 
 # --- dying in the middle --------------------------------------------------------------------
+# What it had asked for before it died is done, for nobody.
+sub asks {
+	my ($of, $from) = @_;
+	return ((map { "{\"op\":\"gateway.call\",\"id\":" . ($from + $_)
+	    . ",\"name\":\"sandbox.create\",\"args\":{\"id\":\"$of$_\"}}" } 1 .. 20),
+	    (map { "{\"op\":\"gateway.connect\",\"id\":" . ($from + 20 + $_)
+	    . ",\"kind\":\"init\",\"name\":\"$of$_\"}" } 1 .. 20), 'exit');
+}
+
+sub all_run {
+	my ($of) = @_;
+	return wait_for(60, sub { my @s = grep { $_->{id} =~ /^$of/ &&
+	    $_->{state} eq 'running' } @{$d->ok('sandbox.list')->{sandboxes}};
+	    @s == 20 }) || (diag(to_json([map { [@{$_}{qw(id state reason)}] }
+	    @{$d->ok('sandbox.list')->{sandboxes}}]), "\n", $d->log_tail(30)), 0)[1];
+}
+
 my $before = grown_up();
-then_say((map { "{\"op\":\"gateway.call\",\"id\":$_,\"name\":\"sandbox.create\","
-    . "\"args\":{\"id\":\"m$_\"}}" } 1 .. 20),
-    (map { "{\"op\":\"gateway.connect\",\"id\":" . (50 + $_)
-    . ",\"kind\":\"init\",\"name\":\"m$_\"}" } 1 .. 20), 'exit');
+then_say(asks('m', 1000));
 ok(wait_for(20, sub { restarts() > $before }), 'it dies while it is served');
-ok(wait_for(30, sub { my @s = grep { $_->{id} =~ /^m/ &&
-    $_->{state} eq 'running' } @{$d->ok('sandbox.list')->{sandboxes}};
-    @s == 20 }), 'what it had asked for was done, for nobody')
-    or diag(to_json([map { [@{$_}{qw(id state reason)}] }
-	@{$d->ok('sandbox.list')->{sandboxes}}]), "\n", $d->log_tail(30));
+ok(all_run('m'), 'what it had asked for was done, for nobody');
+$d->ok('sandbox.destroy', { id => "m$_" }) for 1 .. 20;
+
+# The same when its death is the first that we hear of.
+$before = grown_up();
+kill('STOP', $d->{pid});
+then_say(asks('n', 2000));
+my $gone = wait_for(20, sub { !$d->children(qr{bin/sandboxd-gateway}) });
+kill('CONT', $d->{pid});
+ok($gone, 'it dies before it is served');
+ok(wait_for(20, sub { restarts() > $before }), 'that is seen');
+ok(all_run('n'), 'and what it had asked for was done');
 ok($d->stop, 'an orderly stop');
 is(join("\n", $d->leftovers), '', 'nothing is left');
 

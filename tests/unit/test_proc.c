@@ -142,7 +142,7 @@ settle(void)
 }
 
 static void
-say(const char *json)
+put(const char *json)
 {
 	struct buf b;
 	size_t pos;
@@ -153,6 +153,12 @@ say(const char *json)
 	assert_int_equal(frame_end(&b, pos), 0);
 	assert_int_equal(fd_write_all(F.child_fd, b.data, b.len), 0);
 	buf_free(&b);
+}
+
+static void
+say(const char *json)
+{
+	put(json);
 	settle();
 }
 
@@ -222,6 +228,39 @@ test_needs_exit_and_eof(void **state)
 	assert_int_equal(F.downs, 1);
 	assert_int_equal(F.p.state, PS_WAITING);
 	assert_string_equal(F.cause, "killed by signal 9");
+}
+
+/* We were kept from reading for longer than a dead child's words may take: they
+ * are heard all the same, in whatever order the loop finds things. */
+static void
+test_words_before_deadlines(void **state)
+{
+	(void)state;
+	start_up();
+	proc_exited(&F.p, SIGKILL);
+	put("{\"op\":\"exited\",\"exec\":1,\"code\":0,\"timed_out\":false}");
+	put("{\"op\":\"exited\",\"exec\":2,\"code\":0,\"timed_out\":false}");
+	ev_timer_stop(F.loop, &F.p.timer);
+	ev_timer_set(&F.p.timer, 0.001, 0.);
+	ev_timer_start(F.loop, &F.p.timer);
+	ev_sleep(0.01);
+	settle();
+	assert_int_equal(F.messages, 2);
+	assert_int_equal(F.downs, 1); /* its end of the channel is still open */
+}
+
+/* What a child may say while it runs it may have said before it was stopped, or
+ * died: read after that, it is no breach. */
+static void
+test_no_breach_by_being_read_late(void **state)
+{
+	(void)state;
+	for (int m = 0; m < MSG_N; m++) {
+		if ((proto_table[m].receivers & BIT(ROLE_SUPER)) == 0 ||
+		    (proto_table[m].states & BIT(PS_RUNNING)) == 0)
+			continue;
+		assert_true((proto_table[m].states & BIT(PS_STOPPING)) != 0);
+	}
 }
 
 static void
@@ -557,6 +596,22 @@ test_calls_fail_with_the_child(void **state)
 	assert_null(proc_call(&F.p, MSG_INIT_KILL, 0, on_reply, &F));
 }
 
+/* As test_words_before_deadlines, for an answer. */
+static void
+test_answer_before_deadline(void **state)
+{
+	(void)state;
+	replies_ok = replies_err = 0;
+	start_up();
+	assert_non_null(proc_call(&F.p, MSG_INIT_KILL, 1, on_reply, &F));
+	assert_int_equal(proc_send(&F.p, NULL, 0), 0);
+	put("{\"id\":1,\"ok\":{}}");
+	ev_sleep(0.01);
+	settle();
+	assert_int_equal(replies_ok, 1);
+	assert_int_equal(replies_err, 0);
+}
+
 int
 main(void)
 {
@@ -565,6 +620,10 @@ main(void)
 		    test_grid_is_complete, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_needs_exit_and_eof, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_words_before_deadlines, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_no_breach_by_being_read_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_eof_before_exit, setup, teardown),
 		cmocka_unit_test_setup_teardown(
@@ -594,6 +653,8 @@ main(void)
 		    test_calls_are_answered_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_calls_fail_with_the_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_answer_before_deadline, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
