@@ -67,6 +67,7 @@ unit_tests = \
 	tests/unit/test_agents \
 	tests/unit/test_spec \
 	tests/unit/test_store_append \
+	tests/unit/test_store_compact \
 	tests/unit/test_store_confine \
 	tests/unit/test_store_crash \
 	tests/unit/test_store_disk \
@@ -362,6 +363,10 @@ tests_unit_test_spec_SOURCES = tests/unit/test_spec.c
 tests_unit_test_spec_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_spec_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_spec_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_store_compact_SOURCES = tests/unit/test_store_compact.c
+tests_unit_test_store_compact_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_store_compact_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_store_compact_LDADD = libstore.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(LMDB_LIBS) -lcmocka
 tests_unit_test_store_power_SOURCES = tests/unit/test_store_power.c
 tests_unit_test_store_power_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_store_power_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

@@ -10,8 +10,11 @@
  */
 #include "gateway/db.h"
 
+#include "lib/dbguard.h"
+#include "lib/fdio.h"
 #include "lib/xalloc.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <lmdb.h>
 #include <string.h>
@@ -92,7 +95,10 @@ int
 db_open_env(struct db **db_out, const char *dir, struct err *e)
 {
 	struct db *db = xcalloc(1, sizeof(*db));
-	int rc = mdb_env_create(&db->env);
+	/* Without a lock file there is none to mislead. */
+	autofd int guard_fd = dbguard_share(dir);
+	int rc = guard_fd == -1 && errno != ENOENT ? errno
+						   : mdb_env_create(&db->env);
 
 	*db_out = NULL;
 	if (rc == 0)

@@ -14,6 +14,8 @@ libbase_a_SOURCES = \
 	src/lib/chan_send.c \
 	src/lib/confine.c \
 	src/lib/confine.h \
+	src/lib/dbguard.c \
+	src/lib/dbguard.h \
 	src/lib/defs.h \
 	src/lib/doctor_text.c \
 	src/lib/doctor_text.h \

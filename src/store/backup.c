@@ -10,6 +10,7 @@
  */
 #include "store/backup.h"
 
+#include "lib/dbguard.h"
 #include "lib/fdio.h"
 #include "lib/log.h"
 #include "lib/proto.h"
@@ -45,8 +46,9 @@ struct outcome {
 static int
 copy(const struct db_options *opt, int fd)
 {
+	autofd int guard_fd = dbguard_share(opt->path);
 	MDB_env *env;
-	int rc = mdb_env_create(&env);
+	int rc = guard_fd == -1 ? errno : mdb_env_create(&env);
 
 	if (rc != 0)
 		return rc;

@@ -4,12 +4,13 @@
  * The new file takes the old one's place by a rename. Whoever had the old one
  * open would go on reading that, and its slot in the lock file would mean
  * another file's pages: so there must be nobody, which the lock that LMDB's
- * users share tells. Who comes meanwhile waits for that lock before it opens
- * the data. The lock file stays: it is the same for all, and the first to have
- * it alone clears its table.
+ * users share tells. Who comes meanwhile waits: who writes for that lock, who
+ * reads for the guard. The lock file stays: it is the same for all, and the
+ * first to have it alone clears its table.
  */
 #include "store/compact.h"
 
+#include "lib/dbguard.h"
 #include "lib/log.h"
 #include "store/schema.h"
 
@@ -22,7 +23,6 @@
 
 #define DATA "data.mdb"
 #define FRESH "data.mdb.compact"
-#define LOCK "lock.mdb"
 #define WORTH_BYTES (1 << 20)
 
 struct pages {
@@ -112,16 +112,14 @@ compact(unsigned share, struct pages *p_out)
 int
 compact_here(unsigned share, struct err *e)
 {
-	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct pages p = { 0 };
-	autofd int lock_fd = open(LOCK, O_RDWR | O_CLOEXEC);
+	autofd int guard_fd = -1;
 	int rc;
 
 	if (share == 0 || access(DATA, F_OK) == -1)
 		return 0;
-	/* LMDB's locks are of processes, this one is of the descriptor: they
-	 * exclude each other, also ours our own. */
-	if (lock_fd != -1 && fcntl(lock_fd, F_OFD_SETLK, &all) == -1)
+	guard_fd = dbguard_alone(".");
+	if (guard_fd == -1 && errno != ENOENT)
 		return 0; /* somebody has it open: another time */
 	rc = compact(share, &p);
 	if (rc != 0) {

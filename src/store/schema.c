@@ -293,6 +293,24 @@ db_readers_clear(struct db *db)
 		    "store", "stale readers cleared", LOG_INT("count", dead));
 }
 
+/* Transactions begin at what the lock file says was the last one. If that is
+ * not what the data say, as after another file was put in their place under a
+ * reader, we would write upon a state that is none: what was stored would be
+ * gone. Nobody but us writes, so the two are equal now; or the lock file is one
+ * behind, when a store was killed between telling the one and the other. */
+static bool
+counts_agree(MDB_env *env, const MDB_envinfo *info)
+{
+	MDB_txn *txn;
+	size_t id;
+
+	if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0)
+		return true; /* says so where it is used */
+	id = mdb_txn_id(txn);
+	mdb_txn_abort(txn);
+	return id == info->me_last_txnid || id + 1 == info->me_last_txnid;
+}
+
 static int
 env_open(struct db *db, struct err *e)
 {
@@ -321,6 +339,9 @@ env_open(struct db *db, struct err *e)
 	rc = mdb_env_info(db->env, &info);
 	if (rc != 0)
 		return db_err(e, rc, "read map size");
+	if (!counts_agree(db->env, &info))
+		return err_set(e, ERR_STORE_UNAVAILABLE,
+		    "the lock file is of another database");
 	db->map_bytes = info.me_mapsize; /* never less than what is used */
 	return 0;
 }
