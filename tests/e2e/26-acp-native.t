@@ -110,10 +110,13 @@ is(scalar @asked, 0, 'in the mode for it edits are not asked for');
 $r = turn($s, 'fake:error status=400');
 is($r->{error}{code}, -32603, 'an error of the model is one of the request');
 like($r->{error}{message}, qr/400/, 'in its words');
-my $e = $a->prompt_envelope($s, 'fake:slow');
+my $e = $a->prompt_envelope($s, 'fake:slow delay=20000');
+my $plans = $llm->seen('plan');
 my $c = $a->begin($e);
+# Two requests of one time may come in any order.
+wait_for(30, sub { $llm->seen('plan') > $plans }) or diag('the model hears nothing');
 my $queued = $a->begin($a->prompt_envelope($s, 'Say never.'));
-sleep(1);
+sleep(0.5);
 my $at = time;
 $a->post({ jsonrpc => '2.0', method => 'session/cancel', params => { sessionId => $s } });
 is($c->response('POST', 30)->{json}{result}{stopReason}, 'cancelled', 'cancelled');
