@@ -14,7 +14,6 @@
 #include "lib/callfilter.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 static const unsigned allowed[] = {
@@ -108,37 +107,6 @@ static const unsigned allowed[] = {
 #endif
 };
 
-/* Memory, as long as it is not to be executed. */
-static const unsigned mapping[] = { SYS_mmap, SYS_mprotect };
-
-static const unsigned deadly[] = {
-	SYS_execve,
-	SYS_execveat,
-	SYS_ptrace,
-	SYS_process_vm_readv,
-	SYS_process_vm_writev,
-	SYS_mount,
-	SYS_umount2,
-	SYS_pivot_root,
-	SYS_chroot,
-	SYS_setns,
-	SYS_unshare,
-	SYS_bpf,
-	SYS_init_module,
-	SYS_finit_module,
-	SYS_kexec_load,
-	SYS_keyctl,
-	SYS_setuid,
-	SYS_setresuid,
-	SYS_setgid,
-	SYS_setresgid,
-	SYS_capset,
-#ifdef SYS_fork
-	SYS_fork,
-	SYS_vfork,
-#endif
-};
-
 void
 confine_calls_or_die(void)
 {
@@ -146,14 +114,8 @@ confine_calls_or_die(void)
 
 	callfilter_begin(&f);
 	callfilter_list(&f, allowed, countof(allowed), SECCOMP_RET_ALLOW);
-	for (size_t i = 0; i < countof(mapping); i++) {
-		callfilter_when(&f, mapping[i], 4);
-		callfilter_load_argument(&f, 2);
-		callfilter_when_any(&f, PROT_EXEC, 1);
-		callfilter_verdict(&f, SECCOMP_RET_KILL_PROCESS);
-		callfilter_verdict(&f, SECCOMP_RET_ALLOW);
-	}
-	callfilter_list(&f, deadly, countof(deadly), SECCOMP_RET_KILL_PROCESS);
+	callfilter_no_new_code(&f);
+	callfilter_never(&f);
 	callfilter_verdict(&f, SECCOMP_RET_ERRNO | EPERM);
 	callfilter_apply_or_die(&f);
 }

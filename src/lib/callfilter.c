@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #if defined(__x86_64__)
 #	define ARCH AUDIT_ARCH_X86_64
@@ -88,6 +90,61 @@ callfilter_list(
 	for (size_t i = 0; i < n; i++) {
 		callfilter_when(f, values[i], 1);
 		callfilter_verdict(f, verdict);
+	}
+}
+
+static const unsigned never[] = {
+	SYS_execve,
+	SYS_execveat,
+	SYS_ptrace,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_mount,
+	SYS_umount2,
+	SYS_pivot_root,
+	SYS_chroot,
+	SYS_setns,
+	SYS_unshare,
+	SYS_open_by_handle_at,
+	SYS_bpf,
+	SYS_perf_event_open,
+	SYS_userfaultfd,
+	SYS_init_module,
+	SYS_finit_module,
+	SYS_kexec_load,
+	SYS_reboot,
+	SYS_keyctl,
+	SYS_add_key,
+	SYS_request_key,
+	SYS_setuid,
+	SYS_setgid,
+	SYS_setresuid,
+	SYS_setresgid,
+	SYS_setgroups,
+	SYS_capset,
+#ifdef SYS_fork
+	SYS_fork,
+	SYS_vfork,
+#endif
+};
+
+void
+callfilter_never(struct callfilter *f)
+{
+	callfilter_list(f, never, countof(never), SECCOMP_RET_KILL_PROCESS);
+}
+
+void
+callfilter_no_new_code(struct callfilter *f)
+{
+	static const unsigned mapping[] = { SYS_mmap, SYS_mprotect };
+
+	for (size_t i = 0; i < countof(mapping); i++) {
+		callfilter_when(f, mapping[i], 4);
+		callfilter_load_argument(f, 2);
+		callfilter_when_any(f, PROT_EXEC, 1);
+		callfilter_verdict(f, SECCOMP_RET_KILL_PROCESS);
+		callfilter_verdict(f, SECCOMP_RET_ALLOW);
 	}
 }
 

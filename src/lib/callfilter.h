@@ -37,6 +37,11 @@ void callfilter_verdict(struct callfilter *f, unsigned verdict);
 /* This verdict for each of N values. Two instructions a value. */
 void callfilter_list(
     struct callfilter *f, const unsigned *values, size_t n, unsigned verdict);
+/* What takes a process further than it is, starts another, or gets back what
+ * was given up, ends it. */
+void callfilter_never(struct callfilter *f);
+/* Memory may be mapped, as long as it is not to be executed: that ends it. */
+void callfilter_no_new_code(struct callfilter *f);
 /* From now on, for good. Needs no_new_privs. Does nothing under sanitizers,
  * whose runtime makes calls that we do not. */
 void callfilter_apply_or_die(const struct callfilter *f);

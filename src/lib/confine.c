@@ -74,42 +74,6 @@ confine_or_die(int64_t uid, int64_t gid, const char *root)
 		fatal("confine", "prctl: %s", strerror(errno));
 }
 
-/* What takes a process further than it is, or starts another. */
-static const unsigned never[] = {
-	SYS_execve,
-	SYS_execveat,
-	SYS_ptrace,
-	SYS_process_vm_readv,
-	SYS_process_vm_writev,
-	SYS_mount,
-	SYS_umount2,
-	SYS_pivot_root,
-	SYS_chroot,
-	SYS_setns,
-	SYS_unshare,
-	SYS_open_by_handle_at,
-	SYS_bpf,
-	SYS_perf_event_open,
-	SYS_userfaultfd,
-	SYS_init_module,
-	SYS_finit_module,
-	SYS_kexec_load,
-	SYS_reboot,
-	SYS_keyctl,
-	SYS_add_key,
-	SYS_request_key,
-	SYS_setuid,
-	SYS_setgid,
-	SYS_setresuid,
-	SYS_setresgid,
-	SYS_setgroups,
-	SYS_capset,
-#ifdef SYS_fork
-	SYS_fork,
-	SYS_vfork,
-#endif
-};
-
 /* Refused only: a library may try one and do without it. */
 static const unsigned refused[] = { SYS_socket, SYS_connect, SYS_bind,
 	SYS_tkill, SYS_pidfd_send_signal };
@@ -127,7 +91,7 @@ confine_never_or_die(bool copies)
 	static struct callfilter f;
 
 	callfilter_begin(&f);
-	callfilter_list(&f, never, countof(never), SECCOMP_RET_KILL_PROCESS);
+	callfilter_never(&f);
 	callfilter_list(
 	    &f, refused, countof(refused), SECCOMP_RET_ERRNO | EPERM);
 	callfilter_list(
