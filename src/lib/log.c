@@ -344,6 +344,23 @@ stderr_write(const char *p, size_t n)
 	return put == (ssize_t)n;
 }
 
+bool
+log_stderr(const char *line, size_t len)
+{
+	char whole[LOG_LINE_MAX + 1];
+
+	len = MIN(len, LOG_LINE_MAX);
+	memcpy(whole, line, len);
+	whole[len++] = '\n';
+	return stderr_write(whole, len);
+}
+
+void
+log_count_lost(void)
+{
+	state.lost++;
+}
+
 static void
 line_emit(enum log_level level, struct line *l)
 {
@@ -390,7 +407,7 @@ log_write(enum log_level level, const char *sub, const char *msg,
 
 	if (!log_enabled(level))
 		return;
-	if (lost > 0 && state.sink == NULL) {
+	if (lost > 0 && !state.in_sink) {
 		state.lost = 0;
 		line_make(LOG_L_WARN, "log", "lines lost", &count, 1);
 		if (state.lost > 0)

@@ -56,6 +56,10 @@ void log_init(const char *role, enum log_level level, enum log_format format);
 void log_sink(
     void (*fn)(void *ctx, enum log_level level, const char *line, size_t len),
     void *ctx);
+/* For a sink that cannot take a line: to stderr with it, as without a sink.
+ * False: nobody took it there either; log_count_lost() lets that be told. */
+bool log_stderr(const char *line, size_t len);
+void log_count_lost(void);
 bool log_enabled(enum log_level level);
 /* -1 when the word is none of the names. */
 int log_level_parse(const char *word, enum log_level *level_out);

@@ -13,6 +13,7 @@
 #include "supervisor/agents.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #ifndef LIBEXECDIR
@@ -44,6 +45,15 @@ const struct conf_option conf_table[] = {
 	    "error, warn, info or debug."),
 	OPTION("daemon.log_format", CONF_STR, log_format, 0, 8, "text",
 	    "text, or json for one object a line."),
+	OPTION("daemon.log_file", CONF_STR, log_file, 0, 4000, "",
+	    "The log's file, in a directory that only root and we can change. "
+	    "Empty: standard error."),
+	OPTION("daemon.log_max_bytes", CONF_BYTES, log_max_bytes, 4096,
+	    1LL << 40, "16M",
+	    "A log file that would grow beyond this gets a number and a new "
+	    "one is begun."),
+	OPTION("daemon.log_files", CONF_INT, log_files, 2, 100, "5",
+	    "Log files that are kept, with the one that is written."),
 	OPTION("daemon.libexec_dir", CONF_STR, libexec_dir, 0, 4000, LIBEXECDIR,
 	    "Where the helper programs are."),
 	OPTION("control.allow_users", CONF_STR, allow_users, 0, 4000, "",
@@ -387,11 +397,16 @@ check_word(const char *name, const char *value, struct err *e)
 		strcmp(name, "daemon.run_dir") == 0 ||
 		strcmp(name, "daemon.libexec_dir") == 0 ||
 		strcmp(name, "agent.directory") == 0 ||
-		(strcmp(name, "agent.installed_dir") == 0 &&
+		((strcmp(name, "agent.installed_dir") == 0 ||
+		     strcmp(name, "daemon.log_file") == 0) &&
 		    value[0] != '\0')) &&
 	    value[0] != '/')
 		return err_set(e, ERR_BAD_REQUEST,
 		    "%s: '%s' is not an absolute path", name, value);
+	if (strcmp(name, "daemon.log_file") == 0 && n > 0 &&
+	    (value[n - 1] == '/' || strlen(strrchr(value, '/')) > NAME_MAX))
+		return err_set(e, ERR_BAD_REQUEST,
+		    "%s: '%.200s' ends in no file's name", name, value);
 	return 0;
 }
 

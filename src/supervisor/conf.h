@@ -16,6 +16,8 @@ struct conf {
 	/* [daemon] */
 	char *state_dir, *run_dir; /* owned, as all strings here */
 	char *log_level, *log_format;
+	char *log_file; /* "": standard error */
+	int64_t log_max_bytes, log_files;
 	char *libexec_dir;
 	/* [control] */
 	char *allow_users; /* names or uids, separated by blanks */

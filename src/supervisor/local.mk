@@ -84,6 +84,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/restore.h \
 	src/supervisor/retain.c \
 	src/supervisor/retain.h \
+	src/supervisor/logfile.c \
+	src/supervisor/logfile.h \
 	src/supervisor/reload.c \
 	src/supervisor/request.c \
 	src/supervisor/sandbox_carry.c \

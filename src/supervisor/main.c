@@ -19,6 +19,7 @@
 #include "supervisor/command.h"
 #include "supervisor/doctor.h"
 #include "supervisor/listen.h"
+#include "supervisor/logfile.h"
 #include "supervisor/restore.h"
 #include "supervisor/super.h"
 
@@ -515,6 +516,7 @@ main(int argc, char *argv[])
 		command_signals_release();
 		return restore_run(&s, o.restore, o.force);
 	}
+	s.logfile = logfile_new(&s.conf);
 	agents_replace(&s, agents);
 	super_open_or_die(&s, o.ready_fd, &o.command); /* 3 sockets, helpers */
 	if (s.command == NULL)

@@ -11,6 +11,7 @@
 #include "supervisor/courier.h"
 #include "supervisor/egress.h"
 #include "supervisor/gateway.h"
+#include "supervisor/logfile.h"
 #include "supervisor/notify.h"
 #include "supervisor/retain.h"
 #include "supervisor/super.h"
@@ -101,6 +102,8 @@ super_reload(struct super *s)
 	notify_reloading(s);
 	buf_init(&mistakes, AGENT_MISTAKES_MAX);
 	agents = read_again(s, &fresh, &mistakes);
+	/* Also when nothing else changes: it may have been renamed. */
+	logfile_reopen(s->logfile, agents != NULL ? &fresh : &s->conf);
 	if (agents == NULL) {
 		log_error("super", "configuration not reloaded",
 		    LOG_STR("mistakes", mistakes.data));

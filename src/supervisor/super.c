@@ -24,6 +24,7 @@
 #include "supervisor/gateway.h"
 #include "supervisor/instance.h"
 #include "supervisor/listen_given.h"
+#include "supervisor/logfile.h"
 #include "supervisor/notify.h"
 #include "supervisor/powers.h"
 #include "supervisor/relay.h"
@@ -298,6 +299,7 @@ take_over_or_die(struct super *s)
 	upgrade_done(s);
 	json_free(STEAL(s->carried));
 	control_release(s);
+	logfile_settle(s->logfile);
 	ev_timer_start(s->loop, &s->hide_timer);
 }
 
@@ -323,6 +325,7 @@ super_open_or_die(
 	s->loop = ev_default_loop(EVFLAG_AUTO);
 	if (s->loop == NULL)
 		fatal("super", "no event loop: %s", strerror(errno));
+	logfile_watch(s->logfile, s->loop);
 	if (command_open(s, co, &s->command, &e) == -1)
 		die("watch over the command", &e);
 	ev_set_syserr_cb(on_syserr);
@@ -386,6 +389,7 @@ super_ready(struct super *s)
 			log_warn("super", "nobody waits on --ready-fd");
 		fd_close(&s->ready_fd);
 	}
+	logfile_settle(s->logfile);
 	notify_ready(s);
 	command_ready(s->command);
 }
@@ -491,5 +495,6 @@ super_run(struct super *s)
 	fd_close(&s->init_fd);
 	fd_close(&s->session_fd);
 	instance_close(s);
+	logfile_free(STEAL(s->logfile));
 	return s->exit_code;
 }

@@ -25,6 +25,7 @@ struct hide;
 struct storec;
 struct relay;
 struct listeners;
+struct logfile;
 struct gateways;
 struct tokens;
 struct courier;
@@ -45,8 +46,9 @@ struct super {
 	} set[SUPER_SET_MAX];
 	size_t nset;
 	struct http_settings http;
-	struct agents *agents; /* owned */
-	char *conf_path;       /* owned; read again on HUP */
+	struct agents *agents;	 /* owned */
+	char *conf_path;	 /* owned; read again on HUP */
+	struct logfile *logfile; /* owned; takes the log of all of us */
 	struct ev_loop *loop;
 	int64_t started_ms; /* monotonic */
 	char *agents_dir;   /* owned; what is installed: a path without links */
