@@ -35,6 +35,13 @@ write_create(struct jw *w, const struct args *a, struct err *e)
 
 	if (a->noperands > 0)
 		jw_kstr(w, "id", a->operands[0]);
+	if (a->noperands > 1) {
+		jw_key(w, "entrypoint");
+		jw_array(w);
+		for (char **v = a->operands + 1; *v != NULL; v++)
+			jw_str(w, *v);
+		jw_array_end(w);
+	}
 	spec_copy(w, a, "image", "image");
 	spec_copy(w, a, "network", "network");
 	if (spec_has_egress(a) && !args_has(a, "network"))
@@ -47,7 +54,7 @@ write_create(struct jw *w, const struct args *a, struct err *e)
 	if (spec_map(w, a, "env", "env", spec_env, e) == -1 ||
 	    spec_map(w, a, "label", "labels", spec_pair, e) == -1 ||
 	    spec_limits(w, a, e) == -1 || spec_more(w, a, e) == -1 ||
-	    write_end(w, a, e) == -1)
+	    spec_service(w, a, e) == -1 || write_end(w, a, e) == -1)
 		return -1;
 	if (!args_has(a, "mount"))
 		return 0;
@@ -116,16 +123,18 @@ static const struct opt_def create_opts[] = {
 	{ "expire", '\0', "TIME", "Destroy it after this time." },
 	{ "ephemeral", '\0', NULL, "Destroy it when it stops." },
 	SPEC_MORE_OPTS,
+	SPEC_SERVICE_OPTS,
 	SPEC_EGRESS_OPTS,
 	SPEC_LIMIT_OPTS,
 };
 
 const struct command cmd_create = {
 	.name = "create",
-	.operands = "[ID]",
-	.help = "Make a sandbox and start it; prints its id.",
+	.operands = "[ID [[--] COMMAND [ARGUMENT...]]]",
+	.help = "Make a sandbox and start it, and COMMAND with it; prints its "
+		"id.",
 	COMMAND_OPTS(create_opts),
-	.max = 1,
+	.max = -1,
 	.run = run_create,
 };
 

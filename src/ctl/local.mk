@@ -83,6 +83,7 @@ libctl_a_SOURCES = \
 	src/ctl/signals.h \
 	src/ctl/spec.c \
 	src/ctl/spec.h \
+	src/ctl/spec_service.c \
 	src/ctl/spread.c \
 	src/ctl/spread.h \
 	src/ctl/table.c \

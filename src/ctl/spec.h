@@ -93,4 +93,29 @@ bool spec_has_egress(const struct args *a);
 /* The flags of SPEC_MORE_OPTS, as "tmpfs" and "hosts". */
 int spec_more(struct jw *w, const struct args *a, struct err *e);
 
+#define SPEC_SERVICE_OPTS                                                    \
+	{ "restart", '\0', "WHEN",                                           \
+		"Start COMMAND again: never, always, on-failure or "         \
+		"on-abnormal." },                                            \
+	    { "backoff", '\0', "TIME",                                       \
+		    "How long after its end; longer each time." },           \
+	    { "start-limit", '\0', "N",                                      \
+		    "So many starts in ten seconds are enough." },           \
+	    { "ready", '\0', "HOW",                                          \
+		    "When it is ready: notify, tcp:PORT, http:PORT/PATH or " \
+		    "exec:COMMAND." },                                       \
+	    { "ready-timeout", '\0', "TIME",                                 \
+		    "It must be ready within that." },                       \
+	    { "watchdog", '\0', "TIME[:ACTION]",                             \
+		    "Silent for so long it is hung: restart, stop or "       \
+		    "nothing." },                                            \
+	{                                                                    \
+		"finish", '\0', "COMMAND",                                   \
+		    "Run after each end, with its code and signal."          \
+	}
+
+/* The flags of SPEC_SERVICE_OPTS, as the object "service"; nothing without any.
+ * (spec_service.c) */
+int spec_service(struct jw *w, const struct args *a, struct err *e);
+
 #endif

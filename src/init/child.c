@@ -26,6 +26,7 @@
 
 #define DEFAULT_PATH \
 	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define NOTIFY_NAME "NOTIFY_FD"
 
 int
 child_keep_fds(int *fds, size_t n, int *rest, size_t nrest)
@@ -54,14 +55,14 @@ child_keep_fds(int *fds, size_t n, int *rest, size_t nrest)
 /* Somebody else's pipe could not be opened by name, as in `>/dev/stderr`. One
  * that is not of init's making stays as it is. */
 static void
-fds_own(const struct child_plan *p, const struct user *u)
+fds_own(const int *fds, size_t n, const struct user *u)
 {
 	struct stat st;
-	int i;
+	size_t i;
 
-	for (i = 0; u->uid != 0 && i < CHILD_FDS; i++)
-		if (fstat(p->fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
-			(void)!fchown(p->fds[i], u->uid, (gid_t)-1);
+	for (i = 0; u->uid != 0 && i < n; i++)
+		if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
+			(void)!fchown(fds[i], u->uid, (gid_t)-1);
 }
 
 /* The descriptors of the program: after this only they, the report and the
@@ -92,8 +93,10 @@ fds_arrange(struct child_plan *p, const struct user *u, struct err *e)
 		keep[0] = keep[1] = keep[2] = slave_fd;
 	} else {
 		memcpy(keep, p->fds, sizeof(p->fds));
+		if (p->notify_fd > 0)
+			keep[n++] = p->notify_fd;
 		if (p->own_fds)
-			fds_own(p, u);
+			fds_own(keep, n, u);
 	}
 	if (child_keep_fds(keep, n, rest, p->session ? 2 : 1) == -1)
 		return err_sys(e, "descriptors");
@@ -164,7 +167,8 @@ env_defaults(const struct child_plan *p, const struct user *u, struct env *env)
 	}
 	if (d != NULL && d->home != NULL)
 		home = d->home;
-	if (env_default(env, "PATH", DEFAULT_PATH) == -1 ||
+	if ((p->notify_fd > 0 && env_add(env, NOTIFY_NAME, "3") == -1) ||
+	    env_default(env, "PATH", DEFAULT_PATH) == -1 ||
 	    env_default(env, "HOME", home) == -1)
 		return -1;
 	return p->term != NULL ? env_default(env, "TERM", p->term) : 0;
@@ -183,13 +187,15 @@ env_build(const struct child_plan *p, const struct user *u, struct env *env,
 	if (p->defaults != NULL)
 		while (p->defaults->env[n] != NULL)
 			n++;
-	env->v = calloc((map != NULL ? map->len : 0) + n + 4, sizeof(*env->v));
+	env->v = calloc((map != NULL ? map->len : 0) + n + 5, sizeof(*env->v));
 	if (env->v == NULL)
 		return err_sys(e, "environment");
 	json_foreach (it, map) {
 		if (it->key[0] == '\0' || strchr(it->key, '=') != NULL)
 			return err_set(e, ERR_BAD_REQUEST,
 			    "environment: '%.40s' is not a name", it->key);
+		if (p->notify_fd > 0 && strcmp(it->key, NOTIFY_NAME) == 0)
+			continue; /* this one is ours to say */
 		if (env_add(env, it->key, it->str) == -1)
 			return err_sys(e, "environment");
 	}

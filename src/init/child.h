@@ -26,6 +26,8 @@ struct child_plan {
 	/* command: 0, 1, 2; session: program, its supervisor, its store; none
 	 * with a terminal. The child consumes them. */
 	int fds[CHILD_FDS];
+	/* command: becomes 3, which NOTIFY_FD tells; 0: none. */
+	int notify_fd;
 	int master_fd; /* of the terminal, -1 without one */
 	int null_fd;
 	int report_fd; /* takes one struct err when exec failed */

@@ -19,6 +19,7 @@ struct upper {	      /* the upper directory of one copy-on-write mount */
 
 struct execs;
 struct errands;
+struct service;
 struct stop;
 struct gates;
 struct procs;
@@ -28,6 +29,7 @@ struct init {
 	struct chan *ch;	 /* owned; to the supervisor */
 	struct execs *execs;	 /* owned */
 	struct errands *errands; /* owned */
+	struct service *service; /* owned; NULL without one */
 	struct stop *stop;	 /* owned */
 	struct gates *gates;	 /* owned; NULL until a gateway comes */
 	struct procs *procs;	 /* owned; NULL until it is needed */

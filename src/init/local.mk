@@ -55,6 +55,10 @@ libinit_a_SOURCES = \
 	src/init/procs_signal.c \
 	src/init/pty.c \
 	src/init/pty.h \
+	src/init/service.c \
+	src/init/service.h \
+	src/init/service_priv.h \
+	src/init/service_ready.c \
 	src/init/shrink.c \
 	src/init/shrink.h \
 	src/init/stop.c \

@@ -20,6 +20,7 @@
 #include "init/init.h"
 #include "init/keeper.h"
 #include "init/procs.h"
+#include "init/service.h"
 #include "init/shrink.h"
 #include "init/stop.h"
 #include "init/user.h"
@@ -269,6 +270,9 @@ on_message(struct init *in, const struct chan_frame *f)
 	case MSG_INIT_GATEWAY:
 		gate_add(in, m.body, f);
 		break;
+	case MSG_INIT_SERVICE:
+		service_request(in, m.id, f);
+		break;
 	case MSG_INIT_STOP:
 		stop_request(in, m.id, m.body);
 		break;
@@ -327,6 +331,7 @@ on_chld(struct ev_loop *loop, ev_signal *w, int revents)
 		if (si.si_pid == 0)
 			return;
 		exec_reaped(in, &si);
+		service_reaped(in, &si);
 	}
 	ev_feed_signal_event(loop, SIGCHLD);
 }

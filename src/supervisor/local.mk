@@ -118,6 +118,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/session_priv.h \
 	src/supervisor/session_start.c \
 	src/supervisor/session_worker.c \
+	src/supervisor/service.c \
+	src/supervisor/service.h \
 	src/supervisor/sessions.c \
 	src/supervisor/sessions.h \
 	src/supervisor/settings.c \

@@ -6,6 +6,7 @@
 #include "supervisor/carry_parts.h"
 #include "supervisor/egress.h"
 #include "supervisor/sandbox_priv.h"
+#include "supervisor/service.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,7 @@ one_put(struct sandbox *sb, struct carry *c)
 	jw_kint(w, "used_ms", sb->used_ms);
 	if (sb->cgroup != NULL)
 		jw_kstr(w, "group", cgroup_name(sb->cgroup));
+	service_put(sb, w);
 	carry_put_fd(c, "proxy", sb->proxy_fd);
 	proc_put(&sb->proc, c, "proc");
 	execs_put(sb, c);
@@ -90,6 +92,7 @@ one_take(struct super *s, const struct json *j, struct err *e)
 	if (s->cgroups != NULL && json_get(j, "group") != NULL)
 		sb->cgroup =
 		    cgroup_reopen(s->cgroups, json_str(j, "group", sb->id));
+	service_carried(sb, json_get(j, "service"));
 	egress_take_socket(sb, carry_take_fd(j, "proxy"));
 	sandbox_expiry_set(sb, sb->expires_at_ms);
 	if (sb->state == SB_RUNNING || sb->state == SB_PAUSED) {

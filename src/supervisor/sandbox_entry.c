@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "supervisor/exec.h"
 #include "supervisor/sandbox_priv.h"
+#include "supervisor/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,10 @@ sandbox_entry_start(struct sandbox *sb)
 	int fds[3] = { -1, -1, -1 };
 	struct jw *w;
 
+	if (sb->spec.service != NULL) {
+		service_begin(sb);
+		return;
+	}
 	if (sb->spec.entrypoint == NULL || only_waits(sb->spec.entrypoint))
 		return;
 	for (size_t i = 0; i < countof(fds); i++) {

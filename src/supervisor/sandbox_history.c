@@ -29,6 +29,13 @@ static const char *const names[SH_N] = {
 	[SH_ERROR] = "error",
 	[SH_OOM] = "oom",
 	[SH_LIMIT] = "limit",
+	[SH_SERVICE_STARTED] = "service.started",
+	[SH_SERVICE_RESTARTED] = "service.restarted",
+	[SH_SERVICE_READY] = "service.ready",
+	[SH_SERVICE_EXITED] = "service.exited",
+	[SH_SERVICE_HUNG] = "service.hung",
+	[SH_SERVICE_ALIVE] = "service.alive",
+	[SH_SERVICE_FAILED] = "service.failed",
 };
 
 void

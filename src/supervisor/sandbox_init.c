@@ -13,6 +13,7 @@
 #include "supervisor/exec.h"
 #include "supervisor/instance.h"
 #include "supervisor/sandbox_priv.h"
+#include "supervisor/service.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spec.h"
 
@@ -241,7 +242,8 @@ init_up(struct proc *p)
 	sandbox_is_up(sb);
 }
 
-/* Only `exited` can come here: proto.def lets init say no more. */
+/* Only `exited` and `serviced` can come here: proto.def lets init say no
+ * more. */
 static int
 init_message(struct proc *p, const struct proto_in *in,
     const struct chan_frame *f ATTR_UNUSED, struct err *e)
@@ -252,6 +254,8 @@ init_message(struct proc *p, const struct proto_in *in,
 	int64_t sig = json_int(in->body, "signal", -1);
 	int status;
 
+	if (in->type == MSG_INIT_SERVICED)
+		return service_told(sb, in->body, e);
 	if (in->type != MSG_INIT_EXITED || (code == -1) == (sig == -1))
 		return err_set(
 		    e, ERR_BAD_REQUEST, "exited needs one of code and signal");

@@ -4,6 +4,7 @@
  */
 #include "supervisor/expose.h"
 #include "supervisor/sandbox_priv.h"
+#include "supervisor/service.h"
 #include "supervisor/sessions.h"
 #include "supervisor/spec.h"
 #include "supervisor/storec.h"
@@ -141,6 +142,7 @@ sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 	}
 	jw_kint(w, "restarts", sb->proc.restarts);
 	spec_write(&sb->spec, w);
+	service_write(sb, w);
 	if (sb->disk != NULL)
 		jw_kstr(w, "disk_by", disk_by_name(sandbox_disk_by(sb)));
 	if (sb->ooms > 0)

@@ -481,6 +481,7 @@ sandbox_is_down(struct sandbox *sb, const char *cause)
 	ev_timer_stop(sb->s->loop, &sb->time_limit);
 	exec_sandbox_down(sb, &e);
 	sessions_sandbox_down(sb);
+	sb->service.state = NULL; /* it went with its init */
 	if (sb->state == SB_DESTROYING) {
 		if (sb->destroy_begun) /* else on_sessions_ended() goes on */
 			destroy_files(sb);

@@ -48,6 +48,7 @@ struct sandbox_spec {
 	gid_t gid;
 	char *home;	   /* USER's, as far as it is known */
 	char **entrypoint; /* run at each start; NULL: nothing */
+	char *service;	   /* how it is kept, as JSON; NULL: not at all */
 	bool ephemeral;	   /* destroyed when it stops */
 	int64_t renew_ms;  /* its end is moved so far by each access; 0: not */
 	/* By which a repeated create is known; NULL without. */
@@ -81,10 +82,27 @@ enum sandbox_happening {
 	SH_DESTROYED,
 	SH_ERROR,
 	SH_OOM,
-	SH_LIMIT, /* by sandbox_limit_met() */
+	SH_LIMIT,	    /* by sandbox_limit_met() */
+	SH_SERVICE_STARTED, /* these by service_told() */
+	SH_SERVICE_RESTARTED,
+	SH_SERVICE_READY,
+	SH_SERVICE_EXITED,
+	SH_SERVICE_HUNG,
+	SH_SERVICE_ALIVE,
+	SH_SERVICE_FAILED,
 	SH_N
 };
 STAILQ_HEAD(sandbox_events, sandbox_event);
+
+/* What its init has told of its service (service.c). */
+struct service_now {
+	const char *state;  /* static; NULL: there is none, or it is down */
+	const char *before; /* it hung */
+	int64_t restarts;
+	double tokens; /* entries of the log that it may still make */
+	int64_t filled_ms;
+	int64_t left_out; /* for want of them */
+};
 
 /* What was told already of its limits, since it was started. */
 struct sandbox_seen {
@@ -142,6 +160,7 @@ struct sandbox {
 	int64_t changed_at_ms;	       /* epoch: of its last event */
 	struct err why;	 /* what start_waiters are told at its end */
 	struct err left; /* what stop_waiters are told: it did not all go */
+	struct service_now service;
 	struct exec_list execs;
 	LIST_HEAD(, exposed) exposed; /* ports; owned */
 };

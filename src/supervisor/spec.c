@@ -4,6 +4,7 @@
  * made.
  */
 #include "sandbox/cgroup.h"
+#include "supervisor/service.h"
 #include "supervisor/spec.h"
 
 #include "lib/xalloc.h"
@@ -36,6 +37,7 @@ spec_free(struct sandbox_spec *sp)
 	strv_free(sp->env);
 	strv_free(sp->labels);
 	strv_free(sp->entrypoint);
+	free(sp->service);
 	free(sp->idempotency_key);
 	free(sp->request_hash);
 	for (size_t i = 0; i < sp->nmounts; i++) {
@@ -521,6 +523,8 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	if (json_get(args, "entrypoint") != NULL &&
 	    json_get(args, "entrypoint")->len > 0)
 		sp->entrypoint = json_strv(json_get(args, "entrypoint"));
+	if (service_take(args, sp->entrypoint != NULL, &sp->service, e) == -1)
+		return -1;
 	if (!stored) {
 		/* What nobody asked for is no reason to refuse. */
 		if (s->cgroups == NULL || cgroup_host_limits(s->cgroups))

@@ -135,6 +135,10 @@ spec_write_brief(const struct sandbox_spec *sp, struct jw *w)
 			jw_str(w, *v);
 		jw_array_end(w);
 	}
+	if (sp->service != NULL) {
+		jw_key(w, "service");
+		jw_raw(w, sp->service, strlen(sp->service));
+	}
 	jw_key(w, "labels");
 	strmap_write(w, sp->labels);
 }

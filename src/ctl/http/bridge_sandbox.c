@@ -187,8 +187,9 @@ bridge_sandbox_list(struct bridge *b, const struct json *args, struct err *e)
 static void
 write_ours(struct jw *w, const struct json *args)
 {
-	static const char *const same[] = { "id", "network", "mounts", "limits",
-		"isolation", "user", "directory", "hostname", "ephemeral" };
+	static const char *const same[] = { "id", "network", "egress", "mounts",
+		"limits", "isolation", "user", "directory", "hostname",
+		"ephemeral", "tmpfs", "hosts", "service" };
 	size_t i;
 
 	jw_key(w, "sandboxd");
@@ -210,11 +211,14 @@ write_create(struct jw *w, const struct json *args, struct err *e)
 	jw_object(w);
 	jw_kstr(w, "uri", json_str(args, "image", "host"));
 	jw_object_end(w);
-	/* One is asked for; ours ends at once. */
 	jw_key(w, "entrypoint");
-	jw_array(w);
-	jw_str(w, "true");
-	jw_array_end(w);
+	if (json_get(args, "entrypoint") != NULL) {
+		jw_value(w, json_get(args, "entrypoint"));
+	} else { /* one is asked for; this ends at once */
+		jw_array(w);
+		jw_str(w, "true");
+		jw_array_end(w);
+	}
 	if (json_get(args, "env") != NULL)
 		jw_kvalue(w, "env", json_get(args, "env"));
 	if (json_get(args, "labels") != NULL)

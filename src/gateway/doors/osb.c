@@ -180,7 +180,8 @@ write_ours(struct jw *w, const struct json *rec)
 	static const char *const names[] = { "state", "ephemeral", "was_paused",
 		"network", "egress", "user", "directory", "hostname",
 		"isolation_wanted", "limits", "mounts", "tmpfs", "hosts",
-		"disk_by", "ooms", "sessions", "restarts", "started_at" };
+		"service", "service_state", "disk_by", "ooms", "sessions",
+		"restarts", "started_at" };
 
 	jw_key(w, "sandboxd");
 	jw_object(w);

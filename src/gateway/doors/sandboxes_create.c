@@ -391,9 +391,11 @@ take_ours(struct creation *c)
 		{ "ephemeral", JK_BOOL, false, 0, 0 },
 		{ "tmpfs", JK_ARRAY, false, 0, 16 },
 		{ "hosts", JK_STRMAP, false, 0, 256 },
+		{ "service", JK_OBJECT, false, 0, 16 },
 	};
 	static const char *const plain[] = { "id", "isolation", "user",
-		"directory", "hostname", "ephemeral", "tmpfs", "hosts" };
+		"directory", "hostname", "ephemeral", "tmpfs", "hosts",
+		"service" };
 
 	if (c->ours == NULL)
 		return 0;
