@@ -38,8 +38,8 @@ write_create(struct jw *w, const struct args *a, struct err *e)
 	if (a->noperands > 1) {
 		jw_key(w, "entrypoint");
 		jw_array(w);
-		for (char **v = a->operands + 1; *v != NULL; v++)
-			jw_str(w, *v);
+		for (size_t i = 1; i < a->noperands; i++)
+			jw_str(w, a->operands[i]);
 		jw_array_end(w);
 	}
 	spec_copy(w, a, "image", "image");

@@ -14,7 +14,7 @@ need_root();
 my $slow = Sandboxd::slow_factor();
 my @lies = qw(never early role version reply-early gone twice huge long truncated
     cut garbage deep unknown foreign kinds unasked exited many-fds hidden-fds no-fds
-    flood reply-twice reply-kinds reply-error reply-big dies-late);
+    flood serviced-none serviced-what serviced-more serviced-flood reply-twice reply-kinds reply-error reply-big dies-late);
 
 # The programs, with the liar in place of one.
 sub programs {
@@ -55,11 +55,20 @@ $d->ok('sandbox.create', { id => 'good', mounts => [$honest] });
 $d->note_groups;
 my $base;
 for my $lie (@lies) {
-	my $r = $d->client->request('sandbox.create', { id => $lie },
+	my %service = $lie =~ /^serviced-(?!none)/
+	    ? (entrypoint => ['true'], service => { restart => 'always' }) : ();
+	my $r = $d->client->request('sandbox.create', { id => $lie, %service },
 	    timeout => 20 * $slow);
 	ok($r->{ok} || $r->{error}{code}, "init $lie: the create is answered")
 	    or diag(to_json($r));
 	all_well($d, "init $lie", $d->{pid});
+	if ($lie eq 'serviced-flood') {
+		my $state = sub { $d->ok('sandbox.get', { id => $lie })->{service_state} // {} };
+		ok(wait_for(20, sub { ($state->()->{state} // '') eq 'hung' }), 'what it says is its state');
+		my $e = $d->ok('sandbox.events', { id => $lie })->{events}[-1];
+		my $time = ($e->{at} - $r->{ok}{created_at}) / 1000;
+		cmp_ok($e->{seq}, '<=', 410 + 20 * $time, 'its log is not filled');
+	}
 	if ($r->{ok}) {
 		# What it says of commands is believed of its own only.
 		my $c = $d->client;

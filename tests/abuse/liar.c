@@ -140,6 +140,24 @@ deep(size_t n)
 	free(p);
 }
 
+/* It has a service: tell of it TEXT, TIMES over. */
+static void
+told(const char *text, int times)
+{
+	static char in[1 << 21];
+	uint32_t n = 0;
+
+	do {
+		if (recv(CHANNEL, &n, sizeof(n), MSG_WAITALL) != sizeof(n) ||
+		    (n = ntohl(n)) >= sizeof(in) ||
+		    recv(CHANNEL, in, n, MSG_WAITALL) != (ssize_t)n)
+			stay();
+		in[n] = '\0';
+	} while (strstr(in, "\"service\"") == NULL);
+	for (int i = 0; i < times; i++)
+		frame(text);
+}
+
 static int
 before_hello(const char *lie)
 {
@@ -216,6 +234,22 @@ behind_hello(const char *lie)
 		for (int i = 0; i < 200000; i++)
 			frame("{\"op\":\"log\",\"level\":\"error\","
 			      "\"line\":\"flood\"}");
+	} else if (strcmp(lie, "serviced-none") == 0) {
+		frame("{\"op\":\"serviced\",\"event\":\"ready\","
+		      "\"restarts\":0}");
+	} else if (strcmp(lie, "serviced-what") == 0) {
+		told("{\"op\":\"serviced\",\"event\":\"burnt\","
+		     "\"restarts\":0}",
+		    1);
+	} else if (strcmp(lie, "serviced-more") == 0) {
+		told("{\"op\":\"serviced\",\"event\":\"exited\","
+		     "\"restarts\":-1,\"code\":4711,\"pid\":0}",
+		    1);
+	} else if (strcmp(lie, "serviced-flood") == 0) {
+		told("{\"op\":\"serviced\",\"event\":\"hung\","
+		     "\"restarts\":9223372036854775807,\"pid\":1,"
+		     "\"signal\":9,\"code\":0,\"why\":\"\\u0007\\ufffd\"}",
+		    100000);
 	} else if (strcmp(lie, "reply-twice") == 0) {
 		answer_all("{\"id\":%lld,\"ok\":{\"pid\":1}}", 2);
 	} else if (strcmp(lie, "reply-kinds") == 0) {
@@ -245,6 +279,7 @@ main(int argc, char *argv[], char *envp[])
 	if (access("/opt/honest", X_OK) == 0)
 		(void)execv("/opt/honest", argv);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)fcntl(CHANNEL, F_SETFL, 0); /* our end: we wait */
 	if (argc > 1) {
 		role = "init";
 		(void)snprintf(lie, sizeof(lie), "%s", argv[1]);
