@@ -51,13 +51,6 @@ service_tell(struct service *sv, const char *event, const char *why)
 	(void)chan_end(sv->in->ch, NULL, 0); /* a full queue ends the channel */
 }
 
-static void
-service_over(struct service *sv, const char *event, const char *why)
-{
-	sv->over = true;
-	service_tell(sv, event, why);
-}
-
 void
 service_kill(struct service *sv)
 {
@@ -181,15 +174,14 @@ decide(struct service *sv, int finish)
 	if (stop_begun(sv->in))
 		return;
 	if (finish == FINISH_NEVER)
-		service_over(sv, "failed", "its finish command ended with 125");
+		service_tell(sv, "failed", "its finish command ended with 125");
 	else if (sv->late && !policy_wants(sv))
-		service_over(sv, "failed", "not ready in time");
+		service_tell(sv, "failed", "not ready in time");
 	else if (sv->hung && !policy_wants(sv))
-		service_over(sv, "failed", "hung");
+		service_tell(sv, "failed", "hung");
 	else if (policy_wants(sv))
 		again_later(sv);
-	else
-		sv->over = true; /* `exited` has said it */
+	/* Else it is over, as `exited` has said. */
 }
 
 /* --- the finish command -------------------------------------------------- */
@@ -334,7 +326,7 @@ service_start(struct service *sv)
 	int r;
 
 	if (too_often(sv)) {
-		service_over(sv, "failed", "started too often");
+		service_tell(sv, "failed", "started too often");
 		return;
 	}
 	sv->hung = sv->late = false;

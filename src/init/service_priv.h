@@ -25,7 +25,6 @@ struct service {
 	bool running;
 	/* Why it was ended by us: then that is no end of its own. */
 	bool hung, late;
-	bool over;	   /* never started again */
 	unsigned failures; /* in a row, for the backoff */
 	int64_t restarts;
 	int64_t started_ms;		    /* monotonic */

@@ -10,10 +10,10 @@ use Test::More;
 
 need_root();
 my $d = Sandboxd->start;
-my $talk = 'for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done; ';
+my $talk = 'for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.4; done; ';
 for (['stdout', $talk], ['stderr', $talk =~ s/echo \$i/echo \$i >&2/r], ['pings', $talk =~ s/echo \$i/echo \$i >&3/r]) {
 	my ($id, $script) = @$_;
-	service($d, $id, "$script touch /tmp/silent; sleep 600", watchdog => { ms => 1000, action => 'stop' });
+	service($d, $id, "$script touch /tmp/silent; sleep 600", watchdog => { ms => 2000, action => 'stop' });
 	my $e = event($d, $id, 'service.failed');
 	is($e && $e->{reason}, 'hung', "$id: stopped when silent");
 	is($d->exec($id, 'ls /tmp/silent')->{exit_code}, 0, 'and not while it spoke');
