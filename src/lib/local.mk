@@ -26,6 +26,8 @@ libbase_a_SOURCES = \
 	src/lib/fdio.h \
 	src/lib/frame.c \
 	src/lib/frame.h \
+	src/lib/hostprog.c \
+	src/lib/hostprog.h \
 	src/lib/json.c \
 	src/lib/json.h \
 	src/lib/json_check.c \

@@ -107,13 +107,14 @@ bind_nodes(struct setup *s, int at_fd)
 static int
 own_mounts(const struct setup *s)
 {
-	/* gid 5 is "tty" in every distribution; rootless it is not mapped. */
+	/* gid 5 is "tty" in every distribution; rootless it is mapped if ids are
+	 * lent. */
 	static const struct mount_opt pts_opts[] = { { "ptmxmode", "0666" },
 		{ "mode", "0620" }, { "gid", "5" } };
 	autofd int pts_fd = -1, mq_fd = -1, shm_fd = -1;
 
 	pts_fd = mounts_new("devpts", pts_opts,
-	    s->ranged ? countof(pts_opts) : countof(pts_opts) - 1,
+	    s->ranged || s->lent ? countof(pts_opts) : countof(pts_opts) - 1,
 	    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	if (pts_fd == -1 || mounts_attach(pts_fd, s->dev_fd, "pts") == -1)
 		return -1;

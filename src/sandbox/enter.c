@@ -94,7 +94,7 @@ step_creds(struct setup *s)
 
 	/* PRIV: nobody with every capability of the new user namespace before,
 	 * its root, alone in its session and without other groups after. */
-	if (creds_become_root(s->ranged) == -1 || setsid() == -1)
+	if (creds_become_root(s->ranged || s->lent) == -1 || setsid() == -1)
 		return -1;
 	/* After the ids, since changing those takes it back. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
@@ -119,6 +119,15 @@ step_cgroup(struct setup *s)
 	if (!s->host->have[MECH_CGROUP])
 		return 0;
 	return unshare(CLONE_NEWCGROUP);
+}
+
+/* What belongs to ids that only we can be. */
+static int
+step_layers(struct setup *s)
+{
+	if (!s->lent)
+		return 0;
+	return trees_prepare_cow(s, NULL) == -1 ? -1 : trees_prepare(s, NULL);
 }
 
 static int
@@ -221,7 +230,7 @@ step_seccomp(struct setup *s)
 static void ATTR_NORETURN
 fail(const struct setup *s, enum stage stage)
 {
-	struct start_report r = { (uint32_t)stage, errno, s->detail };
+	struct start_report r = { (uint32_t)stage, errno, s->detail, "" };
 
 	/* One atomic write; if nobody reads it, nobody wants to know. */
 	(void)!write(s->report_fd, &r, sizeof(r));
@@ -279,6 +288,7 @@ enter(struct setup *s)
 		{ STAGE_CREDS, step_creds },
 		{ STAGE_CGROUP, step_cgroup },
 		{ STAGE_SCRATCH, rootfs_scratch },
+		{ STAGE_LAYERS, step_layers },
 		{ STAGE_MOUNTS, step_trees },
 		{ STAGE_ROOT, rootfs_root },
 		{ STAGE_TMP, rootfs_tmp },

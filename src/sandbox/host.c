@@ -201,20 +201,57 @@ answer_read(const struct trial *t, struct answer *a)
 	return read(t->answer_fd, a, sizeof(*a)) == sizeof(*a) ? 0 : -1;
 }
 
+/* Ids that T can be given besides our own? A trial that was not let have them
+ * is of no further use. */
+static bool
+probe_lent(struct host *h, const struct trial *t)
+{
+	struct subids *si = &h->subids;
+	struct subids_slice sl = subids_slice(si, 0);
+	struct id_map uids, gids;
+
+	subids_slice_map(&uids, sl.uid, sl.count, si->own_uid, 0);
+	subids_slice_map(&gids, sl.gid, sl.count, si->own_gid, 0);
+	if (subids_map(si, t->pid, &uids, &gids, now_monotonic_ms() + TRIAL_MS,
+		si->why, sizeof(si->why)) == 0)
+		return true;
+	si->lack = SUBIDS_REFUSED;
+	return false;
+}
+
+/* T's ids, as a sandbox of an ordinary user has them. -1 with errno. */
+static int
+probe_user_ids(struct host *h, struct trial *t, uint64_t flags)
+{
+	struct ns_map own = { 0, geteuid(), 0, getegid(), 1 };
+
+	if (h->subids.lack == SUBIDS_HAVE) {
+		if (probe_lent(h, t))
+			return 0;
+		trial_end(t);
+		if (trial_start(t, flags, false) == -1)
+			return -2;
+	}
+	return ns_write_maps(t->pid, &own, true);
+}
+
 /* All of them together, with ids mapped as a sandbox's are. */
 static void
 probe_mounts(struct host *h, uint64_t flags)
 {
 	struct ns_map range = { 0, TRIAL_ID_BASE, 0, TRIAL_ID_BASE, PLAN_IDS };
-	struct ns_map own = { 0, geteuid(), 0, getegid(), 1 };
 	struct answer a = { EIO, EIO };
 	struct trial t;
+	int r = 0;
 
 	if (!h->have[MECH_USER])
 		return;
+	if (geteuid() != 0)
+		subids_find(&h->subids);
 	/* Root without the capability to map ids or to mount, as in containers,
 	 * is no more than an ordinary user here. */
-	if (trial_start(&t, flags, h->root) == -1) {
+	if (trial_start(
+		&t, flags, h->root || h->subids.lack == SUBIDS_HAVE) == -1) {
 		lack(h, MECH_MOUNT, "clone: %s", strerror(errno));
 		return;
 	}
@@ -229,7 +266,11 @@ probe_mounts(struct host *h, uint64_t flags)
 		probe_idmap(h, t.pid);
 	else
 		lack(h, MECH_IDMAP, "not root");
-	if (!h->root && ns_write_maps(t.pid, &own, true) == -1) {
+	if (!h->root)
+		r = probe_user_ids(h, &t, flags);
+	if (r == -2)
+		return; /* there is no trial */
+	if (r == -1) {
 		/* Root needs CAP_SETFCAP even to map itself. */
 		lack(h, MECH_USER, "map ids: %s", strerror(errno));
 		lack(h, MECH_OVERLAY, "needs a user namespace");
@@ -280,6 +321,7 @@ host_probe(struct host *h)
 	hp->masked = rootfs_probe_masks();
 	hp->dev_fd = -1;
 	netpool_init(&hp->nets);
+	h->subids.lack = SUBIDS_NOT_TRIED;
 	h->root = geteuid() == 0;
 	probe_mounts(h, probe_namespaces(h) & ~(uint64_t)CLONE_NEWCGROUP);
 	if (h->root)

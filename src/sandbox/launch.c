@@ -11,6 +11,7 @@
 #include "lib/fdio.h"
 #include "lib/strutil.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/mapper.h"
 #include "sandbox/ns.h"
 #include "sandbox/setup.h"
 #include "sandbox/trees.h"
@@ -50,6 +51,11 @@ start_report_text(
 {
 	const char *what = stage_name(r->stage);
 
+	if (r->stage == STAGE_IDS) {
+		(void)err_set(e, ERR_SYSTEM, "%s: %.*s", what,
+		    (int)sizeof(r->why), r->why);
+		return;
+	}
 	errno = r->err;
 	if (r->stage == STAGE_TMPFS && r->detail < p->ntmpfs) {
 		(void)err_sys(e, "%s on %s", what, p->tmpfs[r->detail].target);
@@ -175,6 +181,7 @@ setup_init(
 		s->hide_fds[i] = -1;
 	s->scratch_fd = s->root_fd = s->proc_fd = s->sys_fd = -1;
 	s->ranged = h->root && p->id_base != 0;
+	s->lent = !s->ranged && p->lent.count != 0;
 	s->idmap = s->ranged && h->have[MECH_IDMAP] && !hp->dir_no_idmap;
 	s->own_net = !p->host_network && h->have[MECH_NET];
 	s->own_uid = geteuid();
@@ -294,6 +301,8 @@ child_release(struct setup *s, pid_t pid, int go_fd, struct err *e)
 	if (!s->ranged)
 		map = (struct ns_map){ 0, s->own_uid, 0, s->own_gid, 1 };
 	oom_raise(pid);
+	if (s->lent) /* The child makes the layers, being their owner. */
+		return mapper_start(s, pid, go_fd, e);
 	if (trees_prepare(s, e) == -1)
 		return -1;
 	if (ns_write_maps(pid, &map, !s->ranged) == -1)
@@ -373,7 +382,7 @@ launch(struct setup *s, struct ends *ends, struct launched *out, struct err *e)
 	ends->go_fd = go[1];
 	if (fd_set_nonblock(ends->report_fd, 1) == -1)
 		return err_sys(e, "pipe");
-	if (trees_prepare_cow(s, e) == -1)
+	if (!s->lent && trees_prepare_cow(s, e) == -1)
 		return -1;
 	if (s->ranged && trees_open(s, e) == -1)
 		return -1;

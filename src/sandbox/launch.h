@@ -21,9 +21,11 @@
 	X(PROXY, "listen for the proxy")          \
 	X(HOSTNAME, "set the host name")          \
 	X(WAIT, "wait for the supervisor")        \
+	X(IDS, "map the sandbox's ids")           \
 	X(CREDS, "take the sandbox's ids")        \
 	X(CGROUP, "enter the cgroup namespace")   \
 	X(SCRATCH, "make room for the root")      \
+	X(LAYERS, "make the sandbox's layers")    \
 	X(ROOT, "mount the root")                 \
 	X(TMP, "mount /tmp and /run")             \
 	X(TMPFS, "mount a tmpfs")                 \
@@ -52,6 +54,7 @@ struct start_report {
 	int32_t err;	 /* errno */
 	uint32_t detail; /* index of the mount, for STAGE_MOUNTS
 				and STAGE_TMPFS */
+	char why[200];	 /* for STAGE_IDS: all there is to say */
 };
 
 /* What this host can give, found once at start. */
@@ -63,6 +66,7 @@ struct host {
 	bool have[MECH_N];
 	char why_not[MECH_N][96]; /* where have is false */
 	int landlock_abi;	  /* 0: none */
+	struct subids subids;	  /* not root: what he is lent */
 	const void *filter;	  /* compiled seccomp program, owned */
 	size_t filter_len;	  /* in instructions */
 	void *priv;		  /* struct host_private, owned */

@@ -30,6 +30,8 @@ libsandbox_a_SOURCES = \
 	src/sandbox/landlock.h \
 	src/sandbox/launch.c \
 	src/sandbox/launch.h \
+	src/sandbox/mapper.c \
+	src/sandbox/mapper.h \
 	src/sandbox/mask.def \
 	src/sandbox/mounts.c \
 	src/sandbox/mounts.h \
@@ -52,6 +54,9 @@ libsandbox_a_SOURCES = \
 	src/sandbox/seccomp_list.c \
 	src/sandbox/seccomp_list.h \
 	src/sandbox/setup.h \
+	src/sandbox/subids.c \
+	src/sandbox/subids.h \
+	src/sandbox/subids_map.c \
 	src/sandbox/trees.c \
 	src/sandbox/trees.h
 libsandbox_a_CFLAGS = $(AM_CFLAGS)

@@ -8,6 +8,7 @@
 
 #include "lib/defs.h"
 #include "lib/err.h"
+#include "sandbox/subids.h"
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -81,7 +82,8 @@ struct plan {
 	bool proxy;    /* a socket listens on 127.0.0.1:PLAN_PROXY_PORT inside,
 			  which the launcher gets: launched.proxy_sock */
 	uid_t id_base; /* first of PLAN_IDS host ids; 0: rootless, only the
-			  caller's own id is mapped */
+			  caller's own id is mapped, and */
+	struct subids_slice lent; /* those, if there are any */
 	uid_t uid;     /* sandbox ids of the sandbox's user: whom rw and */
 	gid_t gid;     /* cow mounts belong to inside */
 	int dir_fd;    /* the sandbox's own directory on the host (0700):

@@ -6,8 +6,9 @@
  *
  * Two ways of building exist. RANGED: we are the host's root, the sandbox has
  * a range of ids, and the supervisor makes the trees (detached mounts) and
- * maps their ids, since only it may. Rootless: one id is mapped, and the
- * child makes the same trees itself, by path, in its own mount namespace.
+ * maps their ids, since only it may. Rootless: one id is mapped, or with it
+ * those that the host lends (LENT), and the child makes the same trees itself,
+ * by path, in its own mount namespace.
  */
 #ifndef SANDBOX_SETUP_H
 #define SANDBOX_SETUP_H
@@ -55,6 +56,7 @@ struct setup {
 	const struct host *host;
 	const struct plan *plan;
 	bool ranged;
+	bool lent;
 	bool idmap; /* the trees' ids are mapped */
 	bool own_net;
 	bool net_ready;	   /* from the pool: lo is up, sys_fd is there */

@@ -51,6 +51,8 @@ dir_make(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid)
 static uid_t
 disk_id(const struct setup *s, uid_t id)
 {
+	if (s->lent)
+		return id; /* we are inside */
 	if (!s->ranged)
 		return s->own_uid;
 	return s->idmap ? id : s->plan->id_base + id;
@@ -59,7 +61,7 @@ disk_id(const struct setup *s, uid_t id)
 static gid_t
 disk_gid(const struct setup *s, gid_t id)
 {
-	return s->ranged ? (gid_t)disk_id(s, id) : s->own_gid;
+	return s->ranged || s->lent ? (gid_t)disk_id(s, id) : s->own_gid;
 }
 
 static int

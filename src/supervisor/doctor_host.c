@@ -228,6 +228,63 @@ range_taken(int64_t base, int64_t count, char *dst, size_t size)
 	return found;
 }
 
+/* The command of root that writes down a range for the caller. */
+static void
+mend_ranges(const struct subids *si, char *dst, size_t size)
+{
+	bool uids = si->nuids == 0 || si->lack == SUBIDS_NO_UIDS;
+	bool gids = si->ngids == 0 || si->lack == SUBIDS_NO_GIDS;
+	uint32_t first = subids_free_range(), last = first + PLAN_IDS - 1;
+	char u[64] = "", g[64] = "";
+
+	if (uids)
+		(void)snprintf(
+		    u, sizeof(u), "--add-subuids %u-%u ", first, last);
+	if (gids)
+		(void)snprintf(
+		    g, sizeof(g), "--add-subgids %u-%u ", first, last);
+	(void)snprintf(dst, size,
+	    "sudo usermod %s%s%s (then restart sandboxd)", u, g,
+	    si->name);
+}
+
+/* An ordinary user: what may he give away? */
+static void
+check_lent(struct doctor *d, const struct subids *si)
+{
+	struct subids_slice sl;
+	char mend[300] = "sudo systemctl start sandboxd (root needs nobody to "
+			 "lend it ids)";
+	unsigned n;
+
+	if (si->lack == SUBIDS_HAVE) {
+		n = subids_count(si);
+		sl = subids_slice(si, 0);
+		doctor_say(d, "ids", DOCTOR_OK, NULL,
+		    "%u of %s's from uid %u and gid %u on: %u sandbox%s with "
+		    "%u of their own each, more would share",
+		    n * sl.count, si->name, sl.uid, sl.gid, n,
+		    n == 1 ? "" : "es", sl.count);
+		return;
+	}
+	switch (si->lack) {
+	case SUBIDS_NO_PROGRAM:
+		(void)snprintf(mend, sizeof(mend),
+		    "sudo apt-get install --reinstall uidmap (then "
+		    "restart sandboxd)");
+		break;
+	case SUBIDS_NO_UIDS:
+	case SUBIDS_NO_GIDS:
+		mend_ranges(si, mend, sizeof(mend));
+		break;
+	default:
+		break;
+	}
+	doctor_say(d, "ids", DOCTOR_NOTE, mend,
+	    "one id is mapped, a sandbox has no other user than its root%s%s",
+	    si->why[0] != '\0' ? ": " : "", si->why);
+}
+
 static void
 check_ids(struct doctor *d)
 {
@@ -236,11 +293,7 @@ check_ids(struct doctor *d)
 	char who[200];
 
 	if (!d->s->root) {
-		doctor_say(d, "ids", DOCTOR_NOTE,
-		    "sudo systemctl start sandboxd (only root has ranges of "
-		    "ids)",
-		    "one id is mapped: a sandbox has no other user than its "
-		    "root");
+		check_lent(d, &d->s->host.subids);
 		return;
 	}
 	if (range_taken(c->ids_base, count, who, sizeof(who)))

@@ -324,10 +324,7 @@ give(struct sandbox *sb, int fd)
 	if (!sb->s->root || fstat(fd, &st) == -1 ||
 	    !(S_ISFIFO(st.st_mode) || st.st_nlink == 0))
 		return;
-	base =
-	    sb->s->host.reduced
-		? 0
-		: (uid_t)(sb->s->conf.ids_base + (int64_t)sb->slot * PLAN_IDS);
+	base = sb->s->host.reduced ? 0 : sandbox_first_id(sb);
 	/* Failing only means that such an open is refused inside. */
 	if (fchown(fd, base + sb->spec.uid, base + sb->spec.gid) == -1)
 		log_debug("exec", "fchown of a pipe failed");

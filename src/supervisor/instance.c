@@ -260,8 +260,46 @@ struct removal {
 	ev_child child;
 	void (*done)(void *ctx, const struct err *e);
 	void *ctx;
-	char name[RANDOM_ID_MAX];
 };
+
+/* What the child does, and NAME (may be NULL) must be gone by then. */
+struct emptying {
+	int trash_fd;
+	const char *name;
+};
+
+static int
+empty_trash(void *ctx)
+{
+	struct emptying *t = ctx;
+
+	each_name(t->trash_fd, remove_one, &t->trash_fd);
+	return t->name != NULL && faccessat(t->trash_fd, t->name, F_OK,
+				      AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void ATTR_NORETURN
+removal_child(const struct super *s, int trash_fd, const char *name)
+{
+	struct emptying t = { 3, name };
+	struct err e;
+	int rc = -1;
+
+	/* Nothing of ours may stay open in it: not the lock, not a channel
+	 * whose end tells a child that we are gone. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (dup2(trash_fd, 3) == -1 || close_range(4, ~0u, 0) == -1)
+		_exit(1);
+	/* An ordinary user cannot remove what belongs to ids that he has been
+	 * lent; who is root over them can. */
+	if (s->host.subids.lack == SUBIDS_HAVE) {
+		rc = subids_as_root(&s->host.subids, empty_trash, &t, &e);
+		if (rc == -1)
+			log_warn("instance", "files of lent ids may stay",
+			    LOG_STR("detail", e.text));
+	}
+	_exit(rc == -1 ? empty_trash(&t) : rc);
+}
 
 static void
 on_removed(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
@@ -280,11 +318,11 @@ on_removed(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 	free(r);
 }
 
-/* Empty the trash in a child, so that a tree of a million files does not hold
+/* Empty the trash, with NAME in it, in a child, so that a tree of a million files does not hold
  * up everybody else. */
 static int
-start_removal(struct super *s, void (*done)(void *ctx, const struct err *e),
-    void *ctx, struct err *e)
+start_removal(struct super *s, const char *name,
+    void (*done)(void *ctx, const struct err *e), void *ctx, struct err *e)
 {
 	struct removal *r;
 	int trash_fd = openat(s->state_fd, "trash",
@@ -297,16 +335,8 @@ start_removal(struct super *s, void (*done)(void *ctx, const struct err *e),
 	 * it removes files of every sandbox's ids. No exec: it runs nothing
 	 * but tree_remove(), which follows no link. */
 	pid = fork();
-	if (pid == 0) {
-		/* Nothing of ours may stay open in it: not the lock, not a
-		 * channel whose end tells a child that we are gone. */
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (dup2(trash_fd, 3) == -1 || close_range(4, ~0u, 0) == -1)
-			_exit(1);
-		trash_fd = 3;
-		each_name(trash_fd, remove_one, &trash_fd);
-		_exit(0);
-	}
+	if (pid == 0)
+		removal_child(s, trash_fd, name);
 	fd_close(&trash_fd);
 	if (pid == -1)
 		return err_sys(e, "fork");
@@ -335,8 +365,24 @@ instance_sweep(struct super *s, bool (*known)(struct super *s, const char *id))
 	}
 	each_name(s->sandboxes_fd, sweep_one, &w);
 	fd_close(&w.trash_fd);
-	if (start_removal(s, NULL, NULL, &e) == -1)
+	if (start_removal(s, NULL, NULL, NULL, &e) == -1)
 		log_warn("instance", "trash stays", LOG_STR("detail", e.text));
+}
+
+/* A name of ours in the trash for STATE/sandboxes/ID. */
+static int
+move_to_trash(
+    struct super *s, const char *id, char to[RANDOM_ID_MAX], struct err *e)
+{
+	autofd int trash_fd = openat(s->state_fd, "trash",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	random_id(to, "t-");
+	if (trash_fd == -1 ||
+	    renameat(s->sandboxes_fd, id, trash_fd, to) == -1)
+		return err_sys(
+		    e, "remove %s/sandboxes/%s", s->conf.state_dir, id);
+	return 0;
 }
 
 int
@@ -355,12 +401,15 @@ instance_make_dir(struct super *s, const char *id, int *fd_out, struct err *e)
 {
 	/* The record is gone, so is whatever is still there by this name. */
 	int64_t budget = INT64_MAX;
+	char to[RANDOM_ID_MAX];
 
 	if (mkdirat(s->sandboxes_fd, id, 0700) == -1) {
 		if (errno != EEXIST)
 			return err_sys(
 			    e, "make %s/sandboxes/%s", s->conf.state_dir, id);
-		if (tree_remove(s->sandboxes_fd, id, &budget, e) == -1)
+		if (tree_remove(s->sandboxes_fd, id, &budget, e) == -1 &&
+		    (move_to_trash(s, id, to, e) == -1 ||
+			start_removal(s, to, NULL, NULL, e) == -1))
 			return -1;
 		if (mkdirat(s->sandboxes_fd, id, 0700) == -1)
 			return err_sys(
@@ -392,21 +441,12 @@ instance_remove_dir(struct super *s, const char *id,
 	int64_t budget = has_large_image(s, id) ? 0 : REMOVE_INLINE;
 	char to[RANDOM_ID_MAX];
 	struct err e;
-	autofd int trash_fd = -1;
 
 	if (tree_remove(s->sandboxes_fd, id, &budget, &e) == 0) {
 		done(ctx, NULL);
 		return;
 	}
-	random_id(to, "t-");
-	trash_fd = openat(s->state_fd, "trash",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (trash_fd == -1 ||
-	    renameat(s->sandboxes_fd, id, trash_fd, to) == -1) {
-		err_sys(&e, "remove %s/sandboxes/%s", s->conf.state_dir, id);
-		done(ctx, &e);
-		return;
-	}
-	if (start_removal(s, done, ctx, &e) == -1)
+	if (move_to_trash(s, id, to, &e) == -1 ||
+	    start_removal(s, to, done, ctx, &e) == -1)
 		done(ctx, &e);
 }

@@ -99,6 +99,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/sandbox_expire.c \
 	src/supervisor/sandbox_history.c \
 	src/supervisor/sandbox_idle.c \
+	src/supervisor/sandbox_ids.c \
 	src/supervisor/sandbox_init.c \
 	src/supervisor/sandbox_init.h \
 	src/supervisor/sandbox_load.c \

@@ -71,7 +71,7 @@ static uint32_t
 project_of(const struct sandbox *sb)
 {
 	/* As unlike every other as its ids are. */
-	return (uint32_t)(sb->s->conf.ids_base + (int64_t)sb->slot * PLAN_IDS);
+	return sandbox_first_id(sb);
 }
 
 /* --- attaching an image -------------------------------------------------- */

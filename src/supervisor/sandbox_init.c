@@ -102,9 +102,10 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	p->image = strcmp(sp->image, "host") == 0 ? NULL : sp->image;
 	p->host_network = strcmp(sp->network, "host") == 0;
 	p->proxy = sandbox_is_filtered(sp);
-	p->id_base =
-	    s->root ? (uid_t)(s->conf.ids_base + (int64_t)sb->slot * PLAN_IDS)
-		    : 0;
+	if (s->root)
+		p->id_base = sandbox_first_id(sb);
+	else if (!s->host.reduced)
+		p->lent = sandbox_ids_take(sb);
 	p->uid = sp->uid;
 	p->gid = sp->gid;
 	p->init_fd = s->init_fd;

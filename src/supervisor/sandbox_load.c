@@ -42,6 +42,7 @@ sandbox_from_record(struct super *s, const struct json *rec)
 	}
 	sb = sandbox_new(s, id, slot > 0 && slot <= 30000 ? (unsigned)slot : 1);
 	sb->spec = sp;
+	sandbox_ids_load(sb, rec);
 	if (sp.limits.disk_bytes != 0)
 		sandbox_disk_init(
 		    sb, disk_by_find(json_str(rec, "disk_by", "none")));

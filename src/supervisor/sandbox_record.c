@@ -54,6 +54,7 @@ sandbox_record_write(struct sandbox *sb, struct jw *w)
 	jw_kstr(w, "state", sandbox_state_name(sb->state));
 	jw_kbool(w, "want", sb->want);
 	jw_kint(w, "slot", sb->slot);
+	sandbox_ids_store(sb, w);
 	jw_kstr(w, "reason", sb->reason);
 	jw_kstr(w, "owner", sb->owner);
 	/* A record is merged into the one before: what is over must be said. */
@@ -169,6 +170,7 @@ sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage)
 				: s->host.why_not[m]);
 		}
 		jw_object_end(w);
+		sandbox_ids_write(sb, w);
 		if (with_usage)
 			sandbox_write_usage(sb, w);
 	}

@@ -131,6 +131,7 @@ struct sandbox {
 	char reason[256]; /* why it is stopped or in error */
 	struct sandbox_spec spec;
 	unsigned slot;			      /* of the id ranges; 0: none */
+	struct subids_slice lent;	      /* not root: the same */
 	int64_t created_at_ms, started_at_ms; /* epoch */
 	struct proc proc;		      /* its init */
 	int64_t grace_ms;		      /* of the stop under way */
@@ -194,6 +195,9 @@ void sandbox_resume(struct sandbox *sb, sandbox_done *done, void *ctx);
 /* Somebody uses it: its idle time begins anew. */
 void sandbox_used(struct sandbox *sb);
 void sandbox_watch_stop(struct super *s);
+
+/* In sandbox_ids.c: the first id of its range, if we are root. */
+uid_t sandbox_first_id(const struct sandbox *sb);
 
 /* The public record. BRIEF: without what a list of many need not have. */
 void sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage);

@@ -11,19 +11,14 @@
  */
 #include "supervisor/scope.h"
 
-#include "lib/fdio.h"
+#include "lib/hostprog.h"
 #include "lib/log.h"
 #include "lib/strutil.h"
 #include "sandbox/cgroup.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
 
 #define WAIT_MS 3000
 #define LOOK_MS 10
@@ -45,13 +40,13 @@ can_ask(const struct super *s)
 			      access(path, F_OK) == 0);
 }
 
-/* PRIV: the client has our uid and nothing of ours but stderr; it talks to the
- * manager that runs this host, or this user's processes. */
+/* PRIV: the client has our uid and nothing of ours; it talks to the manager
+ * that runs this host, or this user's processes. */
 static int
 client_start(
     const struct super *s, const char *unit, const char *self, pid_t *pid_out)
 {
-	/* posix_spawn() takes them as they are and changes none. */
+	/* It takes them as they are and changes none. */
 	const char *const argv[] = { "busctl", s->root ? "--system" : "--user",
 		"--quiet", "call", "org.freedesktop.systemd1",
 		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
@@ -61,55 +56,9 @@ client_start(
 		"1", self, "Delegate", "b", "true", "KillMode", "s", "mixed",
 		/* no further units */
 		"0", NULL };
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t at;
-	sigset_t none, all;
-	int rc;
 
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	if (posix_spawn_file_actions_init(&fa) != 0)
-		return -1;
-	if (posix_spawnattr_init(&at) != 0) {
-		(void)posix_spawn_file_actions_destroy(&fa);
-		return -1;
-	}
-	rc = posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-	rc |=
-	    posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
-	rc |=
-	    posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-	rc |= posix_spawn_file_actions_addclosefrom_np(&fa, 3);
-	rc |= posix_spawnattr_setsigmask(&at, &none);
-	rc |= posix_spawnattr_setsigdefault(&at, &all);
-	rc |= posix_spawnattr_setflags(
-	    &at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (rc == 0)
-		rc = posix_spawn(
-		    pid_out, CLIENT, &fa, &at, (char *const *)argv, environ);
-	(void)posix_spawnattr_destroy(&at);
-	(void)posix_spawn_file_actions_destroy(&fa);
-	return rc == 0 ? 0 : -1;
-}
-
-/* True when the client has ended well by then. */
-static bool
-client_wait(pid_t pid, int64_t until_ms)
-{
-	autofd int fd = pidfd_open(pid, 0);
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int64_t left;
-	int status;
-
-	while (fd != -1 && (left = until_ms - now_monotonic_ms()) > 0 &&
-	       poll(&p, 1, (int)left) == -1 && errno == EINTR)
-		continue;
-	if (p.revents == 0)
-		(void)kill(pid, SIGKILL); /* ours, and not waited for yet */
-	while (waitpid(pid, &status, 0) == -1)
-		if (errno != EINTR)
-			return false;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return hostprog_start(
+	    CLIENT, (char *const *)argv, environ, -1, pid_out);
 }
 
 void
@@ -117,6 +66,7 @@ scope_enter(struct super *s)
 {
 	int64_t until = now_monotonic_ms() + WAIT_MS;
 	char unit[64], self[16];
+	int status;
 	pid_t pid;
 
 	if (!cgroup_own_shared() || !can_ask(s))
@@ -124,7 +74,7 @@ scope_enter(struct super *s)
 	(void)snprintf(self, sizeof(self), "%ld", (long)getpid());
 	(void)snprintf(
 	    unit, sizeof(unit), "sandboxd-%ld.scope", (long)getpid());
-	if (client_start(s, unit, self, &pid) == 0 && client_wait(pid, until))
+	if (client_start(s, unit, self, &pid) == 0 && hostprog_wait(pid, until, &status))
 		/* It has only begun to: we are moved a little later. */
 		while (cgroup_own_shared() && now_monotonic_ms() < until)
 			(void)poll(NULL, 0, LOOK_MS);
