@@ -280,7 +280,7 @@ subids_find(struct subids *si)
 		si, "newgidmap", si->newgidmap, sizeof(si->newgidmap)))
 		return;
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
-		lack(si, SUBIDS_REFUSED,
+		lack(si, SUBIDS_BARRED,
 		    "sandboxd was started with no_new_privs, which takes "
 		    "newuidmap its rights");
 }

@@ -43,6 +43,7 @@ enum subids_lack {
 	SUBIDS_NO_NAME,	   /* the caller is not in the passwd file */
 	SUBIDS_NO_UIDS,
 	SUBIDS_NO_GIDS,
+	SUBIDS_BARRED, /* we run with no_new_privs */
 	SUBIDS_REFUSED /* all is there, and yet it does not work */
 };
 

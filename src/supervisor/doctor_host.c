@@ -277,6 +277,10 @@ check_lent(struct doctor *d, const struct subids *si)
 	case SUBIDS_NO_GIDS:
 		mend_ranges(si, mend, sizeof(mend));
 		break;
+	case SUBIDS_BARRED:
+		(void)snprintf(mend, sizeof(mend),
+		    "start sandboxd without NoNewPrivileges=yes");
+		break;
 	default:
 		break;
 	}
