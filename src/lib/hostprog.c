@@ -56,7 +56,8 @@ hostprog_start(const char *path, char *const argv[], char *const envp[],
 	rc |= posix_spawnattr_setflags(
 	    &at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	/* PRIV: ours until the exec, and after it the program's. */
-	rc = rc != 0 ? ENOMEM : posix_spawn(pid_out, path, &fa, &at, argv, envp);
+	rc =
+	    rc != 0 ? ENOMEM : posix_spawn(pid_out, path, &fa, &at, argv, envp);
 	(void)posix_spawnattr_destroy(&at);
 	(void)posix_spawn_file_actions_destroy(&fa);
 	errno = rc;

@@ -107,8 +107,8 @@ bind_nodes(struct setup *s, int at_fd)
 static int
 own_mounts(const struct setup *s)
 {
-	/* gid 5 is "tty" in every distribution; rootless it is mapped if ids are
-	 * lent. */
+	/* gid 5 is "tty" in every distribution; rootless it is mapped if ids
+	 * are lent. */
 	static const struct mount_opt pts_opts[] = { { "ptmxmode", "0666" },
 		{ "mode", "0620" }, { "gid", "5" } };
 	autofd int pts_fd = -1, mq_fd = -1, shm_fd = -1;

@@ -250,8 +250,8 @@ probe_mounts(struct host *h, uint64_t flags)
 		subids_find(&h->subids);
 	/* Root without the capability to map ids or to mount, as in containers,
 	 * is no more than an ordinary user here. */
-	if (trial_start(
-		&t, flags, h->root || h->subids.lack == SUBIDS_HAVE) == -1) {
+	if (trial_start(&t, flags, h->root || h->subids.lack == SUBIDS_HAVE) ==
+	    -1) {
 		lack(h, MECH_MOUNT, "clone: %s", strerror(errno));
 		return;
 	}

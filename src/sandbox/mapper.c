@@ -27,10 +27,8 @@ map(const struct setup *s, pid_t pid)
 	const struct plan *p = s->plan;
 	struct id_map uids, gids;
 
-	subids_slice_map(
-	    &uids, p->lent.uid, p->lent.count, s->own_uid, p->uid);
-	subids_slice_map(
-	    &gids, p->lent.gid, p->lent.count, s->own_gid, p->gid);
+	subids_slice_map(&uids, p->lent.uid, p->lent.count, s->own_uid, p->uid);
+	subids_slice_map(&gids, p->lent.gid, p->lent.count, s->own_gid, p->gid);
 	if (subids_map(si, pid, &uids, &gids, now_monotonic_ms() + MAP_MS,
 		r.why, sizeof(r.why)) == 0) {
 		(void)!write(GO_FD, "", 1); /* or it is dead already */

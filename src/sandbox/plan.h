@@ -84,10 +84,10 @@ struct plan {
 	uid_t id_base; /* first of PLAN_IDS host ids; 0: rootless, only the
 			  caller's own id is mapped, and */
 	struct subids_slice lent; /* those, if there are any */
-	uid_t uid;     /* sandbox ids of the sandbox's user: whom rw and */
-	gid_t gid;     /* cow mounts belong to inside */
-	int dir_fd;    /* the sandbox's own directory on the host (0700):
-			  upper/ work/ and cow/<n>/{upper,work} live here */
+	uid_t uid;	  /* sandbox ids of the sandbox's user: whom rw and */
+	gid_t gid;	  /* cow mounts belong to inside */
+	int dir_fd;	  /* the sandbox's own directory on the host (0700):
+			     upper/ work/ and cow/<n>/{upper,work} live here */
 	bool dir_is_tree; /* dir_fd is a detached mount made for this start */
 	int hide_fd;	  /* what hides the host's private paths, from
 			     hide_layer(); -1 when image is a directory */

@@ -22,8 +22,8 @@
 
 #define SUBUID "/etc/subuid"
 #define SUBGID "/etc/subgid"
-#define FREE_FROM 100000u	/* SUB_UID_MIN of login.defs */
-#define FREE_TO 600100000u	/* SUB_UID_MAX */
+#define FREE_FROM 100000u  /* SUB_UID_MIN of login.defs */
+#define FREE_TO 600100000u /* SUB_UID_MAX */
 #define FREE_TRIES 4096
 #define LINE_BYTES 256
 
@@ -317,10 +317,9 @@ subids_slice(const struct subids *si, unsigned k)
 {
 	uint32_t size = slice_size(total(si));
 
-	return (struct subids_slice){
-		largest(si->uids, si->nuids)->first + k * size,
-		largest(si->gids, si->ngids)->first + k * size, size
-	};
+	return (struct subids_slice){ largest(si->uids, si->nuids)->first +
+					  k * size,
+		largest(si->gids, si->ngids)->first + k * size, size };
 }
 
 static bool
@@ -352,8 +351,8 @@ line_add(struct id_map *m, uint32_t inside, uint32_t outside, uint32_t count)
 }
 
 void
-subids_slice_map(struct id_map *m, uint32_t first, uint32_t count,
-    uint32_t own, uint32_t inside)
+subids_slice_map(struct id_map *m, uint32_t first, uint32_t count, uint32_t own,
+    uint32_t inside)
 {
 	/* Nobody is somebody in every distribution: in a small slice he has
 	 * its last id. */

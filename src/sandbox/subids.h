@@ -49,8 +49,8 @@ enum subids_lack {
 
 struct subids {
 	enum subids_lack lack;
-	char why[256];	  /* unless it is SUBIDS_HAVE */
-	char name[64];	  /* the caller's; "" if he has none */
+	char why[256]; /* unless it is SUBIDS_HAVE */
+	char name[64]; /* the caller's; "" if he has none */
 	uid_t own_uid;
 	gid_t own_gid;
 	struct id_range uids[SUBIDS_RANGES], gids[SUBIDS_RANGES];
@@ -86,7 +86,7 @@ int subids_map(const struct subids *si, pid_t pid, const struct id_map *uids,
 /* Call FN in a child that is root over all of the caller's ids, and nobody
  * else's; its result is the child's exit status. -1: there is no such child,
  * with E set. Waits for it. */
-int subids_as_root(const struct subids *si, int (*fn)(void *ctx), void *ctx,
-    struct err *e);
+int subids_as_root(
+    const struct subids *si, int (*fn)(void *ctx), void *ctx, struct err *e);
 
 #endif

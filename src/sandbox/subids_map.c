@@ -134,8 +134,7 @@ subids_map(const struct subids *si, pid_t pid, const struct id_map *uids,
 /* --- root over all that is ours ------------------------------------------ */
 
 static void
-whole_map(
-    struct id_map *m, const struct id_range *v, size_t n, uint32_t own)
+whole_map(struct id_map *m, const struct id_range *v, size_t n, uint32_t own)
 {
 	uint32_t at = 1;
 
@@ -162,8 +161,8 @@ as_root(int go_fd, int (*fn)(void *ctx), void *ctx)
 }
 
 int
-subids_as_root(const struct subids *si, int (*fn)(void *ctx), void *ctx,
-    struct err *e)
+subids_as_root(
+    const struct subids *si, int (*fn)(void *ctx), void *ctx, struct err *e)
 {
 	struct id_map uids, gids;
 	int go[2], pidfd = -1, status = 0, rc;

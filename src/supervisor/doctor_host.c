@@ -243,9 +243,8 @@ mend_ranges(const struct subids *si, char *dst, size_t size)
 	if (gids)
 		(void)snprintf(
 		    g, sizeof(g), "--add-subgids %u-%u ", first, last);
-	(void)snprintf(dst, size,
-	    "sudo usermod %s%s%s (then restart sandboxd)", u, g,
-	    si->name);
+	(void)snprintf(dst, size, "sudo usermod %s%s%s (then restart sandboxd)",
+	    u, g, si->name);
 }
 
 /* An ordinary user: what may he give away? */

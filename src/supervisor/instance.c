@@ -274,8 +274,8 @@ empty_trash(void *ctx)
 	struct emptying *t = ctx;
 
 	each_name(t->trash_fd, remove_one, &t->trash_fd);
-	return t->name != NULL && faccessat(t->trash_fd, t->name, F_OK,
-				      AT_SYMLINK_NOFOLLOW) == 0;
+	return t->name != NULL &&
+	       faccessat(t->trash_fd, t->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static void ATTR_NORETURN
@@ -318,8 +318,8 @@ on_removed(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 	free(r);
 }
 
-/* Empty the trash, with NAME in it, in a child, so that a tree of a million files does not hold
- * up everybody else. */
+/* Empty the trash, with NAME in it, in a child, so that a tree of a million
+ * files does not hold up everybody else. */
 static int
 start_removal(struct super *s, const char *name,
     void (*done)(void *ctx, const struct err *e), void *ctx, struct err *e)
@@ -378,8 +378,7 @@ move_to_trash(
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	random_id(to, "t-");
-	if (trash_fd == -1 ||
-	    renameat(s->sandboxes_fd, id, trash_fd, to) == -1)
+	if (trash_fd == -1 || renameat(s->sandboxes_fd, id, trash_fd, to) == -1)
 		return err_sys(
 		    e, "remove %s/sandboxes/%s", s->conf.state_dir, id);
 	return 0;

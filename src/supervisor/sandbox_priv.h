@@ -26,8 +26,8 @@ void sandbox_thaw(struct sandbox *sb);
 void sandbox_pause_init(struct sandbox *sb);
 void sandbox_pause_free(struct sandbox *sb);
 
-/* In sandbox_ids.c: if we are not root, what it is lent, from now on: the same as before if that can be.
- * Count 0: nothing. */
+/* In sandbox_ids.c: if we are not root, what it is lent, from now on: the same
+ * as before if that can be. Count 0: nothing. */
 struct subids_slice sandbox_ids_take(struct sandbox *sb);
 /* The member "ids" of the record that is stored, and of the one for clients. */
 void sandbox_ids_store(const struct sandbox *sb, struct jw *w);

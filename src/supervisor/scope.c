@@ -74,7 +74,8 @@ scope_enter(struct super *s)
 	(void)snprintf(self, sizeof(self), "%ld", (long)getpid());
 	(void)snprintf(
 	    unit, sizeof(unit), "sandboxd-%ld.scope", (long)getpid());
-	if (client_start(s, unit, self, &pid) == 0 && hostprog_wait(pid, until, &status))
+	if (client_start(s, unit, self, &pid) == 0 &&
+	    hostprog_wait(pid, until, &status))
 		/* It has only begun to: we are moved a little later. */
 		while (cgroup_own_shared() && now_monotonic_ms() < until)
 			(void)poll(NULL, 0, LOOK_MS);
