@@ -28,12 +28,13 @@ ok(wait_for(20, sub { $d->ok('sandbox.get', { id => 'box' })->{state} eq 'runnin
 # Many at once: one of them wins.
 $d->stop;
 my @pids;
+my @argv = $d->argv; # writes the configuration that they all read
 for (1 .. 8) {
 	my $pid = fork // die;
 	if ($pid == 0) {
 		open(STDOUT, '>>', $d->{log});
 		open(STDERR, '>&', \*STDOUT);
-		exec($d->argv) or POSIX::_exit(127);
+		exec(@argv) or POSIX::_exit(127);
 	}
 	push @pids, $pid;
 }
@@ -43,7 +44,7 @@ ok(wait_for(20, sub {
 		delete $alive{$_} if waitpid($_, POSIX::WNOHANG()) == $_;
 	}
 	keys %alive == 1
-}), 'of eight at once one stays');
+}), 'of eight at once one stays') or diag(join(' ', 'still there:', sort keys %alive), "\n", $d->log_tail);
 ($d->{pid}) = keys %alive;
 ok(wait_for(20, sub { my $c = eval { $d->client } or return 0;
     ($c->request('status')->{ok}{pid} // 0) == $d->{pid} }), 'and serves');
