@@ -10,6 +10,7 @@ if CMOCKA
 unit_tests = \
 	tests/unit/test_base64 \
 	tests/unit/test_buf \
+	tests/unit/test_carry \
 	tests/unit/test_cgroup \
 	tests/unit/test_chan \
 	tests/unit/test_changes \
@@ -155,6 +156,10 @@ tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
 tests_unit_test_cgroup_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_cgroup_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_cgroup_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
+tests_unit_test_carry_SOURCES = tests/unit/test_carry.c
+tests_unit_test_carry_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_carry_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_carry_LDADD = libsupervisor.a libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) $(MD_LIBS) -lcmocka
 tests_unit_test_chan_SOURCES = tests/unit/test_chan.c
 tests_unit_test_chan_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_chan_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)

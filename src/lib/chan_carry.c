@@ -92,20 +92,22 @@ chan_put(const struct chan *ch, struct jw *w, struct buf *keep)
 	jw_object_end(w);
 }
 
-/* At most MAX descriptors; how many, or -1. They are close-on-exec again. */
+/* At most MAX descriptors. *N counts them as they come, so that those taken
+ * before a failure have an owner. */
 static int
-fds_take(const struct json *list, int *fds, size_t max)
+fds_take(const struct json *list, int *fds, size_t *n, size_t max)
 {
-	size_t n = 0;
-	int64_t fd;
+	int64_t number;
 
+	if (list == NULL || list->type != JSON_ARRAY)
+		return -1;
 	json_foreach (it, list) {
-		if (n == max || json_number_int(it, &fd) == -1 || fd < 3 ||
-		    fd > INT32_MAX || fd_set_cloexec((int)fd, 1) == -1)
+		if (*n == max || json_number_int(it, &number) == -1 ||
+		    (fds[*n] = fd_inherit(number)) == -1)
 			return -1;
-		fds[n++] = (int)fd;
+		(*n)++;
 	}
-	return (int)n;
+	return 0;
 }
 
 static int
@@ -113,15 +115,13 @@ rx_take(struct chan *ch, const struct json *j)
 {
 	const struct json *until;
 	int64_t v;
-	int n;
 
 	if (chan_bytes_take(json_get(j, "rx"), &ch->rx) == -1)
 		return -1;
 	ch->rx_total = ch->rx.len;
-	n = fds_take(json_get(j, "rx_fds"), ch->rx_fds, RX_FDS_MAX);
-	if (n == -1)
+	if (fds_take(json_get(j, "rx_fds"), ch->rx_fds, &ch->nrx_fds,
+		RX_FDS_MAX) == -1)
 		return -1;
-	ch->nrx_fds = (size_t)n;
 	until = json_get(j, "rx_until");
 	for (size_t i = 0; i < ch->nrx_fds; i++) {
 		const struct json *it = until != NULL ? until->child : NULL;
@@ -139,22 +139,28 @@ static int
 tx_take(struct chan *ch, const struct json *j)
 {
 	const struct json *list = json_get(j, "tx_fds");
+	int64_t at, next = 0;
 
-	if (chan_bytes_take(json_get(j, "tx"), &ch->tx) == -1)
+	if (chan_bytes_take(json_get(j, "tx"), &ch->tx) == -1 || list == NULL ||
+	    list->type != JSON_ARRAY || list->len > TX_FDS_MAX)
 		return -1;
 	json_foreach (it, list) {
 		struct tx_fds *t;
-		int n;
 
+		/* With a byte that waits, each behind the one before. */
+		at = json_int(it, "at", -1);
+		if (at < next || (uint64_t)at >= ch->tx.len)
+			return -1;
+		next = at + 1;
 		ch->tx_fds =
 		    xreallocarray(ch->tx_fds, ch->ntx_fds + 1, sizeof(*t));
-		t = &ch->tx_fds[ch->ntx_fds];
-		t->pos = (uint64_t)json_int(it, "at", 0);
-		n = fds_take(json_get(it, "fds"), t->fds, FDIO_MAX_FDS);
-		if (n == -1)
+		t = &ch->tx_fds[ch->ntx_fds++];
+		t->pos = (uint64_t)at;
+		t->n = 0;
+		if (fds_take(json_get(it, "fds"), t->fds, &t->n,
+			FDIO_MAX_FDS) == -1 ||
+		    t->n == 0)
 			return -1;
-		t->n = (size_t)n;
-		ch->ntx_fds++;
 	}
 	return 0;
 }
@@ -163,12 +169,12 @@ struct chan *
 chan_take(struct ev_loop *loop, const struct json *j, const char *name,
     chan_cb *cb, void *ctx)
 {
-	int64_t fd = json_int(j, "fd", -1);
+	int fd = fd_inherit(json_int(j, "fd", -1));
 	struct chan *ch;
 
-	if (fd < 3 || fd > INT32_MAX || fd_set_cloexec((int)fd, 1) == -1)
+	if (fd == -1)
 		return NULL;
-	ch = chan_new(loop, (int)fd, name, cb, ctx);
+	ch = chan_new(loop, fd, name, cb, ctx);
 	if (rx_take(ch, j) == -1 || tx_take(ch, j) == -1) {
 		chan_free(ch);
 		return NULL;

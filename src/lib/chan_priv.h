@@ -7,7 +7,8 @@
 
 #include "chan.h"
 
-#define RX_FDS_MAX 16 /* descriptors whose frame has not arrived yet */
+#define RX_FDS_MAX 16	/* descriptors whose frame has not arrived yet */
+#define TX_FDS_MAX 1024 /* frames with descriptors that wait */
 
 /* Descriptors that go with the byte at POS of all that was ever sent. */
 struct tx_fds {

@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 
 #define WRITE_MAX (256u << 10) /* bytes in one turn, when they had to wait */
-#define TX_FDS_MAX 1024	       /* frames with descriptors that wait */
 #define BUILD_KEEP 4096u       /* kept of a frame's memory for the next one */
 #define BUILD_N 8	       /* frames that may be in the making at once */
 

@@ -66,6 +66,21 @@ fd_set_cloexec(int fd, int on)
 	return want == flags ? 0 : fcntl(fd, F_SETFD, want);
 }
 
+int
+fd_inherit(int64_t number)
+{
+	int flags;
+
+	if (number < 3 || number > INT32_MAX)
+		return -1;
+	flags = fcntl((int)number, F_GETFD);
+	if (flags == -1 || (flags & FD_CLOEXEC) != 0)
+		return -1;
+	return fcntl((int)number, F_SETFD, flags | FD_CLOEXEC) == -1
+		   ? -1
+		   : (int)number;
+}
+
 static int
 wait_for(int fd, short events)
 {

@@ -16,6 +16,10 @@ int fd_socketpair(int *a_out, int *b_out, struct err *e);
 int fd_pipe(int *read_out, int *write_out, struct err *e); /* blocking */
 int fd_set_nonblock(int fd, int on);
 int fd_set_cloexec(int fd, int on);
+/* A descriptor that came to us over our exec, by the number that somebody wrote
+ * down: close-on-exec from now on. -1 when there is none, or it is not from
+ * there: those that we opened, or took before, are close-on-exec. */
+int fd_inherit(int64_t number);
 /* All of N bytes, blocking or not (polls when it would block); for set-up
  * paths and clients, never in an event loop. */
 int fd_write_all(int fd, const void *p, size_t n);

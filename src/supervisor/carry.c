@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define TEXT_MAX (512u << 20)
 #define FDS_MAX (1u << 22)
@@ -50,24 +51,6 @@ static const struct part parts[] = {
 	{ "sandboxes", sandboxes_put, sandboxes_take, sandboxes_busy, false },
 	{ "sessions", sessions_put, sessions_take, sessions_carry_busy, false },
 };
-
-void
-carry_put_fd(struct carry *c, const char *key, int fd)
-{
-	jw_kint(&c->w, key, fd);
-	if (fd != -1)
-		(void)buf_add(&c->fds, &fd, sizeof(fd)); /* see failed */
-}
-
-int
-carry_take_fd(const struct json *j, const char *key)
-{
-	int64_t fd = json_int(j, key, -1);
-
-	if (fd < 3 || fd > INT32_MAX || fd_set_cloexec((int)fd, 1) == -1)
-		return -1;
-	return (int)fd;
-}
 
 const char *
 carry_busy(struct super *s)
@@ -137,8 +120,12 @@ carry_read(int fd, struct json **doc_out, struct err *e)
 {
 	autofd int in = fd;
 	autofree char *text = NULL;
+	struct stat st;
 	size_t len = 0;
 
+	/* Before any memory is spent on it. */
+	if (fstat(in, &st) == 0 && st.st_size > (off_t)TEXT_MAX)
+		return err_set(e, ERR_TOO_LARGE, "what is carried is too long");
 	if (lseek(in, 0, SEEK_SET) == -1)
 		return err_sys(e, "read what is carried");
 	if (fd_slurp(in, TEXT_MAX, &text, &len, e) == -1 ||

@@ -43,7 +43,8 @@ struct carry {
 
 /* A member with a descriptor that is to stay open; -1 is carried as -1. */
 void carry_put_fd(struct carry *c, const char *key, int fd);
-/* That descriptor, close-on-exec again; -1 if there is none. */
+/* That descriptor, close-on-exec again; -1 if there is none, or it was taken
+ * before. */
 int carry_take_fd(const struct json *j, const char *key);
 
 /* What cannot be carried now, or NULL. */

@@ -87,34 +87,46 @@ clients_put(struct super *s, struct carry *c)
 	jw_array_end(w);
 }
 
+/* The arguments once more, since they belong to the document. */
+static int
+op_take(struct op_request *op, const struct json *j)
+{
+	const struct json *args = json_get(j, "args");
+	struct err e;
+	struct buf b;
+	struct jw w;
+	int rc = -1;
+
+	op->op = op_find(json_str(j, "op", ""));
+	(void)snprintf(op->id, sizeof(op->id), "%s", json_str(j, "id", "0"));
+	buf_init(&b, 2 * CONTROL_LINE_MAX);
+	jw_init(&w, &b);
+	jw_value(&w, args);
+	if (op->op != OP_N && args != NULL && !b.failed &&
+	    (args->type == JSON_OBJECT || args->type == JSON_NULL))
+		rc = json_parse(b.data, b.len, ARGS_DEPTH, &op->root, &e);
+	buf_free(&b);
+	op->args = op->root;
+	return rc;
+}
+
 static int
 request_take(struct client *cl, const struct json *j, struct err *e)
 {
 	struct request *r;
-	struct buf b;
-	struct jw w;
 
 	if (j == NULL)
 		return 0;
 	r = xcalloc(1, sizeof(*r));
 	r->s = cl->s;
-	r->client = cl;
 	r->uid = cl->uid;
-	cl->req = r;
-	r->op.op = op_find(json_str(j, "op", ""));
-	(void)snprintf(
-	    r->op.id, sizeof(r->op.id), "%s", json_str(j, "id", "0"));
-	r->nfds = fds_take(json_get(j, "fds"), r->fds);
-	buf_init(&b, 2 * CONTROL_LINE_MAX);
-	jw_init(&w, &b);
-	jw_value(&w, json_get(j, "args"));
-	if (r->op.op == OP_N || b.failed ||
-	    json_parse(b.data, b.len, ARGS_DEPTH, &r->op.root, e) == -1) {
-		buf_free(&b);
+	if (op_take(&r->op, j) == -1) {
+		free(r);
 		return err_set(e, ERR_BAD_REQUEST, "a request cannot be read");
 	}
-	buf_free(&b);
-	r->op.args = r->op.root;
+	r->client = cl;
+	cl->req = r;
+	r->nfds = fds_take(json_get(j, "fds"), r->fds);
 	if (json_int(j, "serve", 0) > 0)
 		request_serve_take(r, json_int(j, "serve", 0));
 	if (json_bool(j, "upgrade", false))

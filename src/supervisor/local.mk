@@ -13,6 +13,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/carry.c \
 	src/supervisor/carry.h \
 	src/supervisor/carry_base.c \
+	src/supervisor/carry_fd.c \
 	src/supervisor/carry_parts.h \
 	src/supervisor/client.h \
 	src/supervisor/client_carry.c \

@@ -113,11 +113,21 @@ int
 proc_take(struct proc *p, const struct json *j, struct err *e)
 {
 	const struct json *ch = json_get(j, "chan");
+	int64_t pid = json_int(j, "pid", -1);
+	enum proc_state state;
 
-	if (state_take(j, &p->state) == -1)
+	if (state_take(j, &state) == -1)
 		return err_set(e, ERR_BAD_REQUEST, "%s: no state", p->name);
+	/* proc_busy() has let nothing go that was on its way. */
+	if (state == PS_STARTING || state == PS_STOPPING ||
+	    (state == PS_RUNNING) != (ch != NULL))
+		return err_set(e, ERR_BAD_REQUEST, "%s: %s cannot be carried",
+		    p->name, proc_state_name(state));
+	if (pid != -1 && (pid < 2 || pid > INT32_MAX))
+		return err_set(e, ERR_BAD_REQUEST, "%s: no pid", p->name);
+	p->state = state;
 	p->generation = (uint64_t)json_int(j, "generation", 0);
-	p->pid = (pid_t)json_int(j, "pid", -1);
+	p->pid = (pid_t)pid;
 	p->pidfd = carry_take_fd(j, "pidfd");
 	p->alive = json_bool(j, "alive", false);
 	p->stop_wanted = json_bool(j, "stop_wanted", false);

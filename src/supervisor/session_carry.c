@@ -42,12 +42,13 @@ one_take(struct super *s, const struct json *j, struct err *e)
 {
 	const struct json *rec = json_get(j, "record");
 	const char *id = json_str(rec, "id", "");
-	struct agent_def *a = agent_find(s, json_str(rec, "agent", ""));
+	struct agent_def *a;
 	struct session *ss;
 
 	if (!session_id_valid(id))
 		return err_set(
 		    e, ERR_BAD_REQUEST, "a record is not understood");
+	a = agent_find(s, json_str(rec, "agent", ""));
 	if (a == NULL)
 		a = agent_def_unknown(json_str(rec, "agent", ""));
 	ss = session_new(s, id, a, rec);
