@@ -95,10 +95,8 @@ int
 db_open_env(struct db **db_out, const char *dir, struct err *e)
 {
 	struct db *db = xcalloc(1, sizeof(*db));
-	/* Without a lock file there is none to mislead. */
 	autofd int guard_fd = dbguard_share(dir);
-	int rc = guard_fd == -1 && errno != ENOENT ? errno
-						   : mdb_env_create(&db->env);
+	int rc = guard_fd == -1 ? errno : mdb_env_create(&db->env);
 
 	*db_out = NULL;
 	if (rc == 0)

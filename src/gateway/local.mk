@@ -34,6 +34,8 @@ libgateway_a_SOURCES = \
 	src/gateway/doors/files_watch.c \
 	src/gateway/doors/files_write.c \
 	src/gateway/doors/config.c \
+	src/gateway/doors/list.c \
+	src/gateway/doors/list.h \
 	src/gateway/doors/meta.c \
 	src/gateway/doors/osb.c \
 	src/gateway/doors/osb.h \

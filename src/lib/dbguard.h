@@ -11,16 +11,11 @@
 
 #include "err.h"
 
-/* The file in the database's directory whose locks these are; LMDB makes it. */
-#define DBGUARD_FILE "lock.mdb"
-
 /* Hold the guard of the database in directory DIR, shared; waits for who has it
- * alone. Returns a descriptor, whose close lets go, or -1 with errno (ENOENT:
- * nobody has ever opened a database there). */
+ * alone. Returns a descriptor, whose close lets go, or -1 with errno. */
 int dbguard_share(const char *dir) ATTR_WARN_UNUSED;
 
-/* The same alone, and only when no process has the database open. Does not
- * wait: -1 with EAGAIN or EACCES when somebody is there. */
+/* The same alone. Does not wait: -1 with EWOULDBLOCK when somebody has it. */
 int dbguard_alone(const char *dir) ATTR_WARN_UNUSED;
 
 #endif

@@ -23,6 +23,7 @@
 
 #define DATA "data.mdb"
 #define FRESH "data.mdb.compact"
+#define LOCK "lock.mdb"
 #define WORTH_BYTES (1 << 20)
 
 struct pages {
@@ -112,14 +113,19 @@ compact(unsigned share, struct pages *p_out)
 int
 compact_here(unsigned share, struct err *e)
 {
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct pages p = { 0 };
-	autofd int guard_fd = -1;
+	autofd int guard_fd = -1, lock_fd = -1;
 	int rc;
 
 	if (share == 0 || access(DATA, F_OK) == -1)
 		return 0;
 	guard_fd = dbguard_alone(".");
-	if (guard_fd == -1 && errno != ENOENT)
+	/* LMDB's locks are of processes, this one is of the descriptor: they
+	 * exclude each other, also ours our own. */
+	lock_fd = open(LOCK, O_RDWR | O_CLOEXEC);
+	if (guard_fd == -1 ||
+	    (lock_fd != -1 && fcntl(lock_fd, F_OFD_SETLK, &all) == -1))
 		return 0; /* somebody has it open: another time */
 	rc = compact(share, &p);
 	if (rc != 0) {

@@ -2,13 +2,11 @@
  * Sessions as they are: the list, one of them, who may see which. Runs in
  * sandboxd-gateway, which reads the store's map; the records in it were
  * written by the supervisor and, in some members, by workers inside sandboxes.
- *
- * A list of many thousands is written piece by piece, as the client takes it,
- * and holds the map for no longer than one piece takes.
  */
 #include "gateway/doors/sessions.h"
 
 #include "gateway/auth.h"
+#include "gateway/doors/list.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 
@@ -16,7 +14,6 @@
 
 #define KEY_MAX 255
 #define ENTRY_MAX (4u << 20)
-#define WHOLE_MAX (64u << 10) /* a shorter list goes out in one piece */
 
 /* --- who may see what ---------------------------------------------------- */
 
@@ -201,119 +198,52 @@ route_session_get(struct req *r)
 
 /* --- the list ------------------------------------------------------------ */
 
-struct list {
-	struct req *r; /* the stream's, which holds it */
-	char *scope;   /* owned, or NULL */
+struct sessions {
+	char *scope; /* owned, or NULL */
 	uint64_t cursor;
-	bool begun, end;
-	bool some;	  /* an entry was written */
-	struct buf entry; /* what is to be written next */
-	size_t at;	  /* of it, that is written */
 };
 
-/* The next thing to be written into l->entry; between db_begin and db_end. */
-static void
-list_step(struct list *l)
+static int
+sessions_next(struct req *r, void *at, struct jw *w)
 {
+	struct sessions *l = at;
 	struct db_session s;
 	const char *id;
-	size_t id_len, mark;
-	struct jw w;
+	size_t id_len;
 
-	buf_clear(&l->entry);
-	l->at = 0;
-	if (!l->begun) {
-		l->begun = true;
-		(void)buf_adds(&l->entry, "{\"sessions\":[");
+	while (db_session_next(r->gw->db, &l->cursor, &id, &id_len, &s)) {
+		if (!session_is_hidden(id, id_len) &&
+		    session_in_scope(&s, l->scope))
+			return session_write(w, &s) == 0 ? 1 : -1;
 	}
-	while (db_session_next(l->r->gw->db, &l->cursor, &id, &id_len, &s)) {
-		if (session_is_hidden(id, id_len) ||
-		    !session_in_scope(&s, l->scope))
-			continue;
-		mark = l->entry.len;
-		if (l->some)
-			(void)buf_addc(&l->entry, ',');
-		jw_init(&w, &l->entry);
-		if (session_write(&w, &s) == 0) {
-			l->some = true;
-			return;
-		}
-		l->entry.len = mark; /* one that is damaged is left out */
-	}
-	(void)buf_adds(&l->entry, "]}");
-	l->end = true;
-}
-
-static ssize_t
-list_fill(void *ctx, char *dst, size_t max)
-{
-	struct list *l = ctx;
-	size_t n = 0, k;
-	struct err e;
-
-	if (db_begin(l->r->gw->db, &e) == -1)
-		return -2;
-	while (n < max) {
-		if (l->at == l->entry.len) {
-			if (l->end)
-				break;
-			list_step(l);
-		}
-		k = MIN(max - n, l->entry.len - l->at);
-		memcpy(dst + n, l->entry.data + l->at, k);
-		l->at += k;
-		n += k;
-	}
-	db_end(l->r->gw->db);
-	if (l->entry.failed)
-		return -2;
-	return n > 0 ? (ssize_t)n : -1;
+	return 0;
 }
 
 static void
-list_done(void *ctx)
+sessions_rewind(void *at)
 {
-	struct list *l = ctx;
+	struct sessions *l = at;
 
-	buf_free(&l->entry);
-	free(l->scope);
-	free(l);
+	l->cursor = UINT64_MAX;
 }
 
-static const struct req_stream list_ops = { list_fill, list_done };
-
-static struct list *
-list_new(struct req *r)
+static void
+sessions_done(void *at)
 {
-	struct list *l = xcalloc(1, sizeof(*l));
-	const char *scope = session_scope(r);
+	struct sessions *l = at;
 
-	l->r = r;
-	l->scope = scope != NULL ? xstrdup(scope) : NULL;
-	l->cursor = UINT64_MAX;
-	buf_init(&l->entry, ENTRY_MAX);
-	return l;
+	free(l->scope);
+	free(l);
 }
 
 void
 route_session_list(struct req *r)
 {
-	struct list *l = list_new(r);
-	struct buf b;
-	ssize_t n = 0;
+	static const struct list_kind kind = { "sessions", sessions_next,
+		sessions_rewind, sessions_done };
+	struct sessions *l = xcalloc(1, sizeof(*l));
+	const char *scope = session_scope(r);
 
-	buf_init(&b, WHOLE_MAX);
-	if (buf_reserve(&b, WHOLE_MAX) != NULL)
-		n = list_fill(l, b.data, WHOLE_MAX);
-	if (n > 0 && l->end && l->at == l->entry.len) {
-		b.len = (size_t)n;
-		list_done(l);
-		req_reply_json(r, 200, &b);
-		return;
-	}
-	/* From the beginning: nothing is kept of the piece. */
-	buf_free(&b);
-	list_done(l);
-	req_reply_stream(
-	    r, 200, "application/json", -1, &list_ops, list_new(r));
+	l->scope = scope != NULL ? xstrdup(scope) : NULL;
+	list_reply(r, &kind, l);
 }
