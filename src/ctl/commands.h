@@ -34,6 +34,7 @@
 	X(update)              \
 	X(history)             \
 	X(backup)              \
+	X(compact)             \
 	X(expose)              \
 	X(unexpose)            \
 	X(rm)                  \

@@ -24,6 +24,7 @@ libctl_a_SOURCES = \
 	src/ctl/cmd_diff.c \
 	src/ctl/cmd_exec.c \
 	src/ctl/cmd_backup.c \
+	src/ctl/cmd_compact.c \
 	src/ctl/cmd_history.c \
 	src/ctl/cmd_host.c \
 	src/ctl/cmd_lifecycle.c \

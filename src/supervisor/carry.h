@@ -64,6 +64,7 @@ int carry_take(struct super *s, struct err *e);
 /* The answer to `upgrade` and SIGUSR2. R may be NULL. */
 struct request;
 void upgrade_begin(struct super *s, struct request *r);
+bool upgrade_under_way(const struct super *s);
 void upgrade_open(struct super *s); /* watches SIGUSR2 */
 void upgrade_close(struct super *s);
 /* Everything was taken: open the doors, answer who asked. */

@@ -5,6 +5,7 @@
 #include "lib/xalloc.h"
 #include "supervisor/carry_parts.h"
 #include "supervisor/client.h"
+#include "supervisor/compact.h"
 #include "supervisor/listen.h"
 #include "supervisor/relay.h"
 #include "supervisor/storec.h"
@@ -121,6 +122,8 @@ storec_carry_take(struct super *s, const struct json *j, struct err *e)
 const char *
 storec_carry_busy(struct super *s)
 {
+	if (compaction_is(s))
+		return "the database is being compacted";
 	if (!storec_idle(s->store))
 		return "records are being stored";
 	return proc_busy(storec_proc(s->store));

@@ -216,8 +216,10 @@ ask_stop(struct proc *p)
 {
 	struct gateway_proc *g = p->owner;
 
-	send_stop(g, g->renew ? RENEW_GRACE_MS : STOP_GRACE_MS);
-	p->stop_ms = p->kind->stop_ms + (g->renew ? RENEW_GRACE_MS : 0);
+	bool back = g->renew || g->gs->paused; /* another comes after it */
+
+	send_stop(g, back ? RENEW_GRACE_MS : STOP_GRACE_MS);
+	p->stop_ms = p->kind->stop_ms + (back ? RENEW_GRACE_MS : 0);
 }
 
 static void
@@ -330,7 +332,7 @@ start_one(struct gateway_proc *g)
 {
 	struct err e;
 
-	if (g->proc.state != PS_DOWN || g->s->stopping)
+	if (g->proc.state != PS_DOWN || g->s->stopping || g->gs->paused)
 		return;
 	if (proc_start(&g->proc, &e) == -1) {
 		log_error("gateway", "not started", LOG_STR("detail", e.text));
@@ -400,6 +402,22 @@ gateways_stop_all(struct gateways *gs)
 		proc_stop(&g->proc);
 	}
 	return !some;
+}
+
+/* --- for a while ---------------------------------------------------------- */
+
+void
+gateways_pause(struct gateways *gs)
+{
+	gs->paused = true;
+}
+
+void
+gateways_pause_end(struct gateways *gs)
+{
+	gs->paused = false;
+	for (size_t i = 0; i < gs->n; i++)
+		start_one(&gs->v[i]);
 }
 
 /* --- new settings -------------------------------------------------------- */

@@ -22,6 +22,10 @@ void gateways_store_up(struct gateways *gs);
 void gateways_ready(struct gateways *gs);
 /* Begin to end them; true when all have ended. */
 bool gateways_stop_all(struct gateways *gs);
+/* Begin to end them for a while, with time for what is under way; see
+ * gateways_stop_all(). And start them again. */
+void gateways_pause(struct gateways *gs);
+void gateways_pause_end(struct gateways *gs);
 /* The settings have changed: each is replaced, one after the other, and its
  * connections with it. */
 void gateways_renew(struct gateways *gs);

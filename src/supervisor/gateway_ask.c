@@ -138,8 +138,9 @@ for_clients_only(enum op_type op)
 	}
 	return (o->streaming && op != OP_AGENT_INSTALL) ||
 	       op == OP_SESSION_LIST || op == OP_SESSION_GET ||
-	       op == OP_UPGRADE || op == OP_TOKEN_CREATE ||
-	       op == OP_TOKEN_LIST || op == OP_TOKEN_REVOKE;
+	       op == OP_UPGRADE || op == OP_STORE_COMPACT ||
+	       op == OP_TOKEN_CREATE || op == OP_TOKEN_LIST ||
+	       op == OP_TOKEN_REVOKE;
 }
 
 /* ARGS belong to a frame; the request needs its own. */

@@ -38,6 +38,7 @@ struct gateways {
 	size_t n;
 	bool rest;   /* not only the first was started */
 	bool served; /* one of them did */
+	bool paused; /* none is to run now */
 	LIST_HEAD(, extra) extras;
 	struct gateway_proc v[GATEWAYS_MAX];
 };

@@ -85,6 +85,8 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/restore.h \
 	src/supervisor/retain.c \
 	src/supervisor/retain.h \
+	src/supervisor/compact.c \
+	src/supervisor/compact.h \
 	src/supervisor/logfile.c \
 	src/supervisor/logfile.h \
 	src/supervisor/reload.c \

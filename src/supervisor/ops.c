@@ -79,6 +79,7 @@ static op_handler *const handlers[OP_N] = {
 	[OP_TOKEN_REVOKE] = op_token_revoke,
 	[OP_ROLE_RESET] = op_role_reset,
 	[OP_BACKUP] = op_backup,
+	[OP_STORE_COMPACT] = op_store_compact,
 	[OP_DOCTOR] = op_doctor,
 };
 

@@ -39,6 +39,9 @@ op_handler op_upgrade;
 op_handler op_token_create, op_token_list, op_token_revoke;
 op_handler op_backup;
 
+/* compact.c */
+op_handler op_store_compact;
+
 /* The sandbox or session that the request names, or NULL and R has ended. */
 struct sandbox *op_sandbox(struct request *r);
 /* The same, and it runs. In errand.c. */

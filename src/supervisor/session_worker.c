@@ -176,7 +176,8 @@ session_reattach(struct session *ss)
 	struct err e;
 	int fd = -1;
 
-	if (ss->store_generation == store->generation || !proc_up(store))
+	if (ss->store_generation == store->generation || !proc_up(store) ||
+	    storec_held(ss->s->store))
 		return 0; /* comes with sessions_store_up() otherwise */
 	if (attach(ss, &fd, &e) == -1)
 		return -1;

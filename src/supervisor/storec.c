@@ -44,6 +44,8 @@ struct storec {
 	struct proc proc;
 	TAILQ_HEAD(writes, write) writes;
 	char load_db[16];
+	bool held;
+	bool compact_next;
 };
 
 static void load_next(struct storec *st, const char *db, const char *after);
@@ -82,7 +84,11 @@ on_written(void *ctx, const struct json *ok,
 static void
 send_write(struct write *w)
 {
-	struct jw *jw = proc_call(&w->st->proc, w->type, 0, on_written, w);
+	struct jw *jw;
+
+	if (w->st->held)
+		return;
+	jw = proc_call(&w->st->proc, w->type, 0, on_written, w);
 
 	if (jw == NULL)
 		return;
@@ -161,6 +167,61 @@ bool
 storec_idle(const struct storec *st)
 {
 	return TAILQ_EMPTY(&st->writes);
+}
+
+static void
+send_all(struct storec *st)
+{
+	struct write *w;
+
+	TAILQ_FOREACH (w, &st->writes, link) {
+		if (!w->sent)
+			send_write(w);
+	}
+}
+
+void
+storec_hold(struct storec *st)
+{
+	st->held = true;
+}
+
+void
+storec_release(struct storec *st)
+{
+	if (!st->held)
+		return;
+	st->held = false;
+	if (!proc_up(&st->proc))
+		return;
+	send_all(st);
+	sessions_store_up(st->s); /* those whose records have waited */
+}
+
+bool
+storec_held(const struct storec *st)
+{
+	return st->held;
+}
+
+const char *
+storec_unsettled(const struct storec *st)
+{
+	const struct write *w;
+
+	if (!proc_up(&st->proc))
+		return "the store does not run";
+	TAILQ_FOREACH (w, &st->writes, link) {
+		if (w->sent)
+			return "records are being stored";
+	}
+	return proc_busy(&st->proc);
+}
+
+void
+storec_compact_next(struct storec *st)
+{
+	st->compact_next = true;
 }
 
 /* --- loading at start ---------------------------------------------------- */
@@ -255,9 +316,10 @@ store_start(struct proc *p, struct err *e)
 	argv[n++] = s->conf.durability;
 	argv[n++] = map_bytes;
 	argv[n++] = map;
-	if (!s->ready && s->conf.compact_share > 0) {
+	if (st->compact_next || (!s->ready && s->conf.compact_share > 0)) {
 		(void)snprintf(share, sizeof(share), "%lld",
-		    (long long)s->conf.compact_share);
+		    st->compact_next ? 1LL : (long long)s->conf.compact_share);
+		st->compact_next = false; /* if it fails, once is enough */
 		argv[n++] = compact;
 		argv[n++] = share;
 	}
@@ -276,13 +338,11 @@ static void
 store_up(struct proc *p)
 {
 	struct storec *st = p->owner;
-	struct write *w;
 
 	role_up(st->s, p);
-	TAILQ_FOREACH (w, &st->writes, link) {
-		if (!w->sent)
-			send_write(w);
-	}
+	/* Sessions are attached below: what they need goes before. */
+	st->held = false;
+	send_all(st);
 	retain_tell(st->s);
 	gateways_store_up(st->s->gateways); /* the database exists now */
 	if (!st->s->ready)

@@ -29,6 +29,15 @@ void storec_delete(struct storec *st, const char *db, const char *key,
  * was put before. Its time is now. */
 void
 storec_note(struct storec *st, const char *sandbox, const struct buf *note);
+/* Keep what is to be written from here on, and send it again from there on. */
+void storec_hold(struct storec *st);
+void storec_release(struct storec *st);
+bool storec_held(const struct storec *st);
+/* What the store has not answered yet, or that it does not run; NULL: all is
+ * durable that was sent. Valid until the next such call. */
+const char *storec_unsettled(const struct storec *st);
+/* Its next start compacts the database, if a hundredth of it is free. */
+void storec_compact_next(struct storec *st);
 void storec_forget(struct storec *st, void *ctx);
 
 #endif

@@ -18,6 +18,7 @@
 #include "supervisor/agents.h"
 #include "supervisor/carry.h"
 #include "supervisor/command.h"
+#include "supervisor/compact.h"
 #include "supervisor/control.h"
 #include "supervisor/courier.h"
 #include "supervisor/egress.h"
@@ -445,6 +446,8 @@ super_stop_step(struct super *s)
 			relay_stop(s->relay);
 		return;
 	}
+	if (compaction_is(s))
+		return;
 	if (storec_proc(s->store)->state != PS_DOWN) {
 		/* What is still to be written is written first, by a store
 		 * that can. */
@@ -469,6 +472,7 @@ super_run(struct super *s)
 	free(s->argv);
 	free(s->program);
 	log_info("super", "stopped", LOG_INT("exit_code", s->exit_code));
+	compaction_close(s);
 	control_close(s);
 	sessions_free(s);
 	sandboxes_free(s);

@@ -26,6 +26,7 @@ struct storec;
 struct relay;
 struct listeners;
 struct logfile;
+struct compaction;
 struct gateways;
 struct tokens;
 struct courier;
@@ -67,6 +68,7 @@ struct super {
 	struct hide *hide;	     /* NULL when not root */
 
 	struct storec *store;
+	struct compaction *compaction; /* under way, or NULL */
 	struct relay *relay;
 	struct control *control;
 	struct listeners *listeners; /* listen.c */

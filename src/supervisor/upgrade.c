@@ -74,6 +74,12 @@ upgrade_is(const struct super *s, const struct request *r)
 	return r != NULL && s->upgrade_request == r;
 }
 
+bool
+upgrade_under_way(const struct super *s)
+{
+	return s->upgrade->stage != UP_NONE;
+}
+
 static void
 settle(struct upgrade *u)
 {

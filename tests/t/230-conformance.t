@@ -85,6 +85,7 @@ my %elsewhere = map { $_->[0] => $_->[1] } (
 	['role.reset', '171-roles.t'],
 	['upgrade', '../proof/B29-upgrade.t'],
 	['backup', '212-backup.t'],
+	['store.compact', '253-compact.t'],
 	['doctor', '172-doctor.t'],
 );
 my %done = map { $_->[0] => 1 } @asked;
