@@ -28,6 +28,7 @@ unit_tests = \
 	tests/unit/test_ctl_apply \
 	tests/unit/test_ctl_changes \
 	tests/unit/test_ctl_client \
+	tests/unit/test_ctl_cp \
 	tests/unit/test_ctl_http \
 	tests/unit/test_ctl_render \
 	tests/unit/test_ctl_text \
@@ -211,6 +212,10 @@ tests_unit_test_ctl_changes_SOURCES = tests/unit/test_ctl_changes.c
 tests_unit_test_ctl_changes_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ctl_changes_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_ctl_changes_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_ctl_cp_SOURCES = tests/unit/test_ctl_cp.c
+tests_unit_test_ctl_cp_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_ctl_cp_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_ctl_cp_LDADD = libctl.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_ctl_client_SOURCES = tests/unit/test_ctl_client.c
 tests_unit_test_ctl_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_ctl_client_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
