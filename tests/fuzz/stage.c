@@ -253,6 +253,7 @@ static bool
 again(const char *checkpoint, size_t len)
 {
 	struct json *j = NULL;
+	int i;
 
 	if (checkpoint != NULL) {
 		if (json_parse(checkpoint, len, JSON_DEPTH_AGENT, &j, NULL) ==
@@ -260,7 +261,10 @@ again(const char *checkpoint, size_t len)
 			return true; /* the store would not have it */
 		json_free(j);
 	}
-	stage_store(&st.s.out, true);
+	/* What is said when something was stored (the tail was waited for) has
+	 * to be stored as well, or the log would know more than the record. */
+	for (i = 0; i < 16 && (i == 0 || st.s.out.attached); i++)
+		stage_store(&st.s.out, true);
 	drop();
 	if (checkpoint != NULL) {
 		stage_record("checkpoint", checkpoint, len);
