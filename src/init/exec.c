@@ -304,6 +304,7 @@ exec_start(struct init *in, const struct exec_how *how,
 	x->ctx = ctx;
 	x->id = how->id;
 	x->timeout_ms = how->timeout_ms;
+	x->keep = how->keep;
 	x->report_fd = x->master_fd = -1;
 	if (exec_fork(x, how, e) == -1) {
 		free(x);

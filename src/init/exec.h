@@ -47,6 +47,7 @@ struct exec {
 	bool ended;	 /* reaped; code and value are known */
 	int code, value; /* si_code, si_status */
 	bool timed_out;
+	bool keep; /* it outlives the supervisor that asked for it */
 	struct sweep *sweep; /* borrowed while it kills on timeout */
 };
 
@@ -56,6 +57,7 @@ struct exec_how {
 	int columns, rows;
 	int64_t timeout_ms;
 	int64_t id;
+	bool keep;
 };
 
 int execs_open(struct init *in, struct err *e);
@@ -74,6 +76,9 @@ void exec_request(struct init *in, int64_t id, const struct json *msg,
     const struct chan_frame *f);
 /* A `kill` message; answers it. */
 void exec_kill_request(struct init *in, int64_t id, const struct json *msg);
+/* The supervisor has gone: end what it had asked for and nobody waits for any
+ * more. */
+void execs_orphaned(struct init *in);
 /* A child was reaped; most are none of ours. */
 void exec_reaped(struct init *in, const siginfo_t *si);
 /* Every process has ended: tell what is still untold. */

@@ -92,6 +92,7 @@ exec_request(struct init *in, int64_t id, const struct json *msg,
 		.rows = (int)json_int(msg, "rows", 24),
 		.timeout_ms = json_int(msg, "timeout_ms", 0),
 		.id = id,
+		.keep = json_bool(msg, "keep", false),
 	};
 	struct err e;
 
@@ -121,4 +122,22 @@ exec_kill_request(struct init *in, int64_t id, const struct json *msg)
 			(void)sweep_session(in->proc_fd, sid, sig);
 	}
 	(void)chan_reply_ok(in->ch, id); /* a full queue ends the channel */
+}
+
+void
+execs_orphaned(struct init *in)
+{
+	struct exec *x;
+	size_t i;
+
+	for (i = 0; i < EXEC_BUCKETS; i++)
+		for (x = in->execs->bucket[i]; x != NULL; x = x->next) {
+			if (x->ops != &super_ops || x->keep || x->ended)
+				continue;
+			/* Before its setsid() it is in no session of its own.
+			 */
+			if (x->state == EXEC_STARTING)
+				(void)kill(x->pid, SIGKILL);
+			sweep_start(in, x->pid, NULL);
+		}
 }

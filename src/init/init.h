@@ -23,6 +23,7 @@ struct service;
 struct stop;
 struct gates;
 struct procs;
+struct adopt;
 
 struct init {
 	struct ev_loop *loop;	 /* owned */
@@ -33,6 +34,9 @@ struct init {
 	struct stop *stop;	 /* owned */
 	struct gates *gates;	 /* owned; NULL until a gateway comes */
 	struct procs *procs;	 /* owned; NULL until it is needed */
+	struct adopt *adopt;	 /* owned; NULL: we end with the supervisor */
+	int64_t adopt_ms;	 /* how long we wait for another one; 0: not */
+	int64_t last_id;	 /* the highest of the supervisor's requests */
 	ev_signal chld;
 	ev_timer idle;
 	/* Opened before any other process ran here, so that nobody can have put
@@ -56,5 +60,7 @@ void init_signals_child(void);
 
 /* Something happens here: no time to be small (main.c). */
 void init_awake(struct init *in);
+/* What comes on the supervisor's channel (main.c). */
+chan_cb init_on_chan;
 
 #endif

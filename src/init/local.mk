@@ -37,6 +37,8 @@ libinit_a_SOURCES = \
 	src/init/gate.c \
 	src/init/gate.h \
 	src/init/init.h \
+	src/init/adopt.c \
+	src/init/adopt.h \
 	src/init/keeper.c \
 	src/init/keeper.h \
 	src/init/ports.c \

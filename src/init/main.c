@@ -11,9 +11,10 @@
  * process here may be hostile and may have our uid. What is read from files of
  * the sandbox is read in forked children.
  *
- * Must never exit after start except on `stop` or when descriptor 3 closes,
- * must never block, and must never let a descriptor of its own reach a command.
+ * Must never exit after start except on `stop` or when the supervisor has gone
+ * and none has come in its place (adopt.c), must never block, and must never let a descriptor of its own reach a command.
  */
+#include "init/adopt.h"
 #include "init/errand.h"
 #include "init/exec.h"
 #include "init/gate.h"
@@ -130,6 +131,13 @@ args_parse_or_die(struct init *in, int argc, char *argv[])
 		argc--;
 		argv++;
 	}
+	if (argc > 1 && str_starts(argv[1], "--adopt=")) {
+		if (str_to_int(strchr(argv[1], '=') + 1, 1, INT64_MAX / 2,
+			&in->adopt_ms) == -1)
+			goto usage;
+		argc--;
+		argv++;
+	}
 	if (argc < 2 || argc - 2 > UPPERS_MAX || !sandbox_id_valid(argv[1]) ||
 	    str_copy(in->id, sizeof(in->id), argv[1]) == -1)
 		goto usage;
@@ -141,7 +149,8 @@ args_parse_or_die(struct init *in, int argc, char *argv[])
 	return;
 usage:
 	(void)fprintf(
-	    stderr, "usage: sandboxd-init [--tree] ID [FD=/target ...]\n");
+	    stderr, "usage: sandboxd-init [--tree | --adopt=MS] ID "
+		    "[FD=/target ...]\n");
 	exit(EXIT_USAGE);
 }
 
@@ -253,6 +262,7 @@ on_message(struct init *in, const struct chan_frame *f)
 			(void)chan_reply_err(in->ch, id, &e);
 		return;
 	}
+	in->last_id = MAX(in->last_id, m.id);
 	switch (m.type) {
 	case MSG_INIT_EXEC:
 		exec_request(in, m.id, m.body, f);
@@ -298,16 +308,20 @@ init_awake(struct init *in)
 	ev_timer_again(in->loop, &in->idle);
 }
 
-static void
-on_chan(struct chan *ch, enum chan_what what, const struct chan_frame *f,
+void
+init_on_chan(struct chan *ch, enum chan_what what, const struct chan_frame *f,
     const char *why, void *ctx)
 {
 	struct init *in = ctx;
 
 	(void)ch;
 	(void)why;
-	if (what == CHAN_CLOSED)
-		stop_now();
+	if (what == CHAN_CLOSED) {
+		/* It stays, closed: what is still said on it is lost. */
+		if (!adopt_wait(in))
+			stop_now();
+		return;
+	}
 	on_message(in, f);
 	init_awake(in);
 }
@@ -379,7 +393,10 @@ open_or_die(struct init *in)
 	ev_init(&in->idle, on_idle);
 	in->idle.repeat = IDLE_S;
 	ev_timer_again(in->loop, &in->idle);
-	in->ch = chan_new(in->loop, CHILD_SUPER_FD, "supervisor", on_chan, in);
+	if (adopt_open(in, &e) == -1)
+		fatal("init", "%s", e.text);
+	in->ch =
+	    chan_new(in->loop, CHILD_SUPER_FD, "supervisor", init_on_chan, in);
 	log_sink(on_log, in);
 }
 

@@ -89,5 +89,6 @@ void proto_begin(struct jw *w, enum msg_type type, int64_t id);
 /* Descriptor numbers and arguments that children are started with. */
 #define CHILD_SUPER_FD 3 /* every child: its channel to the supervisor */
 #define CHILD_STORE_FD 4 /* session: its channel to the store */
+#define CHILD_ADOPT_FD 4 /* init: where a later supervisor knocks */
 
 #endif

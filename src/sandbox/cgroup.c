@@ -379,6 +379,20 @@ cgroup_freeze(const struct cgroup *cg, bool on, struct err *e)
 }
 
 bool
+cgroup_freezes(const struct cgroup *cg)
+{
+	char path[SANDBOX_ID_MAX + 32], text[32];
+
+	if ((cg->in & BIT(HIER_V2)) && cg->host->v2_freeze)
+		return cgroup_get(cg, HIER_V2, "cgroup.freeze", NULL) == 1;
+	(void)snprintf(path, sizeof(path), "%s/freezer.state", cg->id);
+	return (cg->in & BIT(HIER_FREEZER)) != 0 &&
+	       cgroup_read(cg->host->dir_fds[HIER_FREEZER], path, text,
+		   sizeof(text)) == 0 &&
+	       str_starts(text, "FR"); /* FREEZING too */
+}
+
+bool
 cgroup_frozen(const struct cgroup *cg)
 {
 	char path[SANDBOX_ID_MAX + 32], text[32];

@@ -47,6 +47,9 @@ int cgroup_create(struct cgroup_host *h, const char *id,
 const char *cgroup_name(const struct cgroup *cg);
 /* The group of that name as it is, with what is in it; NULL: there is none. */
 struct cgroup *cgroup_reopen(struct cgroup_host *h, const char *name);
+/* The name of H's group that process PID is in; -1: it is in none. */
+int cgroup_of(
+    const struct cgroup_host *h, pid_t pid, char *name_out, size_t size);
 /* Descriptor of the v2 directory for CLONE_INTO_CGROUP, or -1. Borrowed. */
 int cgroup_v2_fd(const struct cgroup *cg);
 /* Descriptors of the v1 `tasks` files, opened for the child that is to become
@@ -61,6 +64,8 @@ cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2, struct err *e);
 void cgroup_kill(const struct cgroup *cg);
 /* Begin to freeze, or thaw, everything inside; freezing takes a moment. */
 int cgroup_freeze(const struct cgroup *cg, bool on, struct err *e);
+/* Was it told to? */
+bool cgroup_freezes(const struct cgroup *cg);
 /* Has everything inside come to rest? */
 bool cgroup_frozen(const struct cgroup *cg);
 /* Change memory, cpu and pids from OLD to NEW while it runs; a limit that had

@@ -6,9 +6,11 @@
 #include "sandbox/cgroup_find.h"
 #include "lib/fdio.h"
 #include "lib/strutil.h"
+#include "sandbox/cgroup_priv.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TABLE_MAX (4 * 1024 * 1024)
@@ -163,5 +165,35 @@ cgroup_find(int own_fds[HIER_N], struct err *e)
 			own_fds[k] = own_open(&mi, path);
 		}
 	}
+	return 0;
+}
+
+int
+cgroup_of(const struct cgroup_host *h, pid_t pid, char *name_out, size_t size)
+{
+	autofree char *text = NULL, *ours = NULL;
+	char path[64];
+	size_t len = 0, n;
+	struct err e;
+	char *at;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1 || fd_slurp(fd, TABLE_MAX, &text, &len, &e) == -1)
+		return -1;
+	if (asprintf(&ours, "/%s/", h->name) == -1) {
+		ours = NULL;
+		return -1;
+	}
+	/* The same in each hierarchy where it is in one of ours at all. */
+	at = strstr(text, ours);
+	if (at == NULL)
+		return -1;
+	at += strlen(ours);
+	n = strcspn(at, "/\n");
+	if (n == 0 || n >= size)
+		return -1;
+	memcpy(name_out, at, n);
+	name_out[n] = '\0';
 	return 0;
 }

@@ -96,7 +96,8 @@ step_creds(struct setup *s)
 	 * its root, alone in its session and without other groups after. */
 	if (creds_become_root(s->ranged || s->lent) == -1 || setsid() == -1)
 		return -1;
-	/* After the ids, since changing those takes it back. */
+	/* After the ids, since changing those takes it back. An init that may
+	 * outlive the supervisor takes it back itself, once it can wait. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
 		return -1;
 	/* If the supervisor died before that, its channel has ended. */
@@ -152,13 +153,15 @@ static int
 step_fds(struct setup *s, int *init_fd)
 {
 	unsigned next = SETUP_UPPER_FD;
-	int null_fd;
+	int null_fd, adopt_fd = s->plan->adopt_fd;
 	size_t i;
 
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd == -1 || fd_lift(&null_fd) == -1 ||
 	    fd_lift(init_fd) == -1 || fd_lift(&s->chan_fd) == -1 ||
 	    fd_lift(&s->report_fd) == -1)
+		return -1;
+	if (s->plan->adopt_ms > 0 && fd_lift(&adopt_fd) == -1)
 		return -1;
 	for (i = 0; i < s->nmounts; i++)
 		if (s->mounts[i].upper_fd != -1 &&
@@ -168,6 +171,8 @@ step_fds(struct setup *s, int *init_fd)
 	    dup2(null_fd, 2) == -1 || dup2(s->chan_fd, SETUP_CHAN_FD) == -1)
 		return -1;
 	if (close_range(SETUP_CHAN_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) == -1)
+		return -1;
+	if (s->plan->adopt_ms > 0 && dup2(adopt_fd, SETUP_ADOPT_FD) == -1)
 		return -1;
 	for (i = 0; i < s->nmounts; i++)
 		if (s->mounts[i].upper_fd != -1 &&
@@ -249,13 +254,18 @@ program_exec(const struct setup *s, int fd, char *const argv[])
 static void ATTR_NORETURN
 step_exec(struct setup *s, int init_fd)
 {
-	static char name[] = "sandboxd-init";
+	static char name[] = "sandboxd-init", adopt[40];
 	static char args[SETUP_MOUNTS_MAX][PATH_MAX + 16];
-	char *argv[SETUP_MOUNTS_MAX + 3];
+	char *argv[SETUP_MOUNTS_MAX + 4];
 	unsigned next = SETUP_UPPER_FD;
 	size_t i, n = 0;
 
 	argv[n++] = name;
+	if (s->plan->adopt_ms > 0) {
+		(void)snprintf(adopt, sizeof(adopt), "--adopt=%lld",
+		    (long long)s->plan->adopt_ms);
+		argv[n++] = adopt;
+	}
 	argv[n++] = (char *)(uintptr_t)s->plan->id; /* exec does not write */
 	for (i = 0; i < s->nmounts; i++) {
 		if (s->mounts[i].upper_fd == -1)

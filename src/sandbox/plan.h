@@ -95,6 +95,10 @@ struct plan {
 	 * them: root without its powers maps itself. NULL: no more. */
 	const char *empty[2];
 	int init_fd; /* sandboxd-init, a sealed memory file */
+	/* A bound stream socket, and how long init waits on it for another
+	 * supervisor when ours dies; 0: it ends with ours. */
+	int adopt_fd;
+	int64_t adopt_ms;
 	struct plan_limits limits;
 	const struct plan_mount *mounts;
 	size_t nmounts;

@@ -21,8 +21,10 @@
 #define SETUP_MOUNTS_MAX 32
 #define SETUP_CGROUPS_MAX 8
 #define SETUP_MOVED_N 2
-/* init's descriptors: 3 the channel, from 5 on the uppers of cow mounts */
+/* init's descriptors: 3 the channel, 4 where a later supervisor knocks (if
+ * one may), from 5 on the uppers of cow mounts */
 #define SETUP_CHAN_FD 3
+#define SETUP_ADOPT_FD 4
 #define SETUP_UPPER_FD 5
 
 /* Program for the kernel: struct sock_filter[len], owned. */

@@ -127,6 +127,9 @@ const struct conf_option conf_table[] = {
 	    "Time between TERM and KILL when a sandbox is stopped."),
 	OPTION("sandbox.start_time", CONF_MS, start_ms, 100, 600000, "15s",
 	    "Time a sandbox has to start."),
+	OPTION("sandbox.adopt", CONF_MS, adopt_ms, 0, 86400000, "5m",
+	    "Time sandboxes go on without us when we are killed, for the next "
+	    "sandboxd to adopt. 0: they end with us."),
 	OPTION("sandbox.images", CONF_STR, images, 0, 4000, "",
 	    "Names of root images: NAME=host or NAME=DIRECTORY, separated by "
 	    "blanks. Clients that ask for NAME get that."),

@@ -35,7 +35,7 @@ struct conf {
 	/* [sandbox] */
 	int64_t max_sandboxes, ids_base, default_pids, default_memory;
 	int64_t default_disk, disk_reserve, tmp_bytes;
-	int64_t stop_grace_ms, start_ms;
+	int64_t stop_grace_ms, start_ms, adopt_ms;
 	char *minimum;	    /* isolation without which none is made */
 	char *images;	    /* NAME=host or NAME=PATH, separated by blanks */
 	char *default_spec; /* arguments of sandbox.create; "": none */

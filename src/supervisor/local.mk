@@ -91,6 +91,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/logfile.h \
 	src/supervisor/reload.c \
 	src/supervisor/request.c \
+	src/supervisor/sandbox_adopt.c \
 	src/supervisor/sandbox_carry.c \
 	src/supervisor/scope.c \
 	src/supervisor/scope.h \

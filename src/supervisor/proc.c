@@ -427,6 +427,7 @@ proc_free(struct proc *p)
 	ev_timer_stop(p->loop, &p->timer);
 	if (p->pid != -1)
 		ev_child_stop(p->loop, &p->child);
+	ev_io_stop(p->loop, &p->foster_io);
 	chan_free(STEAL(p->ch));
 	fd_close(&p->pidfd);
 	p->alive = false;

@@ -116,6 +116,8 @@ struct proc {
 	TAILQ_HEAD(proc_calls, proc_call) calls;
 	ev_timer timer; /* deadline or backoff */
 	ev_child child; /* of one that is ours to reap */
+	bool foster;	/* a former supervisor's child: its pidfd tells */
+	ev_io foster_io;
 };
 
 /* System calls that unit tests replace. */
@@ -138,6 +140,12 @@ void proc_start_soon(struct proc *p);
 /* The kind's start calls this when it has spawned the process. CHAN_FD and
  * PIDFD now belong to P. PID -1: a grandchild. */
 void proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd);
+/* The same for one that runs already, started by a supervisor before us, and
+ * from DOWN. It has to say hello again within START_MS (0: whenever). */
+void proc_adopted(
+    struct proc *p, pid_t pid, int pidfd, int chan_fd, int64_t start_ms);
+/* It has so long to say hello, from now. */
+void proc_hurry(struct proc *p, int64_t start_ms);
 void proc_stop(struct proc *p);
 void proc_kill(struct proc *p); /* the same without asking first */
 /* A grandchild's exit, as its init tells it. */

@@ -23,6 +23,9 @@ proc_busy(const struct proc *p)
 		    proto_table[c->type].name);
 		return text;
 	}
+	/* One that is frozen says hello when it goes on. */
+	if (p->state == PS_STARTING && p->foster && !ev_is_active(&p->timer))
+		return NULL;
 	if (p->state == PS_STOPPING || p->state == PS_STARTING) {
 		(void)snprintf(text, sizeof(text), "%s is %s", p->name,
 		    proc_state_name(p->state));
@@ -42,6 +45,7 @@ proc_put(const struct proc *p, struct carry *c, const char *key)
 	jw_kint(w, "generation", (int64_t)p->generation);
 	jw_kint(w, "pid", p->pid);
 	carry_put_fd(c, "pidfd", p->pidfd);
+	jw_kbool(w, "foster", p->foster);
 	jw_kbool(w, "alive", p->alive);
 	jw_kbool(w, "stop_wanted", p->stop_wanted);
 	jw_kbool(w, "once", p->once);
@@ -129,6 +133,7 @@ proc_take(struct proc *p, const struct json *j, struct err *e)
 	p->generation = (uint64_t)json_int(j, "generation", 0);
 	p->pid = (pid_t)pid;
 	p->pidfd = carry_take_fd(j, "pidfd");
+	p->foster = json_bool(j, "foster", false) && p->pidfd != -1;
 	p->alive = json_bool(j, "alive", false);
 	p->stop_wanted = json_bool(j, "stop_wanted", false);
 	p->once = json_bool(j, "once", false);

@@ -5,6 +5,9 @@
 #include "supervisor/command.h"
 #include "supervisor/proc_priv.h"
 
+#include <signal.h>
+#include <stdio.h>
+
 static void
 on_child(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 {
@@ -15,11 +18,30 @@ on_child(struct ev_loop *loop, ev_child *c, int revents ATTR_UNUSED)
 	proc_exited(p, c->rstatus);
 }
 
+/* Only its parent learns how it has ended. */
+static void
+on_foster_end(struct ev_loop *loop, ev_io *io, int revents ATTR_UNUSED)
+{
+	struct proc *p = io->data;
+
+	ev_io_stop(loop, io);
+	kin_remove(p->pid);
+	p->foster = false;
+	if (p->cause[0] == '\0')
+		(void)snprintf(p->cause, sizeof(p->cause), "ended");
+	proc_exited(p, SIGKILL);
+}
+
 void
 proc_watch(struct proc *p)
 {
 	if (p->pid != -1) {
 		kin_add(p->pid);
+		if (p->foster) {
+			ev_io_set(&p->foster_io, p->pidfd, EV_READ);
+			ev_io_start(p->loop, &p->foster_io);
+			return;
+		}
 		ev_child_set(&p->child, p->pid, 0);
 		ev_child_start(p->loop, &p->child);
 	}
@@ -30,6 +52,8 @@ proc_watch_init(struct proc *p)
 {
 	ev_child_init(&p->child, on_child, 0, 0);
 	p->child.data = p;
+	ev_init(&p->foster_io, on_foster_end);
+	p->foster_io.data = p;
 }
 
 struct chan *
@@ -50,4 +74,20 @@ proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd)
 	proc_watch(p);
 	proc_set_state(p, PS_STARTING);
 	proc_set_deadline(p, p->start_ms);
+}
+
+void
+proc_adopted(
+    struct proc *p, pid_t pid, int pidfd, int chan_fd, int64_t start_ms)
+{
+	p->foster = true;
+	proc_spawned(p, pid, pidfd, chan_fd);
+	proc_set_deadline(p, start_ms);
+}
+
+void
+proc_hurry(struct proc *p, int64_t start_ms)
+{
+	if (p->state == PS_STARTING)
+		proc_set_deadline(p, start_ms);
 }

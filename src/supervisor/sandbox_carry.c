@@ -21,6 +21,7 @@ one_put(struct sandbox *sb, struct carry *c)
 	sandbox_record_write(sb, w);
 	jw_kint(w, "state", sb->state);
 	jw_kbool(w, "frozen", sb->frozen);
+	jw_kbool(w, "adopting", sb->adopting);
 	jw_kint(w, "started_at_ms", sb->started_at_ms);
 	jw_key(w, "have");
 	jw_array(w);
@@ -80,6 +81,7 @@ one_take(struct super *s, const struct json *j, struct err *e)
 		    e, ERR_BAD_REQUEST, "a record is not understood");
 	sb->state = (enum sandbox_state)state;
 	sb->frozen = json_bool(j, "frozen", false);
+	sb->adopting = json_bool(j, "adopting", false);
 	sb->started_at_ms = json_int(j, "started_at_ms", 0);
 	json_foreach (it, json_get(j, "have")) {
 		int64_t v = 0;

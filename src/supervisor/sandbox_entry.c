@@ -65,6 +65,7 @@ sandbox_entry_start(struct sandbox *sb)
 		return;
 	}
 	jw_kstr(w, "kind", "command");
+	jw_kbool(w, "keep", true);
 	jw_key(w, "argv");
 	jw_array(w);
 	for (char **v = sb->spec.entrypoint; *v != NULL; v++)

@@ -110,7 +110,7 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	p->gid = sp->gid;
 	p->init_fd = s->init_fd;
 	p->limits = sp->limits;
-	p->hide_fd = -1;
+	p->hide_fd = p->adopt_fd = -1;
 	if (p->image == NULL && super_hide(s, e) == -1)
 		return err_prefix(e, "hide the host's private files");
 	if (s->hide == NULL && geteuid() == 0) {
@@ -140,8 +140,10 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 	p->dir_fd = -1;
 	if (instance_open_dir(s, sb->id, &p->dir_fd, e) == -1)
 		return -1;
+	sandbox_adopt_prepare(sb, p);
 	if (sandbox_disk_take(sb, p, e) == 0)
 		return 0;
+	fd_close(&p->adopt_fd);
 	fd_close(&p->dir_fd);
 	return -1;
 }
@@ -208,6 +210,7 @@ init_start(struct proc *proc, struct err *e)
 	p.cgroup = sb->cgroup;
 	rc = sandbox_launch(&sb->s->host, &p, &l, e);
 	fd_close(&p.dir_fd);
+	fd_close(&p.adopt_fd);
 	if (rc == -1) {
 		drop_cgroup(sb);
 		return -1;
@@ -234,6 +237,10 @@ init_up(struct proc *p)
 	struct err e;
 
 	sandbox_init_report_close(sb);
+	if (sb->adopting) {
+		sandbox_is_adopted(sb);
+		return;
+	}
 	if (egress_serve(sb, &e) == -1) {
 		log_error("sandbox", "no network", LOG_STR("sandbox", sb->id),
 		    LOG_STR("detail", e.text));
@@ -243,8 +250,8 @@ init_up(struct proc *p)
 	sandbox_is_up(sb);
 }
 
-/* Only `exited` and `serviced` can come here: proto.def lets init say no
- * more. */
+/* Only `exited`, `serviced` and `adopted` can come here: proto.def lets init
+ * say no more. */
 static int
 init_message(struct proc *p, const struct proto_in *in,
     const struct chan_frame *f ATTR_UNUSED, struct err *e)
@@ -257,6 +264,8 @@ init_message(struct proc *p, const struct proto_in *in,
 
 	if (in->type == MSG_INIT_SERVICED)
 		return service_told(sb, in->body, e);
+	if (in->type == MSG_INIT_ADOPTED)
+		return sandbox_adopt_heard(sb, in->body, e);
 	if (in->type != MSG_INIT_EXITED || (code == -1) == (sig == -1))
 		return err_set(
 		    e, ERR_BAD_REQUEST, "exited needs one of code and signal");
@@ -304,6 +313,7 @@ init_down(struct proc *p, const char *cause)
 	if (read_report(sb, &e))
 		cause = e.text;
 	sandbox_init_report_close(sb);
+	sb->adopting = false;
 	sandbox_watch_look(sb);
 	egress_leave(sb);
 	drop_cgroup(sb);

@@ -25,6 +25,7 @@ void sandbox_record_store(struct sandbox *sb, sandbox_done *done, void *ctx);
 
 /* In sandboxes.c: */
 void sandbox_is_up(struct sandbox *sb);
+void sandbox_is_adopted(struct sandbox *sb);
 void sandbox_is_down(struct sandbox *sb, const char *cause);
 
 #endif

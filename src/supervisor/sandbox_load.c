@@ -12,14 +12,19 @@
 
 #include <string.h>
 
-/* We ended without stopping it first. */
+/* We ended without stopping it first, and it with us. */
 static void
-lost(struct sandbox *sb, const char *state)
+lost(struct sandbox *sb)
 {
-	bool paused = strcmp(state, "paused") == 0;
-	const char *why =
-	    paused ? "it was paused when the daemon ended" : "the daemon ended";
+	const char *why = sb->lost_paused
+			      ? "it was paused when the daemon ended"
+			      : "the daemon ended";
 
+	/* What was frozen is not started unasked. */
+	if (sb->lost_paused) {
+		sb->was_paused = true;
+		sb->want = false;
+	}
 	(void)!str_copy(sb->reason, sizeof(sb->reason), why);
 	sandbox_event(sb, SH_STOPPED, why);
 }
@@ -59,6 +64,8 @@ sandbox_from_record(struct super *s, const struct json *rec)
 	    json_str(rec, "reason", ""));
 	exposed_load(sb, json_get(rec, "ports"));
 	sb->was_paused = json_bool(rec, "was_paused", false);
+	for (int m = 0; m < MECH_N; m++)
+		sb->have[m] = (json_int(rec, "have", 0) & BIT(m)) != 0;
 	return sb;
 }
 
@@ -70,21 +77,21 @@ sandboxes_loaded(struct super *s, const struct json *rec)
 
 	if (sb == NULL)
 		return;
-	/* What was frozen has gone with us; it is not started unasked. */
-	if (strcmp(state, "paused") == 0) {
-		sb->was_paused = true;
-		sb->want = false;
-	}
 	/* It is stored as it starts, so `creating` is what most have. */
-	if (strcmp(state, "creating") == 0 || strcmp(state, "running") == 0 ||
-	    strcmp(state, "paused") == 0)
-		lost(sb, state);
+	sb->lost_paused = strcmp(state, "paused") == 0;
+	sb->lost = sb->lost_paused || strcmp(state, "creating") == 0 ||
+		   strcmp(state, "running") == 0;
 }
 
+/* What nobody knows has no init either: a create that we did not live to
+ * store. */
 static bool
 is_known(struct super *s, const char *id)
 {
-	return sandbox_find(s, id) != NULL;
+	if (sandbox_find(s, id) != NULL)
+		return true;
+	sandbox_adopt_end(s, id);
+	return false;
 }
 
 /* Was it made for a session that has ended, or was never stored? */
@@ -114,6 +121,11 @@ sandboxes_all_loaded(struct super *s)
 	struct sandbox *sb;
 	struct err e;
 
+	/* Whatever is not adopted is ended, so that nothing is there twice. */
+	LIST_FOREACH (sb, &s->sandboxes, link) {
+		if (!sandbox_adopt(sb) && sb->lost)
+			lost(sb);
+	}
 	instance_sweep(s, is_known);
 	cgroups_sweep(s);
 	LIST_FOREACH (sb, &s->sandboxes, link) {

@@ -132,6 +132,15 @@ sandbox_resume(struct sandbox *sb, sandbox_done *done, void *ctx)
 	}
 	err_set(
 	    &e, ERR_SANDBOX_STATE, "sandbox was resumed meanwhile: %s", sb->id);
+	if (sb->adopting) {
+		/* It hears of us only now. */
+		thaw(sb, &e);
+		sb->state = SB_CREATING;
+		proc_hurry(&sb->proc, sb->s->conf.start_ms);
+		sandbox_event(sb, SH_RESUMED, NULL);
+		sandbox_ensure(sb, done, ctx);
+		return;
+	}
 	go_on(sb, &e);
 	sandbox_event(sb, SH_RESUMED, NULL);
 	sandbox_record_store(sb, done, ctx);

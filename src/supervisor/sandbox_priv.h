@@ -20,6 +20,19 @@ struct sandbox *sandbox_from_record(struct super *s, const struct json *rec);
 /* Launch it, and store that it should run. */
 int sandbox_launch_and_store(struct sandbox *sb, struct err *e);
 
+/* In sandbox_adopt.c: a socket for P on which init waits for another
+ * supervisor, if it is to; the caller closes it. */
+void sandbox_adopt_prepare(struct sandbox *sb, struct plan *p);
+/* At our start: go on with SB's init that a supervisor before us has left. It
+ * is adopted when it says hello; until then it is `creating`, or paused.
+ * False: there is none, or what there is was ended. */
+bool sandbox_adopt(struct sandbox *sb);
+/* End the init that is left of a sandbox that nobody knows. */
+void sandbox_adopt_end(struct super *s, const char *id);
+/* Init's first word. -1 with E set: a breach. */
+int sandbox_adopt_heard(
+    struct sandbox *sb, const struct json *msg, struct err *e);
+
 /* In sandbox_pause.c: it is about to be ended in some way: nothing in it may
  * stay frozen. */
 void sandbox_thaw(struct sandbox *sb);

@@ -49,12 +49,17 @@ sandbox_record_put(struct sandbox *sb, storec_done *done)
 void
 sandbox_record_write(struct sandbox *sb, struct jw *w)
 {
+	int64_t have = 0;
+
+	for (int m = 0; m < MECH_N; m++)
+		have |= sb->have[m] ? BIT(m) : 0;
 	jw_object(w);
 	jw_kstr(w, "id", sb->id);
 	jw_kstr(w, "state", sandbox_state_name(sb->state));
 	jw_kbool(w, "want", sb->want);
 	jw_kint(w, "slot", sb->slot);
 	sandbox_ids_store(sb, w);
+	jw_kint(w, "have", have);
 	jw_kstr(w, "reason", sb->reason);
 	jw_kstr(w, "owner", sb->owner);
 	/* A record is merged into the one before: what is over must be said. */

@@ -243,6 +243,21 @@ sandbox_is_up(struct sandbox *sb)
 	sessions_sandbox_up(sb);
 }
 
+/* Its init, started by a supervisor before us, said hello: it is as it was. */
+void
+sandbox_is_adopted(struct sandbox *sb)
+{
+	sb->adopting = false;
+	if (sb->state != SB_CREATING)
+		return; /* being ended, or frozen again */
+	log_info("sandbox", "adopted", LOG_STR("sandbox", sb->id));
+	sb->state = SB_RUNNING;
+	sandbox_idle_begin(sb);
+	sb->puts++;
+	sandbox_record_put(sb, on_record_stored);
+	sessions_sandbox_up(sb);
+}
+
 void
 sandbox_ensure(struct sandbox *sb, sandbox_done *done, void *ctx)
 {

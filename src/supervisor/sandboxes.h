@@ -126,6 +126,9 @@ struct sandbox {
 	bool quiet;	 /* its proc's end is no news */
 	bool frozen;	 /* its group is, or is about to be */
 	bool was_paused; /* and lost what ran: resume starts it */
+	/* What its record says of it at our start: it ran; it was frozen. */
+	bool lost, lost_paused;
+	bool adopting; /* its init has not yet said hello to us */
 	bool destroy_begun;
 	unsigned destroy_waits;
 	char reason[256]; /* why it is stopped or in error */

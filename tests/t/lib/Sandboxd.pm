@@ -381,8 +381,23 @@ sub restart {
 sub children {
 	my ($self, $pattern) = @_;
 	return () unless $self->{pid};
-	return grep { title_of($_) =~ ($pattern // qr/./) }
-	    descendants($self->{pid});
+	my %seen;
+	return grep { !$seen{$_}++ && title_of($_) =~ ($pattern // qr/./) }
+	    descendants($self->{pid}), $self->adopted;
+}
+
+# What this daemon has from one that was killed: orphans, which have come to us.
+sub adopted {
+	my ($self) = @_;
+	my @found;
+	for my $pid (descendants($$)) {
+		next unless title_of($pid) =~ /^sandboxd-init/ &&
+		    (slurp("/proc/$pid/stat") // '') =~ /\) \S $$ /;
+		my $groups = slurp("/proc/$pid/cgroup") // '';
+		push @found, $pid, descendants($pid)
+		    if grep { index($groups, $_) >= 0 } keys %{$self->{groups}};
+	}
+	return @found;
 }
 
 # --- what it leaves behind -----------------------------------------------------------
