@@ -9,12 +9,14 @@
  * holds the listening side.
  *
  * Who connects must come from outside of this pid namespace (its process
- * number is none in here) and have the user id that the first supervisor had.
- * That is believed because the kernel says it. One connection at a time, and
- * only while there is no other.
+ * number is none in here) and be called by the same user id in here as the
+ * first supervisor: that of nobody, as all outside are, but for a supervisor
+ * that is an ordinary user. The kernel says it, so it is believed. One
+ * connection at a time, and only while there is no other.
  */
 #include "init/adopt.h"
 #include "init/exec.h"
+#include "init/service.h"
 #include "init/stop.h"
 #include "lib/parent.h"
 #include "lib/proto.h"
@@ -57,6 +59,7 @@ take(struct adopt *a, int fd)
 	w = chan_begin(in->ch);
 	proto_begin(w, MSG_INIT_ADOPTED, 0);
 	jw_kint(w, "last", in->last_id);
+	service_put_state(in, w);
 	(void)chan_end(in->ch, NULL, 0);	 /* its end is told by itself */
 	(void)parent_hello(in->ch, ROLE_INIT);
 	init_awake(in);

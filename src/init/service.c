@@ -36,6 +36,7 @@ service_tell(struct service *sv, const char *event, const char *why)
 	/* It may be of a child's report, and so of anybody. */
 	size_t n = why != NULL ? utf8_valid_prefix(why, strlen(why)) : 0;
 
+	sv->told = event;
 	proto_begin(w, MSG_INIT_SERVICED, 0);
 	jw_kstr(w, "event", event);
 	jw_kint(w, "restarts", sv->restarts);
@@ -368,4 +369,13 @@ service_request(struct init *in, int64_t id, const struct chan_frame *f)
 	}
 	free(sv);
 	(void)chan_reply_err(in->ch, id, &e);
+}
+
+void
+service_put_state(const struct init *in, struct jw *w)
+{
+	if (in->service == NULL || in->service->told == NULL)
+		return;
+	jw_kstr(w, "service", in->service->told);
+	jw_kint(w, "restarts", in->service->restarts);
 }

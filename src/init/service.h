@@ -12,6 +12,8 @@
 
 /* A `service` message; answers it. */
 void service_request(struct init *in, int64_t id, const struct chan_frame *f);
+/* For a supervisor that knows nothing of it: the members of `adopted`. */
+void service_put_state(const struct init *in, struct jw *w);
 /* A child was reaped; most are none of ours. */
 void service_reaped(struct init *in, const siginfo_t *si);
 

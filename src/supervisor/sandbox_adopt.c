@@ -14,6 +14,7 @@
 #include "lib/strutil.h"
 #include "supervisor/instance.h"
 #include "supervisor/sandbox_priv.h"
+#include "supervisor/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -268,5 +269,5 @@ sandbox_adopt_heard(struct sandbox *sb, const struct json *msg, struct err *e)
 	/* Answers to what the former supervisor asked may still come: none is
 	 * for a call of ours. */
 	sb->proc.next_id = MAX(sb->proc.next_id, json_int(msg, "last", 0));
-	return 0;
+	return service_adopted(sb, msg, e);
 }

@@ -36,6 +36,7 @@ static const char *const names[SH_N] = {
 	[SH_SERVICE_HUNG] = "service.hung",
 	[SH_SERVICE_ALIVE] = "service.alive",
 	[SH_SERVICE_FAILED] = "service.failed",
+	[SH_ADOPTED] = "adopted",
 };
 
 void

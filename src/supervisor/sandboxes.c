@@ -250,7 +250,7 @@ sandbox_is_adopted(struct sandbox *sb)
 	sb->adopting = false;
 	if (sb->state != SB_CREATING)
 		return; /* being ended, or frozen again */
-	log_info("sandbox", "adopted", LOG_STR("sandbox", sb->id));
+	sandbox_event(sb, SH_ADOPTED, NULL);
 	sb->state = SB_RUNNING;
 	sandbox_idle_begin(sb);
 	sb->puts++;

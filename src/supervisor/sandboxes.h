@@ -90,6 +90,7 @@ enum sandbox_happening {
 	SH_SERVICE_HUNG,
 	SH_SERVICE_ALIVE,
 	SH_SERVICE_FAILED,
+	SH_ADOPTED,
 	SH_N
 };
 STAILQ_HEAD(sandbox_events, sandbox_event);

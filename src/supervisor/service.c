@@ -262,6 +262,31 @@ service_told(struct sandbox *sb, const struct json *msg, struct err *e)
 	return 0;
 }
 
+int
+service_adopted(struct sandbox *sb, const struct json *msg, struct err *e)
+{
+	const char *event = json_str(msg, "service", NULL);
+	size_t i = 0;
+
+	if (sb->spec.service == NULL && event != NULL)
+		return err_set(e, ERR_BAD_REQUEST, "adopted: no such service");
+	if (sb->spec.service == NULL)
+		return 0;
+	sb->service = (struct service_now){ .state = "starting",
+		.tokens = TOLD_BURST,
+		.filled_ms = now_monotonic_ms(),
+		.restarts = json_int(msg, "restarts", 0) };
+	while (event != NULL && i < countof(words) &&
+	       strcmp(words[i].event, event) != 0)
+		i++;
+	if (i == countof(words))
+		return err_set(e, ERR_BAD_REQUEST, "adopted: no such event");
+	if (event != NULL)
+		sb->service.state =
+		    words[i].state != NULL ? words[i].state : "running";
+	return 0;
+}
+
 void
 service_write(const struct sandbox *sb, struct jw *w)
 {

@@ -14,6 +14,8 @@ int service_take(const struct json *args, bool has_entrypoint,
     char **service_out, struct err *e);
 /* Start SB's entrypoint as its service says. */
 void service_begin(struct sandbox *sb);
+/* What init, which was adopted, says of it; or nothing. */
+int service_adopted(struct sandbox *sb, const struct json *msg, struct err *e);
 /* A `serviced` message. */
 int service_told(struct sandbox *sb, const struct json *msg, struct err *e);
 /* The member `service_state` of the record, while there is a service. */

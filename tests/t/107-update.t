@@ -132,8 +132,9 @@ sub events { return map { $_->{event} } @{$d->ok('sandbox.events',
 is_deeply([ events('ev') ], [qw(created started stopped started)], 'events');
 ok(wait_for(5, sub { $d->{pid} }) && sleep(0.6), '(they are stored soon)');
 $d->restart('KILL');
+wait_for(10, sub { events('ev') > 4 });
 is_deeply([ (events('ev'))[0 .. 4] ],
-    [qw(created started stopped started stopped)],
+    [qw(created started stopped started adopted)],
     'they are kept, and tell of our death') or diag(join ' ', events('ev'));
 ok(wait_for(10, sub { get('ev')->{state} eq 'running' }), 'it runs again');
 for (1 .. 60) {

@@ -37,6 +37,8 @@ my $made = $d->http('POST', '/i/plain/v1/processes', json => {
 ok($made->{id}, 'a managed process') or diag(to_json($made));
 $d->sh('ice', 'setsid sh -c \'n=0; while :; do n=$((n+1)); echo $n >/srv/n; '
     . 'sleep 0.05; done\' >/dev/null 2>&1 &');
+my $counter = "$d->{state}/sandboxes/ice/upper/srv/n";
+ok(wait_for(10, sub { slurp($counter) }), 'something counts');
 $d->ok('sandbox.pause', { id => 'ice' });
 
 my %init = map { $_ => pid_of($_) } qw(plain entry ice timed);
@@ -84,7 +86,6 @@ is(join(' ', grep { $lines[$_] != $lines[0] + $_ } 0 .. $#lines), '',
     'without a gap');
 
 # The frozen one hears of its new supervisor when it goes on.
-my $counter = "$d->{state}/sandboxes/ice/upper/srv/n";
 my $stood = slurp($counter);
 ok(defined $stood, 'the frozen counter can be read');
 select(undef, undef, undef, 0.3);

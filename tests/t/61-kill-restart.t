@@ -1,5 +1,5 @@
-# sandboxd killed and started again at once, while the processes of its former
-# life are still dying: what ran must run again by itself, each time.
+# sandboxd killed and started again at once, again and again: what ran goes on, each
+# time, or with sandbox.adopt 0 runs again while its former life is still dying.
 use strict;
 use warnings;
 use FindBin;
@@ -8,7 +8,8 @@ use Sandboxd;
 use Test::More;
 
 need_root();
-my $d = Sandboxd->start;
+for my $adopt (300, 0) {
+my $d = Sandboxd->start(conf => "[sandbox]\nadopt = ${adopt}s\n");
 $d->ok('sandbox.create', { id => "k$_" }) for 1 .. 3;
 $d->ok('session.create', { id => 's', agent => 'mock', sandbox => 'k1' });
 
@@ -29,8 +30,10 @@ for my $n (1 .. 15) {
 }
 is(Sandboxd::sequence_flaw(1, $d->events('s')), '', 'without a gap');
 is(scalar(grep { Sandboxd::title_of($_) =~ /^sleep 900/ } Sandboxd::descendants($$)),
-    0, 'and nothing of the former lives runs');
+    $adopt ? 15 * 30 : 0, $adopt ? 'and all that ran runs'
+    : 'and nothing of the former lives runs');
 ok($d->stop, 'an orderly stop');
 is(join("\n", $d->leftovers), '', 'leaves nothing');
+}
 
 done_testing;

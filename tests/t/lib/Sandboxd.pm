@@ -389,13 +389,14 @@ sub children {
 # What this daemon has from one that was killed: orphans, which have come to us.
 sub adopted {
 	my ($self) = @_;
+	my @st = stat($self->{state}) or return ();
+	my $instance = sprintf('sandboxd-%x%x', $st[0] & 0xffffff, $st[1]);
 	my @found;
-	for my $pid (descendants($$)) {
-		next unless title_of($pid) =~ /^sandboxd-init/ &&
-		    (slurp("/proc/$pid/stat") // '') =~ /\) \S $$ /;
-		my $groups = slurp("/proc/$pid/cgroup") // '';
+	for my $pid (descendants($owner)) {
 		push @found, $pid, descendants($pid)
-		    if grep { index($groups, $_) >= 0 } keys %{$self->{groups}};
+		    if title_of($pid) =~ /^sandboxd-init/ &&
+		    (slurp("/proc/$pid/stat") // '') =~ /\) \S $owner / &&
+		    (slurp("/proc/$pid/cgroup") // '') =~ m{/$instance/};
 	}
 	return @found;
 }
