@@ -60,7 +60,7 @@ take(struct adopt *a, int fd)
 	proto_begin(w, MSG_INIT_ADOPTED, 0);
 	jw_kint(w, "last", in->last_id);
 	service_put_state(in, w);
-	(void)chan_end(in->ch, NULL, 0);	 /* its end is told by itself */
+	(void)chan_end(in->ch, NULL, 0); /* its end is told by itself */
 	(void)parent_hello(in->ch, ROLE_INIT);
 	init_awake(in);
 }
@@ -120,8 +120,8 @@ adopt_open(struct init *in, struct err *e)
 	a->in = in;
 	a->super_uid = peer.uid;
 	ev_io_init(&a->knock, on_knock, CHILD_ADOPT_FD, EV_READ);
-	ev_timer_init(&a->patience, on_patience,
-	    (double)in->adopt_ms / 1e3, 0.);
+	ev_timer_init(
+	    &a->patience, on_patience, (double)in->adopt_ms / 1e3, 0.);
 	a->knock.data = a->patience.data = a;
 	in->adopt = a;
 	/* PRIV: from here on the supervisor's death is not ours. */

@@ -47,7 +47,7 @@ struct exec {
 	bool ended;	 /* reaped; code and value are known */
 	int code, value; /* si_code, si_status */
 	bool timed_out;
-	bool keep; /* it outlives the supervisor that asked for it */
+	bool keep;	     /* it outlives the supervisor that asked for it */
 	struct sweep *sweep; /* borrowed while it kills on timeout */
 };
 

@@ -12,7 +12,8 @@
  * the sandbox is read in forked children.
  *
  * Must never exit after start except on `stop` or when the supervisor has gone
- * and none has come in its place (adopt.c), must never block, and must never let a descriptor of its own reach a command.
+ * and none has come in its place (adopt.c), must never block, and must never
+ * let a descriptor of its own reach a command.
  */
 #include "init/adopt.h"
 #include "init/errand.h"
@@ -148,9 +149,8 @@ args_parse_or_die(struct init *in, int argc, char *argv[])
 			goto usage;
 	return;
 usage:
-	(void)fprintf(
-	    stderr, "usage: sandboxd-init [--tree | --adopt=MS] ID "
-		    "[FD=/target ...]\n");
+	(void)fprintf(stderr, "usage: sandboxd-init [--tree | --adopt=MS] ID "
+			      "[FD=/target ...]\n");
 	exit(EXIT_USAGE);
 }
 

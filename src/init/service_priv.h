@@ -27,7 +27,7 @@ struct service {
 	bool hung, late;
 	unsigned failures; /* in a row, for the backoff */
 	int64_t restarts;
-	const char *told; /* the last of the events */
+	const char *told;		    /* the last of the events */
 	int64_t started_ms;		    /* monotonic */
 	int64_t ran_ms;			    /* the last time */
 	int64_t starts[SERVICE_STARTS_MAX]; /* the last ones, monotonic */

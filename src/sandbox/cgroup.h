@@ -48,8 +48,8 @@ const char *cgroup_name(const struct cgroup *cg);
 /* The group of that name as it is, with what is in it; NULL: there is none. */
 struct cgroup *cgroup_reopen(struct cgroup_host *h, const char *name);
 /* The name of H's group that process PID is in; -1: it is in none. */
-int cgroup_of(
-    const struct cgroup_host *h, pid_t pid, char *name_out, size_t size);
+int
+cgroup_of(const struct cgroup_host *h, pid_t pid, char *name_out, size_t size);
 /* Descriptor of the v2 directory for CLONE_INTO_CGROUP, or -1. Borrowed. */
 int cgroup_v2_fd(const struct cgroup *cg);
 /* Descriptors of the v1 `tasks` files, opened for the child that is to become

@@ -98,7 +98,8 @@ sandbox_adopt_prepare(struct sandbox *sb, struct plan *p)
 	p->adopt_ms = s->conf.adopt_ms;
 }
 
-/* --- at our start ---------------------------------------------------------- */
+/* --- at our start ----------------------------------------------------------
+ */
 
 static int
 proc_read(pid_t pid, const char *name, char *text, size_t size)

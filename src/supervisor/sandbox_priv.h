@@ -30,8 +30,8 @@ bool sandbox_adopt(struct sandbox *sb);
 /* End the init that is left of a sandbox that nobody knows. */
 void sandbox_adopt_end(struct super *s, const char *id);
 /* Init's first word. -1 with E set: a breach. */
-int sandbox_adopt_heard(
-    struct sandbox *sb, const struct json *msg, struct err *e);
+int
+sandbox_adopt_heard(struct sandbox *sb, const struct json *msg, struct err *e);
 
 /* In sandbox_pause.c: it is about to be ended in some way: nothing in it may
  * stay frozen. */

@@ -25,6 +25,8 @@ sub inside {
 $d->ok('sandbox.create', { id => 'plain', limits => { pids => 60,
     memory => '200M' } });
 $d->ok('sandbox.create', { id => 'entry', entrypoint => ['sleep', '7001'] });
+$d->ok('sandbox.create', { id => 'served', entrypoint => ['/bin/sh', '-c',
+    'exec sleep 7005'], service => { restart => 'always' } });
 $d->ok('sandbox.create', { id => 'ice' });
 $d->ok('sandbox.create', { id => 'off' });
 $d->ok('sandbox.create', { id => 'timed', limits => { time => 3600 } });
@@ -41,7 +43,7 @@ my $counter = "$d->{state}/sandboxes/ice/upper/srv/n";
 ok(wait_for(10, sub { slurp($counter) }), 'something counts');
 $d->ok('sandbox.pause', { id => 'ice' });
 
-my %init = map { $_ => pid_of($_) } qw(plain entry ice timed);
+my %init = map { $_ => pid_of($_) } qw(plain entry ice timed served);
 my %was = (plain => inside('plain', 'sleep 7002'),
     entry => inside('entry', 'sleep 7001'));
 ok($was{plain} =~ /\d/ && $was{entry} =~ /\d/, 'processes run');
@@ -56,7 +58,7 @@ for my $round (1 .. 3) {
 	    "$round: a client waits for a command");
 	$d->restart('KILL');
 	is(state_of('ice'), 'paused', "$round: what was frozen is");
-	ok(runs($_), "$round: $_ runs") for qw(plain entry timed);
+	ok(runs($_), "$round: $_ runs") for qw(plain entry timed served);
 	is(join(' ', map { pid_of($_) } sort keys %init),
 	    join(' ', map { $init{$_} } sort keys %init),
 	    "$round: each with the same init");
@@ -64,6 +66,8 @@ for my $round (1 .. 3) {
 	is(inside('plain', 'sleep 7002'), $was{plain}, "$round: a daemon goes on");
 	is(inside('entry', 'sleep 7001'), $was{entry},
 	    "$round: so does the entrypoint, and once");
+	is($d->ok('sandbox.get', { id => 'served' })->{service_state}{state},
+	    'running', "$round: and the service");
 	ok(wait_for(10, sub { inside('plain', 'sleep 7003') !~ /\d/ }),
 	    "$round: what nobody waits for has ended");
 	is($d->sh('plain', 'cat /srv/file')->{stdout}, "kept\n",
@@ -96,6 +100,12 @@ ok(wait_for(10, sub {
 	(slurp($counter) || 0) > $stood + 3
 }), 'and with what ran');
 is(pid_of('ice'), $init{ice}, 'in the same init');
+
+# A service is kept as before.
+$d->sh('served', 'pkill -xf "sleep 7005"');
+ok(wait_for(20, sub {
+	($d->ok('sandbox.get', { id => 'served' })->{service_state}{restarts} // 0) == 1
+}), 'a service that ends is started again');
 
 # Limits hold.
 my $r = $d->sh('plain', 'i=0; while [ $i -lt 90 ]; do sleep 30 & i=$((i+1)); done; '
