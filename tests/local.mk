@@ -88,10 +88,14 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 # Benchmarks, run by tests/bench/run.
-check_PROGRAMS += tests/bench/bench_create tests/bench/bench_http \
-	tests/bench/bench_store
-tests_bench_bench_create_SOURCES = tests/bench/bench_create.c
+check_PROGRAMS += tests/bench/bench_create tests/bench/bench_exec \
+	tests/bench/bench_http tests/bench/bench_store
+tests_bench_bench_create_SOURCES = tests/bench/bench_create.c \
+	tests/bench/client.c tests/bench/client.h
 tests_bench_bench_create_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_bench_bench_exec_SOURCES = tests/bench/bench_exec.c \
+	tests/bench/client.c tests/bench/client.h
+tests_bench_bench_exec_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_bench_bench_http_SOURCES = tests/bench/bench_http.c
 tests_bench_bench_http_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_bench_bench_store_SOURCES = tests/bench/bench_store.c

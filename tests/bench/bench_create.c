@@ -1,228 +1,205 @@
 /*
- * How long a sandbox takes: create, run `true`, destroy, over the control
- * socket as any client does it, against bubblewrap starting `true` with all its
- * namespaces. Both in turn, so that a busy machine slows both.
+ * How long a sandbox takes, over the control socket as any client does it:
+ * create, run `true` (the first command has ended), destroy. Against bubblewrap
+ * starting `true` with all its namespaces, and crun doing the same from BUNDLE.
+ * All in turn, so that a busy machine slows all.
  *
- *	bench_create SOCKET N
+ *	bench_create SOCKET N [BUNDLE]		N, one after the other
+ *	bench_create SOCKET ROUNDS together N	N asked at the same moment
  *
- * Prints one JSON line. Trusts the daemon no more than to answer: every wait
- * has an end.
+ * One JSON line a figure.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include "client.h"
+
 #include <poll.h>
-#include <spawn.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #define N_MAX 10000
-#define WAIT_MS 20000
-#define LINE_BYTES 65536
+#define TOGETHER_MAX 200
+#define WAIT_MS 60000
 
-extern char **environ;
-
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)fputs("bench_create: ", stderr);
-	(void)vfprintf(stderr, fmt, ap);
-	(void)fputc('\n', stderr);
-	va_end(ap);
-	exit(111);
-}
+static char *const bwrap[] = { "bwrap", "--unshare-all", "--ro-bind", "/", "/",
+	"--proc", "/proc", "--dev", "/dev", "/bin/true", NULL };
 
 static double
-now_ms(void)
+peer_once(char *const argv[])
 {
-	struct timespec ts;
+	double t = now_ms();
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+	peer_await(peer_start(argv), argv[0]);
+	return now_ms() - t;
 }
 
-/* --- the control socket -------------------------------------------------- */
+/* --- one after the other ------------------------------------------------- */
 
-static int
-connect_to(const char *path)
+static double
+ours_once(struct client *c, int null_fd, double *all_out)
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	double t = now_ms(), first;
 
-	if (strlen(path) >= sizeof(un.sun_path))
-		die("%s: too long", path);
-	memcpy(un.sun_path, path, strlen(path) + 1);
-	if (fd == -1 || connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1)
-		die("%s: %s", path, strerror(errno));
-	return fd;
+	client_ask(c, "sandbox.create", "\"id\":\"bench\"");
+	client_send_true(c, "bench", null_fd);
+	client_await(c, "sandbox.exec");
+	first = now_ms() - t;
+	client_ask(c, "sandbox.destroy", "\"id\":\"bench\"");
+	*all_out = now_ms() - t;
+	return first;
 }
 
-/* Read up to the final line of the answer; items are passed over. */
 static void
-await_answer(int fd, const char *what)
+in_turn(const char *socket, size_t n, const char *bundle)
 {
-	static char line[LINE_BYTES];
-	size_t len = 0;
+	static double first[N_MAX], all[N_MAX], by_bwrap[N_MAX], by_crun[N_MAX];
+	char *const crun[] = { "crun", "--cgroup-manager=disabled", "run", "-b",
+		(char *)bundle, "sandboxd-bench", NULL };
+	int null_fd = null_open();
+	struct client c;
 
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		char *nl;
-		ssize_t n;
+	client_open(&c, socket);
+	for (int i = 0; i < 3; i++) { /* what is only paid once */
+		(void)ours_once(&c, null_fd, &all[0]);
+		(void)peer_once(bwrap);
+	}
+	for (size_t i = 0; i < n; i++) {
+		first[i] = ours_once(&c, null_fd, &all[i]);
+		by_bwrap[i] = peer_once(bwrap);
+		if (bundle != NULL)
+			by_crun[i] = peer_once(crun);
+	}
+	printf("{\"figure\":\"create_true_destroy\",\"unit\":\"ms\",\"n\":%zu,"
+	       "\"median\":%.3f,\"p99\":%.3f,\"peer\":\"bwrap --unshare-all\","
+	       "\"peer_median\":%.3f,\"peer_p99\":%.3f,\"ratio\":%.3f,"
+	       "\"goal\":\"ratio below 1\"}\n",
+	    n, quantile(all, n, .5), quantile(all, n, .99),
+	    quantile(by_bwrap, n, .5), quantile(by_bwrap, n, .99),
+	    quantile(all, n, .5) / quantile(by_bwrap, n, .5));
+	printf("{\"figure\":\"create_first_command\",\"unit\":\"ms\","
+	       "\"n\":%zu,\"median\":%.3f,\"p99\":%.3f,"
+	       "\"peer\":\"bwrap --unshare-all\",\"peer_median\":%.3f,"
+	       "\"peer_p99\":%.3f,\"ratio\":%.3f,"
+	       "\"goal\":\"median 3 ms, p99 8 ms\"}\n",
+	    n, quantile(first, n, .5), quantile(first, n, .99),
+	    quantile(by_bwrap, n, .5), quantile(by_bwrap, n, .99),
+	    quantile(first, n, .5) / quantile(by_bwrap, n, .5));
+	if (bundle != NULL)
+		printf("{\"figure\":\"create_first_command\",\"unit\":\"ms\","
+		       "\"n\":%zu,\"median\":%.3f,\"p99\":%.3f,"
+		       "\"peer\":\"crun run\",\"peer_median\":%.3f,"
+		       "\"peer_p99\":%.3f,\"ratio\":%.3f}\n",
+		    n, quantile(first, n, .5), quantile(first, n, .99),
+		    quantile(by_crun, n, .5), quantile(by_crun, n, .99),
+		    quantile(first, n, .5) / quantile(by_crun, n, .5));
+}
 
-		if (poll(&p, 1, WAIT_MS) != 1)
-			die("%s: no answer in time", what);
-		n = read(fd, line + len, sizeof(line) - 1 - len);
-		if (n <= 0)
-			die("%s: the daemon hung up", what);
-		len += (size_t)n;
-		line[len] = '\0';
-		while ((nl = strchr(line, '\n')) != NULL) {
-			*nl = '\0';
-			if (strncmp(line, "{\"id\":1,\"ok\":", 13) == 0)
-				return;
-			if (strncmp(line, "{\"id\":1,\"item\":", 15) != 0)
-				die("%s: %s", what, line);
-			len -= (size_t)(nl + 1 - line);
-			memmove(line, nl + 1, len + 1);
+/* --- all at the same moment ---------------------------------------------- */
+
+/* The times from the common beginning to the end of each one's command, into
+ * MS. */
+static void
+ours_together(struct client *c, size_t n, int null_fd, double *ms)
+{
+	static bool made[TOGETHER_MAX];
+	struct pollfd p[TOGETHER_MAX];
+	char id[64];
+	size_t left = n;
+	double t = now_ms();
+
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(id, sizeof(id), "\"id\":\"bench%zu\"", i);
+		client_send(&c[i], "sandbox.create", id);
+		p[i] = (struct pollfd){ c[i].fd, POLLIN, 0 };
+		made[i] = false;
+	}
+	while (left > 0) {
+		if (poll(p, n, WAIT_MS) < 1)
+			die("together: no answer in time");
+		for (size_t i = 0; i < n; i++) {
+			if (p[i].revents == 0 ||
+			    !client_answered(&c[i], "together"))
+				continue;
+			if (made[i]) {
+				ms[i] = now_ms() - t;
+				p[i].fd = -1;
+				left--;
+				continue;
+			}
+			made[i] = true;
+			(void)snprintf(id, sizeof(id), "bench%zu", i);
+			client_send_true(&c[i], id, null_fd);
 		}
-		if (len == sizeof(line) - 1)
-			die("%s: a very long line", what);
+	}
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(id, sizeof(id), "\"id\":\"bench%zu\"", i);
+		client_send(&c[i], "sandbox.destroy", id);
+	}
+	for (size_t i = 0; i < n; i++)
+		client_await(&c[i], "sandbox.destroy");
+}
+
+static void
+peers_together(size_t n, double *ms)
+{
+	int status;
+	double t = now_ms();
+
+	for (size_t i = 0; i < n; i++)
+		(void)peer_start(bwrap);
+	for (size_t i = 0; i < n; i++) {
+		if (waitpid(-1, &status, 0) == -1 || status != 0)
+			die("bwrap failed");
+		ms[i] = now_ms() - t;
 	}
 }
 
 static void
-ask(int fd, const char *op, const char *args)
+together(const char *socket, size_t rounds, size_t n)
 {
-	char line[512];
-	int n = snprintf(line, sizeof(line),
-	    "{\"id\":1,\"op\":\"%s\",\"args\":{%s}}\n", op, args);
+	static struct client c[TOGETHER_MAX];
+	static double ours[N_MAX], theirs[N_MAX], all[N_MAX], all_theirs[N_MAX];
+	int null_fd = null_open();
+	double *ms = ours, *peer_ms = theirs;
 
-	if (n < 0 || (size_t)n >= sizeof(line) ||
-	    write(fd, line, (size_t)n) != n)
-		die("%s: cannot send", op);
-	await_answer(fd, op);
-}
-
-/* As sandboxctl does it: the command gets descriptors of ours, like the one
- * that bubblewrap runs. */
-static void
-ask_exec(int fd, int null_fd)
-{
-	static char line[] = "{\"id\":1,\"op\":\"sandbox.exec\",\"args\":{"
-			     "\"id\":\"bench\",\"command\":[\"/bin/true\"],"
-			     "\"fds\":3}}\n";
-	const int fds[3] = { null_fd, null_fd, null_fd };
-	union {
-		char bytes[CMSG_SPACE(sizeof(fds))];
-		struct cmsghdr align;
-	} control;
-	struct iovec iov = { line, sizeof(line) - 1 };
-	struct msghdr mh = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *cm;
-
-	memset(&control, 0, sizeof(control));
-	cm = CMSG_FIRSTHDR(&mh);
-	cm->cmsg_level = SOL_SOCKET;
-	cm->cmsg_type = SCM_RIGHTS;
-	cm->cmsg_len = CMSG_LEN(sizeof(fds));
-	memcpy(CMSG_DATA(cm), fds, sizeof(fds));
-	if (sendmsg(fd, &mh, 0) != (ssize_t)iov.iov_len)
-		die("sandbox.exec: cannot send");
-	await_answer(fd, "sandbox.exec");
-}
-
-static double
-ours_once(int fd, int null_fd)
-{
-	double t = now_ms();
-
-	ask(fd, "sandbox.create", "\"id\":\"bench\"");
-	ask_exec(fd, null_fd);
-	ask(fd, "sandbox.destroy", "\"id\":\"bench\"");
-	return now_ms() - t;
-}
-
-/* --- the peer ------------------------------------------------------------ */
-
-static double
-bwrap_once(void)
-{
-	static char *const argv[] = { "bwrap", "--unshare-all", "--ro-bind",
-		"/", "/", "--proc", "/proc", "--dev", "/dev", "/bin/true",
-		NULL };
-	double t = now_ms();
-	int status;
-	pid_t pid;
-
-	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
-		die("bwrap cannot be run");
-	while (waitpid(pid, &status, 0) == -1)
-		if (errno != EINTR)
-			die("waitpid: %s", strerror(errno));
-	if (status != 0)
-		die("bwrap failed: %d", status);
-	return now_ms() - t;
-}
-
-/* --- figures ------------------------------------------------------------- */
-
-static int
-by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-at(double *v, int n, double share)
-{
-	int i = (int)((double)(n - 1) * share);
-
-	qsort(v, (size_t)n, sizeof(*v), by_size);
-	return v[i];
+	for (size_t i = 0; i < n; i++)
+		client_open(&c[i], socket);
+	for (size_t i = 0; i < rounds; i++, ms += n, peer_ms += n) {
+		ours_together(c, n, null_fd, ms);
+		all[i] = quantile(ms, n, 1);
+		peers_together(n, peer_ms);
+		all_theirs[i] = quantile(peer_ms, n, 1);
+	}
+	printf("{\"figure\":\"create_first_command_together\",\"unit\":\"ms\","
+	       "\"together\":%zu,\"rounds\":%zu,\"median\":%.3f,\"p99\":%.3f,"
+	       "\"all\":%.3f,\"peer\":\"bwrap --unshare-all\","
+	       "\"peer_median\":%.3f,\"peer_p99\":%.3f,\"peer_all\":%.3f,"
+	       "\"ratio\":%.3f,\"each\":%.3f,"
+	       "\"goal\":\"each: 3 ms\"}\n",
+	    n, rounds, quantile(ours, n * rounds, .5),
+	    quantile(ours, n * rounds, .99), quantile(all, rounds, .5),
+	    quantile(theirs, n * rounds, .5), quantile(theirs, n * rounds, .99),
+	    quantile(all_theirs, rounds, .5),
+	    quantile(all, rounds, .5) / quantile(all_theirs, rounds, .5),
+	    quantile(all, rounds, .5) / (double)n);
 }
 
 int
 main(int argc, char *argv[])
 {
-	static double ours[N_MAX], theirs[N_MAX];
-	int n, fd, null_fd;
+	int n = argc >= 3 ? atoi(argv[2]) : 0;
+	int k = argc == 5 ? atoi(argv[4]) : 1;
 
-	n = argc == 3 ? atoi(argv[2]) : 0;
-	if (n < 1 || n > N_MAX) {
-		(void)fputs("usage: bench_create SOCKET N\n", stderr);
+	if (n < 1 || k < 1 || n > N_MAX / k || k > TOGETHER_MAX || argc > 5 ||
+	    (argc == 5 && strcmp(argv[3], "together") != 0)) {
+		(void)fputs("usage: bench_create SOCKET N [BUNDLE]\n"
+			    "       bench_create SOCKET ROUNDS together N\n",
+		    stderr);
 		return 100;
 	}
-	fd = connect_to(argv[1]);
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd == -1)
-		die("/dev/null: %s", strerror(errno));
-	for (int i = 0; i < 3; i++) { /* what is only paid once */
-		(void)ours_once(fd, null_fd);
-		(void)bwrap_once();
-	}
-	for (int i = 0; i < n; i++) {
-		ours[i] = ours_once(fd, null_fd);
-		theirs[i] = bwrap_once();
-	}
-	printf("{\"figure\":\"create_true_destroy\",\"unit\":\"ms\",\"n\":%d,"
-	       "\"median\":%.3f,\"p99\":%.3f,\"peer\":\"bwrap --unshare-all\","
-	       "\"peer_median\":%.3f,\"peer_p99\":%.3f,\"ratio\":%.3f,"
-	       "\"goal\":\"ratio below 1\"}\n",
-	    n, at(ours, n, 0.5), at(ours, n, 0.99), at(theirs, n, 0.5),
-	    at(theirs, n, 0.99), at(ours, n, 0.5) / at(theirs, n, 0.5));
+	if (argc == 5)
+		together(argv[1], (size_t)n, (size_t)k);
+	else
+		in_turn(argv[1], (size_t)n, argc == 4 ? argv[3] : NULL);
 	return 0;
 }

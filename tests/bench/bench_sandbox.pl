@@ -1,0 +1,213 @@
+#!/usr/bin/perl
+# Figures of a sandbox's life over the control socket, each with the goal, and with
+# a peer in the same run where there is one: bubblewrap, and crun if it is
+# installed.
+#
+#	tests/bench/bench_sandbox.pl [--quick]
+#
+# create and the first command, one by one and a hundred asked at once; a command in
+# a sandbox that is alive; many alive at once; the end of one with fifty processes;
+# how long a live upgrade keeps clients waiting. One JSON line a figure. Figures of
+# the machine, not claims: a busy machine lies.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../t/lib";
+use Sandboxd;
+use Time::HiRes qw(time);
+
+my $quick = ($ARGV[0] // '') eq '--quick';
+my ($creates, $rounds, $execs, $alive, $ends, $upgrades) = $quick
+    ? (30, 1, 300, 50, 5, 2) : (200, 5, 5_000, 500, 50, 10);
+
+sub line {
+	my ($name, $unit, %more) = @_;
+	print to_json({ figure => $name, unit => $unit, %more }), "\n";
+}
+
+sub at {
+	my ($share, @v) = @_;
+	return sprintf('%.3f', (sort { $a <=> $b } @v)[int($#v * $share)]) + 0;
+}
+
+# A program's lines as they are.
+sub tool {
+	my ($name, @args) = @_;
+	my $r = run_cmd([build_dir() . "/tests/bench/$name", @args],
+	    timeout => 300);
+	die "$name: $r->{err}\n" if $r->{status} || $r->{timed_out};
+	print $r->{out};
+}
+
+# The least that crun can run /bin/true from: the host's root, read-only.
+sub crun_bundle {
+	my $dir = Sandboxd->scratch_dir;
+	return () unless grep { -x "$_/crun" } split /:/, $ENV{PATH};
+	spew("$dir/config.json", to_json({ ociVersion => '1.0.2',
+	    process => { args => ['/bin/true'], cwd => '/',
+		user => { uid => 0, gid => 0 }, env => ['PATH=/usr/bin:/bin'] },
+	    root => { path => '/', readonly => JSON::PP::true },
+	    mounts => [{ destination => '/proc', type => 'proc',
+		source => 'proc' }],
+	    linux => { namespaces => [map { { type => $_ } }
+		qw(pid ipc uts mount network)] } }));
+	return run_cmd(['crun', '--cgroup-manager=disabled', 'run', '-b', $dir,
+	    'sandboxd-bench'])->{status} == 0 ? $dir : ();
+}
+
+sub pss_kb {
+	my $sum = 0;
+	for my $pid (@_) {
+		my $text = slurp("/proc/$pid/smaps_rollup") // next;
+		$sum += $1 if $text =~ /^Pss:\s+(\d+) kB/m;
+	}
+	return $sum;
+}
+
+sub kb_of {
+	my ($name) = @_;
+	return (slurp('/proc/meminfo') =~ /^\Q$name\E:\s+(\d+) kB/m)[0];
+}
+
+# What control groups say a sandbox's kernel memory is, in kB; undef when the
+# kernel does not count it.
+sub kernel_kb {
+	my ($d) = @_;
+	my $sum;
+	$d->note_groups;
+	for my $group ($d->groups) {
+		my $file = "$group/memory.kmem.usage_in_bytes";
+		$sum += slurp($file) / 1024 if -e $file;
+	}
+	return $sum ? $sum : undef;
+}
+
+# Several requests at once, on CLIENTS connections; every answer must be good.
+sub all_of {
+	my ($d, $op, @args) = @_;
+	my @clients = map { $d->client } 1 .. (@args < 16 ? scalar @args : 16);
+	my @waiting;
+	for my $i (0 .. $#args) {
+		my $c = $clients[$i % @clients];
+		if (my $id = $waiting[$i % @clients]) {
+			$c->finish($id, timeout => 60)->{ok} or die "$op failed\n";
+		}
+		$waiting[$i % @clients] = $c->send($op, $args[$i]);
+	}
+	for my $i (0 .. $#clients) {
+		$clients[$i]->finish($waiting[$i], timeout => 60)->{ok}
+		    or die "$op failed\n";
+		$clients[$i]->close;
+	}
+}
+
+# --- many alive at once ----------------------------------------------------------------
+
+sub many {
+	my ($d) = @_;
+	my @args = map { { id => "m$_" } } 1 .. $alive;
+	my @ours = ($d->{pid}, $d->children(qr/store|relay/));
+	my ($before, $free, $began) = (pss_kb(@ours), kb_of('MemAvailable'), time);
+	all_of($d, 'sandbox.create', @args);
+	my $took = time - $began;
+	my @inits = $d->children(qr/init/);
+	die scalar(@inits) . " inits of $alive\n" if @inits < $alive;
+	line('many_alive', 's', count => $alive, value => sprintf('%.3f', $took) + 0,
+	    each_ms => sprintf('%.3f', $took * 1e3 / $alive) + 0);
+	my $groups = kernel_kb($d);
+	line('many_alive_memory', 'kB', count => $alive,
+	    # Of each: its processes; in all, what the machine has less.
+	    pss_each => sprintf('%.1f', pss_kb(@inits) / $alive) + 0,
+	    machine_each => sprintf('%.1f',
+		($free - kb_of('MemAvailable')) / $alive) + 0,
+	    defined $groups
+		? (kernel_each => sprintf('%.1f', $groups / $alive) + 0) : (),
+	    supervisor_before => $before, supervisor_after => pss_kb(@ours));
+	tool('bench_exec', $d->{socket}, $quick ? 100 : 1000, 16);
+	$began = time;
+	all_of($d, 'sandbox.destroy', @args);
+	$took = time - $began;
+	line('many_destroyed', 's', count => $alive,
+	    value => sprintf('%.3f', $took) + 0,
+	    each_ms => sprintf('%.3f', $took * 1e3 / $alive) + 0);
+}
+
+# --- the end of one with fifty processes ------------------------------------------------
+
+sub destroy_fifty {
+	my ($d) = @_;
+	my @ms;
+	for (1 .. $ends) {
+		$d->ok('sandbox.create', { id => 'fifty' });
+		my $r = $d->sh('fifty', 'for i in $(seq 50); do sleep 1000 '
+		    . '</dev/null >/dev/null 2>&1 & done; '
+		    . 'set -- /proc/[0-9]*; echo $#');
+		die "fifty: $r->{stdout}\n" if $r->{stdout} < 50;
+		my $began = time;
+		$d->ok('sandbox.destroy', { id => 'fifty' });
+		push @ms, (time - $began) * 1e3;
+	}
+	line('destroy_fifty_processes', 'ms', n => $ends, median => at(.5, @ms),
+	    p99 => at(.99, @ms));
+}
+
+# --- a live upgrade -----------------------------------------------------------------------
+
+# The longest that a client which asks without pause waits for an answer while the
+# supervisor is replaced, on the connection that it has.
+sub upgrade_pause {
+	my ($d) = @_;
+	my (@gaps, @usual);
+	$d->ok('sandbox.create', { id => "u$_" }) for 1 .. 20;
+	my $c = $d->client;
+	for (1 .. $upgrades) {
+		my $was = $d->ok('status')->{started_at_ms} // '';
+		my $other = $d->client;
+		my $id;
+		my ($worst, $usual, $last, $n) = (0, 0, time, 0);
+		while (1) {
+			$c->request('sandbox.get', { id => 'u1' }, timeout => 30)
+			    ->{ok} or die "no answer across the upgrade\n";
+			my $now = time;
+			my $gap = $now - $last;
+			$last = $now;
+			$n++;
+			if ($n == 20) {
+				$id = $other->send('upgrade');
+			} elsif ($n < 20) {
+				$usual = $gap if $n > 1 && $gap > $usual;
+			} else {
+				$worst = $gap if $gap > $worst;
+			}
+			last if $n > 20 && defined $other->{buffer}
+			    && answered($other);
+		}
+		push @gaps, $worst * 1e3;
+		push @usual, $usual * 1e3;
+		$other->close;
+	}
+	line('upgrade_pause', 'ms', sandboxes => 20, n => $upgrades,
+	    median => at(.5, @gaps), max => at(1, @gaps),
+	    without_upgrade => at(.5, @usual));
+	all_of($d, 'sandbox.destroy', map { { id => "u$_" } } 1 .. 20);
+}
+
+# True when the final line has come; does not wait.
+sub answered {
+	my ($c) = @_;
+	my $bits = '';
+	vec($bits, fileno($c->{fh}), 1) = 1;
+	return 0 unless select($bits, undef, undef, 0) > 0;
+	my $r = $c->json(5);
+	die 'upgrade: ' . to_json($r // $c->{broken}) . "\n" unless $r->{ok};
+	return 1;
+}
+
+$| = 1;
+my $d = Sandboxd->start;
+tool('bench_create', $d->{socket}, $creates, crun_bundle());
+tool('bench_create', $d->{socket}, $rounds, 'together', 100);
+tool('bench_exec', $d->{socket}, $execs, 16);
+many($d);
+destroy_fifty($d);
+upgrade_pause($d);
