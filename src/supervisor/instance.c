@@ -23,11 +23,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -155,6 +157,25 @@ find_agents(struct super *s, struct err *e)
 	return s->agents_dir == NULL ? err_sys(e, "find %s", dir) : 0;
 }
 
+/*
+ * What sandboxes keep is not near to each other: ext4 then puts each one's
+ * directory into a group of blocks of its own. Where it has no journal, it looks
+ * for a free inode past all that were freed in its group within the last
+ * minutes, and sandboxes that come and go make those thousands: a hundred
+ * creates at once took twice as long (570 against 270 ms). Other file systems
+ * have no such mark and need none.
+ */
+static void
+spread(int dir_fd)
+{
+	int flags;
+
+	if (ioctl(dir_fd, FS_IOC_GETFLAGS, &flags) == -1)
+		return;
+	flags |= FS_TOPDIR_FL;
+	(void)ioctl(dir_fd, FS_IOC_SETFLAGS, &flags); /* or as it was */
+}
+
 int
 instance_open(struct super *s, struct err *e)
 {
@@ -177,6 +198,7 @@ instance_open(struct super *s, struct err *e)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (s->sandboxes_fd == -1)
 		return err_sys(e, "open %s/sandboxes", s->conf.state_dir);
+	spread(s->sandboxes_fd);
 	return 0;
 }
 
