@@ -133,6 +133,7 @@ EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/abuse/20-leaks.t \
 	tests/abuse/30-create-faults.t tests/abuse/40-hostile-init.t tests/vm \
 	tests/bench/bench_memory.pl \
 	tests/bench/bench_acp.pl tests/bench/bench_http.pl \
+	tests/bench/bench_sandbox.pl \
 	tests/bench/run tests/e2e tests/fuzz tests/proof tests/t tests/tap tests/unit/fixtures
 noinst_HEADERS = \
 	tests/unit/codex_stand_in.h \

@@ -159,8 +159,8 @@ find_agents(struct super *s, struct err *e)
 
 /*
  * What sandboxes keep is not near to each other: ext4 then puts each one's
- * directory into a group of blocks of its own. Where it has no journal, it looks
- * for a free inode past all that were freed in its group within the last
+ * directory into a group of blocks of its own. Where it has no journal, it
+ * looks for a free inode past all that were freed in its group within the last
  * minutes, and sandboxes that come and go make those thousands: a hundred
  * creates at once took twice as long (570 against 270 ms). Other file systems
  * have no such mark and need none.

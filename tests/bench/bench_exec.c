@@ -1,12 +1,14 @@
 /*
- * A command in a sandbox that is alive, `true` over the control socket: how long
- * one takes, and how many a second there are when several clients ask. Against
- * the same program started without any sandbox, in the same run, in turns.
+ * A command in a sandbox that is alive, `true` over the control socket: how
+ *long one takes, and how many a second there are when several clients ask.
+ *Against the same program started without any sandbox, in the same run, in
+ *turns.
  *
- *	bench_exec SOCKET N CLIENTS
+ *	bench_exec SOCKET N CLIENTS [ALIVE]
  *
  * N one after the other, then N by so many CLIENTS, each of which asks again
- * when it has its answer. One JSON line a figure.
+ * when it has its answer. ALIVE is only told: how many other sandboxes there
+ * are. One JSON line a figure.
  */
 #include "client.h"
 
@@ -41,7 +43,7 @@ bare_once(void)
 }
 
 static void
-in_turn(struct client *c, size_t n, int null_fd)
+in_turn(struct client *c, size_t n, int null_fd, int alive)
 {
 	static double ours[N_MAX], theirs[N_MAX];
 
@@ -53,11 +55,12 @@ in_turn(struct client *c, size_t n, int null_fd)
 		ours[i] = ours_once(c, null_fd);
 		theirs[i] = bare_once();
 	}
-	printf("{\"figure\":\"exec_true\",\"unit\":\"ms\",\"n\":%zu,"
-	       "\"median\":%.3f,\"p99\":%.3f,\"peer\":\"no sandbox\","
-	       "\"peer_median\":%.3f,\"peer_p99\":%.3f,\"ratio\":%.3f,"
-	       "\"goal\":\"median 0.7 ms\"}\n",
-	    n, quantile(ours, n, .5), quantile(ours, n, .99),
+	printf(
+	    "{\"figure\":\"exec_true\",\"unit\":\"ms\",\"n\":%zu,"
+	    "\"alive\":%d,\"median\":%.3f,\"p99\":%.3f,\"peer\":\"no sandbox\","
+	    "\"peer_median\":%.3f,\"peer_p99\":%.3f,\"ratio\":%.3f,"
+	    "\"goal\":\"median 0.7 ms\"}\n",
+	    n, alive, quantile(ours, n, .5), quantile(ours, n, .99),
 	    quantile(theirs, n, .5), quantile(theirs, n, .99),
 	    quantile(ours, n, .5) / quantile(theirs, n, .5));
 }
@@ -112,26 +115,29 @@ int
 main(int argc, char *argv[])
 {
 	static struct client c[CLIENTS_MAX];
-	int n = argc == 4 ? atoi(argv[2]) : 0;
-	int count = argc == 4 ? atoi(argv[3]) : 0;
+	int n = argc == 4 || argc == 5 ? atoi(argv[2]) : 0;
+	int count = argc == 4 || argc == 5 ? atoi(argv[3]) : 0;
+	int alive = argc == 5 ? atoi(argv[4]) : 0;
 	int null_fd = null_open();
 	double ours, theirs;
 
 	if (n < 1 || n > N_MAX || count < 1 || count > CLIENTS_MAX) {
-		(void)fputs("usage: bench_exec SOCKET N CLIENTS\n", stderr);
+		(void)fputs(
+		    "usage: bench_exec SOCKET N CLIENTS [ALIVE]\n", stderr);
 		return 100;
 	}
 	for (int i = 0; i < count; i++)
 		client_open(&c[i], argv[1]);
 	client_ask(&c[0], "sandbox.create", "\"id\":\"bench\"");
-	in_turn(&c[0], (size_t)n, null_fd);
+	in_turn(&c[0], (size_t)n, null_fd, alive);
 	ours = ours_rate(c, (size_t)count, (size_t)n, null_fd);
 	theirs = bare_rate((size_t)count, (size_t)n);
 	printf("{\"figure\":\"exec_true_rate\",\"unit\":\"1/s\",\"n\":%d,"
-	       "\"clients\":%d,\"value\":%.0f,\"peer\":\"no sandbox\","
+	       "\"alive\":%d,\"clients\":%d,\"value\":%.0f,\"peer\":\"no "
+	       "sandbox\","
 	       "\"peer_value\":%.0f,\"ratio\":%.3f,"
 	       "\"goal\":\"2500 per second\"}\n",
-	    n, count, ours, theirs, ours / theirs);
+	    n, alive, count, ours, theirs, ours / theirs);
 	client_ask(&c[0], "sandbox.destroy", "\"id\":\"bench\"");
 	return 0;
 }

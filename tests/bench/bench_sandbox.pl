@@ -11,6 +11,7 @@
 # the machine, not claims: a busy machine lies.
 use strict;
 use warnings;
+use File::Path qw(make_path);
 use FindBin;
 use lib "$FindBin::Bin/../t/lib";
 use Sandboxd;
@@ -30,29 +31,48 @@ sub at {
 	return sprintf('%.3f', (sort { $a <=> $b } @v)[int($#v * $share)]) + 0;
 }
 
+# crun wants one hierarchy of control groups: in a mount namespace of ours the
+# second version's stands where it looks. Nobody else minds.
+sub for_crun {
+	my $v2 = -d '/sys/fs/cgroup/unified'
+	    ? 'mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup; ' : '';
+	return ('unshare', '--mount', 'sh', '-c', $v2 . 'exec "$0" "$@"', @_);
+}
+
 # A program's lines as they are.
 sub tool {
 	my ($name, @args) = @_;
-	my $r = run_cmd([build_dir() . "/tests/bench/$name", @args],
+	my $r = run_cmd([for_crun(build_dir() . "/tests/bench/$name", @args)],
 	    timeout => 300);
 	die "$name: $r->{err}\n" if $r->{status} || $r->{timed_out};
 	print $r->{out};
 }
 
-# The least that crun can run /bin/true from: the host's root, read-only.
+# The least that crun can run /bin/true from.
 sub crun_bundle {
 	my $dir = Sandboxd->scratch_dir;
 	return () unless grep { -x "$_/crun" } split /:/, $ENV{PATH};
+	make_path(map { "$dir/rootfs/$_" } qw(usr proc dev));
+	for (qw(bin lib lib64)) {
+		symlink("usr/$_", "$dir/rootfs/$_") if -l "/$_";
+	}
 	spew("$dir/config.json", to_json({ ociVersion => '1.0.2',
 	    process => { args => ['/bin/true'], cwd => '/',
 		user => { uid => 0, gid => 0 }, env => ['PATH=/usr/bin:/bin'] },
-	    root => { path => '/', readonly => JSON::PP::true },
-	    mounts => [{ destination => '/proc', type => 'proc',
-		source => 'proc' }],
+	    root => { path => "$dir/rootfs", readonly => JSON::PP::true },
+	    mounts => [
+		{ destination => '/proc', type => 'proc', source => 'proc' },
+		{ destination => '/dev', type => 'tmpfs', source => 'tmpfs',
+		    options => ['nosuid', 'mode=755'] },
+		{ destination => '/usr', type => 'bind', source => '/usr',
+		    options => ['rbind', 'ro'] }],
 	    linux => { namespaces => [map { { type => $_ } }
 		qw(pid ipc uts mount network)] } }));
-	return run_cmd(['crun', '--cgroup-manager=disabled', 'run', '-b', $dir,
-	    'sandboxd-bench'])->{status} == 0 ? $dir : ();
+	my $r = run_cmd([for_crun('crun', '--cgroup-manager=disabled', 'run',
+	    '-b', $dir, 'sandboxd-bench')]);
+	return $dir if $r->{status} == 0;
+	print STDERR "bench: crun cannot be measured here: $r->{err}\n";
+	return ();
 }
 
 sub pss_kb {
@@ -123,7 +143,7 @@ sub many {
 	    defined $groups
 		? (kernel_each => sprintf('%.1f', $groups / $alive) + 0) : (),
 	    supervisor_before => $before, supervisor_after => pss_kb(@ours));
-	tool('bench_exec', $d->{socket}, $quick ? 100 : 1000, 16);
+	tool('bench_exec', $d->{socket}, $quick ? 100 : 1000, 16, $alive);
 	$began = time;
 	all_of($d, 'sandbox.destroy', @args);
 	$took = time - $began;

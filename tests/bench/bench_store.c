@@ -528,7 +528,8 @@ log_bench(int64_t events)
 		first[i] = replay(&b, random() % events, 1, &all_s);
 	qsort(first, PROBES, sizeof(first[0]), by_value);
 	(void)printf("{\"bench\":\"store_first_event\",\"events\":%lld,"
-		     "\"median_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}\n",
+		     "\"median_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,"
+		     "\"goal\":\"p99 2 ms\"}\n",
 	    (long long)events, first[PROBES / 2] * 1e3,
 	    first[PROBES * 99 / 100] * 1e3, first[PROBES - 1] * 1e3);
 	(void)replay(&b, events - n, n, &all_s);

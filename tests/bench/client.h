@@ -15,8 +15,7 @@ struct client {
 	char line[4096]; /* no answer that a bench asks for is longer */
 };
 
-void die(const char *fmt, ...)
-    __attribute__((noreturn, format(printf, 1, 2)));
+void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 double now_ms(void);
 
 void client_open(struct client *c, const char *path);
