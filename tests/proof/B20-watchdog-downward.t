@@ -11,9 +11,9 @@ use Test::More;
 need_root();
 my $d = Sandboxd->start;
 my $talk = 'for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.4; done; ';
-for (['stdout', $talk], ['stderr', $talk =~ s/echo \$i/echo \$i >&2/r], ['pings', $talk =~ s/echo \$i/echo \$i >&3/r]) {
-	my ($id, $script) = @$_;
-	service($d, $id, "$script touch /tmp/silent; sleep 600", watchdog => { ms => 2000, action => 'stop' });
+my @ways = (['stdout', $talk], ['stderr', $talk =~ s/echo \$i/echo \$i >&2/r], ['pings', $talk =~ s/echo \$i/echo \$i >&3/r]);
+service($d, $_->[0], "$_->[1] touch /tmp/silent; sleep 600", watchdog => { ms => 2000, action => 'stop' }) for @ways;
+for my $id (map { $_->[0] } @ways) {
 	my $e = event($d, $id, 'service.failed');
 	is($e && $e->{reason}, 'hung', "$id: stopped when silent");
 	is($d->exec($id, 'ls /tmp/silent')->{exit_code}, 0, 'and not while it spoke');
