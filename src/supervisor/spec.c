@@ -523,8 +523,6 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 	if (json_get(args, "entrypoint") != NULL &&
 	    json_get(args, "entrypoint")->len > 0)
 		sp->entrypoint = json_strv(json_get(args, "entrypoint"));
-	if (service_take(args, sp->entrypoint != NULL, &sp->service, e) == -1)
-		return -1;
 	if (!stored) {
 		/* What nobody asked for is no reason to refuse. */
 		if (s->cgroups == NULL || cgroup_host_limits(s->cgroups))
@@ -532,7 +530,8 @@ spec_parse(struct super *s, const struct json *args, const char *id,
 		sp->limits.memory_bytes = s->conf.default_memory;
 		sp->limits.disk_bytes = s->conf.default_disk;
 	}
-	if (spec_time(json_get(args, "renew_on_access"), "renew_on_access",
+	if (service_take(args, sp->entrypoint != NULL, &sp->service, e) == -1 ||
+	    spec_time(json_get(args, "renew_on_access"), "renew_on_access",
 		1000, RENEW_MAX_MS, &sp->renew_ms, e) == -1 ||
 	    check_env(json_get(args, "env"), e) == -1 ||
 	    spec_check_hosts(json_get(args, "hosts"), e) == -1 ||

@@ -15,13 +15,15 @@ my $script = <<'S';
 c=/opt/build/sandboxctl
 until_seen() { # sandbox, words, times
 	i=0
-	while [ $(grep -c "$2" /data/$1.seen 2>/dev/null || true) -lt $3 ] && [ $i -lt 300 ]; do
-		$c history $1 >/data/$1.seen 2>&1
+	while [ $i -lt 300 ]; do
+		$c history $1 >/data/seen 2>&1
+		[ "$(grep -c "$2" /data/seen)" -ge "$3" ] && { echo "seen $1 $2"; return; }
 		i=$((i + 1)); sleep 0.1
 	done
-	[ $i -lt 300 ] && echo "seen $1 $2" || { echo "NOT seen $1 $2"; cat /data/$1.seen; }
+	echo "NOT seen $1 $2"
+	cat /data/seen
 }
-$c create r --restart always --backoff 50ms --ready notify \
+$c create r --restart always --backoff 50ms --start-limit 3 --ready notify \
     -- sh -c 'echo >&3; sleep 0.2; exit 3' >/dev/null 2>&1 || echo refused
 until_seen r service.ready 2
 until_seen r service.failed 1
