@@ -3,6 +3,7 @@
  */
 #include "ctl/ctl.h"
 #include "ctl/text.h"
+#include "lib/rundir.h"
 #include "lib/strutil.h"
 #include <errno.h>
 #include <langinfo.h>
@@ -37,22 +38,20 @@ ctl_init(struct ctl *ctl)
 static int
 default_socket(char *dst, size_t size)
 {
-	const char *dir = getenv("XDG_RUNTIME_DIR");
+	char dir[4096];
 	struct stat st;
-	int r;
+	unsigned k;
 
-	if (geteuid() == 0)
+	for (k = 0; geteuid() != 0 && rundir_candidate(k, dir, sizeof(dir));
+	     k++)
+		if (str_format(dst, size, "%s/control.sock", dir) == 0 &&
+		    lstat(dst, &st) == 0)
+			return 0;
+	/* Without any, the one that a supervisor of his would have. */
+	if (geteuid() == 0 || lstat(SYSTEM_SOCKET, &st) == 0 ||
+	    !rundir_candidate(0, dir, sizeof(dir)))
 		return str_copy(dst, size, SYSTEM_SOCKET);
-	if (dir != NULL && *dir == '/')
-		r = str_format(dst, size, "%s/sandboxd/control.sock", dir);
-	else
-		r = str_format(dst, size, "/tmp/sandboxd-%u/control.sock",
-		    (unsigned)geteuid());
-	if (r == 0 && lstat(dst, &st) == 0)
-		return 0;
-	if (r == -1 || lstat(SYSTEM_SOCKET, &st) == 0)
-		return str_copy(dst, size, SYSTEM_SOCKET);
-	return 0;
+	return str_format(dst, size, "%s/control.sock", dir);
 }
 
 int

@@ -53,6 +53,8 @@ libbase_a_SOURCES = \
 	src/lib/proto.c \
 	src/lib/proto.def \
 	src/lib/proto.h \
+	src/lib/rundir.c \
+	src/lib/rundir.h \
 	src/lib/secret.c \
 	src/lib/secret.h \
 	src/lib/strutil.c \

@@ -22,12 +22,6 @@
 #ifndef SYSCONFDIR
 #	define SYSCONFDIR "/etc"
 #endif
-#ifndef LOCALSTATEDIR
-#	define LOCALSTATEDIR "/var"
-#endif
-#ifndef RUNSTATEDIR
-#	define RUNSTATEDIR "/run"
-#endif
 
 #define LINE_MAX_BYTES 4096
 
@@ -426,20 +420,6 @@ conf_set(struct conf *c, const char *name, const char *value, struct err *e)
 	return err_set(e, ERR_BAD_REQUEST, "%s: no such option", name);
 }
 
-/* For users other than root: the XDG base directories. */
-static char *
-user_dir(const char *var, const char *below_home, const char *fallback)
-{
-	const char *dir = getenv(var);
-	const char *home = getenv("HOME");
-
-	if (dir != NULL && dir[0] == '/')
-		return xasprintf("%s/sandboxd", dir);
-	if (below_home != NULL && home != NULL && home[0] == '/')
-		return xasprintf("%s/%s/sandboxd", home, below_home);
-	return xasprintf("%s/sandboxd-%lu", fallback, (unsigned long)getuid());
-}
-
 void
 conf_defaults(struct conf *c, bool root)
 {
@@ -454,29 +434,7 @@ conf_defaults(struct conf *c, bool root)
 			(void)set_option(
 			    c, &conf_table[i], conf_table[i].def, &e);
 	}
-	if (root) {
-		c->state_dir = xstrdup(LOCALSTATEDIR "/lib/sandboxd");
-		c->run_dir = xstrdup(RUNSTATEDIR "/sandboxd");
-	} else {
-		c->state_dir =
-		    user_dir("XDG_STATE_HOME", ".local/state", "/var/tmp");
-		c->run_dir = user_dir("XDG_RUNTIME_DIR", NULL, "/tmp");
-	}
-}
-
-const char *
-conf_default_path(bool root)
-{
-	static char path[4096];
-	char *dir;
-	int bad;
-
-	if (root)
-		return SYSCONFDIR "/sandboxd/sandboxd.conf";
-	dir = user_dir("XDG_CONFIG_HOME", ".config", "/nonexistent");
-	bad = str_format(path, sizeof(path), "%s/sandboxd.conf", dir);
-	free(dir);
-	return bad ? SYSCONFDIR "/sandboxd/sandboxd.conf" : path;
+	conf_place_defaults(c, root);
 }
 
 static char *

@@ -88,6 +88,8 @@ extern const size_t conf_table_n;
 
 /* Fill C with the defaults for root or for another user. */
 void conf_defaults(struct conf *c, bool root);
+/* In conf_place.c: of those the directories. */
+void conf_place_defaults(struct conf *c, bool root);
 /* Read PATH over C. A missing file is an error unless OPTIONAL. All mistakes
  * are collected, one line each with file and line number, into MISTAKES (at
  * most SIZE bytes); then -1. */

@@ -10,6 +10,7 @@
 #include "sandbox/disk.h"
 #include "supervisor/address.h"
 #include "supervisor/listen.h"
+#include "supervisor/peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -198,6 +199,27 @@ check_run(struct doctor *d)
 		    "%s: %s", path, strerror(errno));
 }
 
+/* Does what [control] allows come to anything? */
+static void
+check_access(struct doctor *d)
+{
+	const struct conf *c = &d->s->conf;
+	char at[128]; /* run_dir is shorter */
+
+	if (c->allow_users[0] == '\0' && c->allow_group[0] == '\0')
+		return;
+	if (!peer_barred(c, at, sizeof(at)))
+		doctor_say(d, "control socket", DOCTOR_OK, NULL,
+		    "those who are allowed can get there");
+	else
+		doctor_say(d, "control socket", DOCTOR_MISSING,
+		    "set run_dir in the section [daemon] of sandboxd.conf to a "
+		    "directory that they can get to",
+		    "allow_users and allow_group are of no use: %.200s lets "
+		    "nobody else through",
+		    at);
+}
+
 /* --- ports --------------------------------------------------------------- */
 
 /* One word of gateway.listen that is a TCP address. */
@@ -285,5 +307,6 @@ doctor_place(struct doctor *d)
 	check_disk_limits(d);
 	check_programs(d);
 	check_run(d);
+	check_access(d);
 	check_ports(d);
 }

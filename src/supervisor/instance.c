@@ -15,6 +15,7 @@
 #include "supervisor/instance.h"
 
 #include "lib/log.h"
+#include "lib/rundir.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "sandbox/remove.h"
@@ -38,6 +39,19 @@
 /* And so much of a disk image: 256 MiB. */
 #define IMAGE_INLINE_BLOCKS (256ll << 20 >> 9)
 #define LOCK_WAIT_MS 5000
+
+/* An ordinary user's may lie in /tmp, where anybody may have been before, to
+ * pose as us with a socket of his own. Root's are where root has put them. */
+static int
+check_ours(const char *path, struct err *e)
+{
+	if (geteuid() == 0 || rundir_ours(path))
+		return 0;
+	return err_set(e, ERR_SYSTEM,
+	    "%s is not used: it is somebody else's, or everybody may write "
+	    "there",
+	    path);
+}
 
 /* mkdir -p for one of our own directories; parents get 0755. */
 static int
@@ -180,7 +194,9 @@ int
 instance_open(struct super *s, struct err *e)
 {
 	if (make_path(s->conf.state_dir, 0700, e) == -1 ||
-	    make_path(s->conf.run_dir, 0755, e) == -1)
+	    make_path(s->conf.run_dir, 0755, e) == -1 ||
+	    check_ours(s->conf.state_dir, e) == -1 ||
+	    check_ours(s->conf.run_dir, e) == -1)
 		return -1;
 	s->state_fd =
 	    open(s->conf.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -276,7 +276,12 @@ tcp_socket(struct address *a, const char *text, struct err *e)
 		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, &a->sa, a->len) == -1 || listen(fd, BACKLOG) == -1 ||
 	    getsockname(fd, &a->sa, &a->len) == -1)
-		return err_sys(e, "listen on %s", text);
+		return errno == EADDRINUSE
+			   ? err_set(e, ERR_SYSTEM,
+				 "listen on %s: %s; another place is said with "
+				 "--listen, none with --no-http",
+				 text, strerror(errno))
+			   : err_sys(e, "listen on %s", text);
 	return fd_steal(&fd);
 }
 

@@ -25,6 +25,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/command_start.c \
 	src/supervisor/conf.c \
 	src/supervisor/conf.h \
+	src/supervisor/conf_place.c \
 	src/supervisor/control.c \
 	src/supervisor/control.h \
 	src/supervisor/courier.c \

@@ -177,6 +177,7 @@ write_isolation(struct super *s, struct jw *w)
 			    s->host.why_not[m]);
 	}
 	jw_object_end(w);
+	jw_kint(w, "ids", s->host.reduced ? 0 : sandbox_ids_size(s));
 	jw_kstr(w, "cgroups",
 	    s->cgroups != NULL ? cgroup_host_kind(s->cgroups) : NULL);
 	jw_kint(w, "landlock_abi", s->host.landlock_abi);

@@ -4,6 +4,7 @@
  */
 #include "supervisor/peer.h"
 
+#include "lib/log.h"
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/powers.h"
@@ -11,6 +12,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static bool
 in_allowed_group(const struct conf *cf, int fd, gid_t gid)
@@ -61,6 +63,46 @@ is_allowed_user(const struct conf *cf, uid_t uid)
 		}
 		at += n;
 	}
+}
+
+bool
+peer_barred(const struct conf *cf, char *dst, size_t size)
+{
+	struct group *gr = NULL;
+	struct stat st;
+	char *slash;
+	bool group;
+
+	if (cf->allow_group[0] != '\0')
+		gr = getgrnam(cf->allow_group);
+	if ((gr == NULL && cf->allow_users[0] == '\0') ||
+	    str_copy(dst, size, cf->run_dir) == -1)
+		return false;
+	while (dst[0] != '\0') {
+		group = gr != NULL && cf->allow_users[0] == '\0';
+		if (stat(dst, &st) == 0) {
+			group = group && st.st_gid == gr->gr_gid;
+			if ((st.st_mode & (group ? S_IXGRP : S_IXOTH)) == 0)
+				return true;
+		}
+		slash = strrchr(dst, '/');
+		if (slash == NULL)
+			break;
+		*slash = '\0';
+	}
+	return false;
+}
+
+void
+peers_check(const struct super *s)
+{
+	char at[128]; /* run_dir is shorter */
+
+	if (peer_barred(&s->conf, at, sizeof(at)))
+		log_warn("control",
+		    "allow_users and allow_group are of no use: nobody else "
+		    "gets to the socket",
+		    LOG_STR("directory", at));
 }
 
 /* --- how much of us one user takes ---------------------------------------- */

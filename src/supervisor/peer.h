@@ -31,4 +31,10 @@ bool peer_too_many(const struct super *s, const struct peer_use *u);
 int64_t peer_wait_ms(const struct super *s, struct peer_use *u);
 void peers_free(struct super *s);
 
+/* Those who may, by the configuration, but cannot get to the socket: into DST
+ * the directory that lets nobody through. False: nothing is in the way. */
+bool peer_barred(const struct conf *cf, char *dst, size_t size);
+/* The log is told. */
+void peers_check(const struct super *s);
+
 #endif

@@ -45,6 +45,7 @@ sandbox_create(struct super *s, const struct json *args,
 		sp.isolation = xstrdup("full");
 	}
 	if (spec_check_size(&sp, e) == -1 ||
+	    sandbox_ids_check(s, &sp, e) == -1 ||
 	    sandbox_disk_check(s, &sp, e) == -1 ||
 	    sandbox_weights_check(s, &sp.limits, e) == -1 ||
 	    (strcmp(sp.isolation, "full") == 0 &&

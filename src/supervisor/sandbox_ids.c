@@ -15,6 +15,44 @@ sandbox_first_id(const struct sandbox *sb)
 	return (uid_t)(sb->s->conf.ids_base + (int64_t)sb->slot * PLAN_IDS);
 }
 
+uint32_t
+sandbox_ids_size(const struct super *s)
+{
+	if (s->host.root && s->root)
+		return PLAN_IDS;
+	if (s->host.reduced || s->host.subids.lack != SUBIDS_HAVE)
+		return 1;
+	return subids_slice(&s->host.subids, 0).count;
+}
+
+static bool
+among(uint32_t id, uint32_t count)
+{
+	/* Of a small slice the last one is nobody, see subids_slice_map(). */
+	return count > SUBIDS_NOBODY ? id < count
+	       : count == 1	     ? id == 0
+				     : id < count - 1 || id == SUBIDS_NOBODY;
+}
+
+int
+sandbox_ids_check(
+    const struct super *s, const struct sandbox_spec *sp, struct err *e)
+{
+	uint32_t n = sandbox_ids_size(s);
+
+	if (s->host.reduced || (among(sp->uid, n) && among(sp->gid, n)))
+		return 0;
+	if (n == 1)
+		return err_set(e, ERR_USER_NOT_FOUND,
+		    "user: %.60s: a sandbox has no ids but root's here; "
+		    "`sandboxctl doctor` tells how to have more",
+		    sp->user);
+	return err_set(e, ERR_USER_NOT_FOUND,
+	    "user: %.60s: a sandbox has ids 0 to %u and %u here; `sandboxctl "
+	    "doctor` tells from where",
+	    sp->user, n - 2, SUBIDS_NOBODY);
+}
+
 static unsigned
 users_of(const struct sandbox *of, const struct subids_slice *sl)
 {

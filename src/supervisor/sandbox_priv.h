@@ -42,6 +42,9 @@ void sandbox_pause_free(struct sandbox *sb);
 /* In sandbox_ids.c: if we are not root, what it is lent, from now on: the same
  * as before if that can be. Count 0: nothing. */
 struct subids_slice sandbox_ids_take(struct sandbox *sb);
+/* Can there be a sandbox for that user? */
+int sandbox_ids_check(
+    const struct super *s, const struct sandbox_spec *sp, struct err *e);
 /* The member "ids" of the record that is stored, and of the one for clients. */
 void sandbox_ids_store(const struct sandbox *sb, struct jw *w);
 void sandbox_ids_load(struct sandbox *sb, const struct json *rec);

@@ -202,6 +202,8 @@ void sandbox_watch_stop(struct super *s);
 
 /* In sandbox_ids.c: the first id of its range, if we are root. */
 uid_t sandbox_first_id(const struct sandbox *sb);
+/* How many ids a sandbox that is made now has. */
+uint32_t sandbox_ids_size(const struct super *s);
 
 /* The public record. BRIEF: without what a list of many need not have. */
 void sandbox_write(struct sandbox *sb, struct jw *w, bool with_usage);

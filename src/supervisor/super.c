@@ -27,6 +27,7 @@
 #include "supervisor/listen_given.h"
 #include "supervisor/logfile.h"
 #include "supervisor/notify.h"
+#include "supervisor/peer.h"
 #include "supervisor/powers.h"
 #include "supervisor/relay.h"
 #include "supervisor/retain.h"
@@ -182,6 +183,9 @@ open_isolation(struct super *s)
 	    s->state_fd, s->host.root, s->disk_why, sizeof(s->disk_why));
 	ev_idle_start(s->loop, &s->prepare);
 	powers_accept(s);
+	if (geteuid() != 0 && s->host.subids.why[0] != '\0')
+		log_info("super", "a sandbox has one id; see doctor",
+		    LOG_STR("why", s->host.subids.why));
 	/* It takes a while: after an upgrade, when nobody waits for us. */
 	if (s->carried == NULL && super_hide(s, &e) == -1)
 		die("hide the host's private files", &e);
@@ -349,6 +353,7 @@ super_open_or_die(
 		listen_close(s);
 		die("open the control socket", &e);
 	}
+	peers_check(s);
 	listen_kept_close(s);
 	s->store = storec_new(s);
 	s->relay = relay_new(s);

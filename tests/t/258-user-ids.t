@@ -37,6 +37,10 @@ is(out('a', 'setpriv --reuid 2000 --regid 2000 --groups 2001,2002 id -G 2>&1 || 
     "2000 2001 2002\n", 'groups, too');
 isnt($d->sh('a', 'chown 5000 /srv/r')->{exit_code}, 0, 'there is no id beyond its own');
 
+is($d->error('sandbox.create', { id => 'far', user => '5000' }), 'user_not_found',
+    'nor a sandbox for a user beyond');
+is($d->ok('status')->{ids}, 4096, 'status says how many there are');
+
 # --- another user by default: the caller ---
 my $lent = Sandboxd->scratch_dir;
 spew("$lent/given", "x\n");

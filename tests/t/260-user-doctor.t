@@ -96,6 +96,8 @@ my ($with) = grep { $_->{name} eq 'ids' } @{$d->ok('doctor')->{checks}};
 like($with->{detail}, $one, 'a running daemon');
 is_deeply($d->ok('sandbox.create', { id => 'a' })->{ids}, { count => 1, uid => $user->{uid},
     gid => $user->{uid}, shared => JSON::PP::true }, 'a sandbox\'s record');
+like($d->request('sandbox.create', { id => 'b', user => '1000' })->{error}{detail},
+    qr/^user: 1000: .* no ids but root's here; `sandboxctl doctor` tells/, 'no other user');
 ok($d->stop, 'it ends');
 
 # Without a name, newuidmap serves nobody.

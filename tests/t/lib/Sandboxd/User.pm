@@ -71,15 +71,15 @@ sub put {
 	chmod(0644, "$self->{dir}/$file");
 }
 
-# Run COMMAND as that user, with nothing but ENV.
+# Run COMMAND as that user; WITH: words "NAME=value" of its environment.
 sub run {
 	my ($self, $command, %o) = @_;
 	return run_cmd(['setpriv', "--reuid=$self->{uid}", "--regid=$self->{uid}",
-	    '--clear-groups', @{$o{setpriv} // []}, 'env', '-i',
+	    '--clear-groups', @{delete $o{setpriv} // []}, 'env', '-i',
 	    'PATH=/usr/sbin:/usr/bin:/sbin:/bin', "HOME=$self->{home}",
 	    (map { "$_=$ENV{$_}" } grep { defined $ENV{$_} }
 	    qw(ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS)),
-	    @{$o{env} // []}, @$command], %o);
+	    @{delete $o{with} // []}, @$command], %o);
 }
 
 # Can he execute what was built? Else there is nothing to test.
