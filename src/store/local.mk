@@ -28,6 +28,8 @@ libstore_a_SOURCES = \
 	src/store/record.h \
 	src/store/requests.c \
 	src/store/requests.h \
+	src/store/look.c \
+	src/store/look.h \
 	src/store/restore.c \
 	src/store/restore.h \
 	src/store/retain.c \

@@ -7,9 +7,11 @@
  *	sandboxd-store --durability full|relaxed|none [--uid N --gid N]
  *	    [--map-bytes N] [--compact-share N]
  *	sandboxd-store --restore [--uid N --gid N]
+ *	sandboxd-store --look [--uid N --gid N]
  *
  * With --restore descriptor 3 is a backup, the directory is empty, and nobody
- * is served.
+ * is served. With --look the database is only looked at, and descriptor 3 takes
+ * what was found.
  */
 #include "lib/confine.h"
 #include "lib/log.h"
@@ -17,6 +19,7 @@
 #include "lib/proto.h"
 #include "lib/strutil.h"
 #include "store/confine.h"
+#include "store/look.h"
 #include "store/restore.h"
 #include "store/store.h"
 
@@ -30,7 +33,7 @@ struct options {
 	struct store_options store;
 	uid_t uid;
 	gid_t gid;
-	bool restore;
+	bool restore, look;
 };
 
 static void usage(const char *why) ATTR_NORETURN;
@@ -42,7 +45,7 @@ usage(const char *why)
 	    "sandboxd-store: %s\n"
 	    "usage: sandboxd-store --durability full|relaxed|none "
 	    "[--uid N --gid N] [--map-bytes N] [--compact-share N]\n"
-	    "       sandboxd-store --restore [--uid N --gid N]\n",
+	    "       sandboxd-store --restore|--look [--uid N --gid N]\n",
 	    why);
 	exit(EXIT_USAGE);
 }
@@ -67,6 +70,7 @@ options_parse(struct options *opt, int argc, char *argv[])
 		{ "map-bytes", required_argument, NULL, 'm' },
 		{ "compact-share", required_argument, NULL, 'c' },
 		{ "restore", no_argument, NULL, 'r' },
+		{ "look", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -100,6 +104,9 @@ options_parse(struct options *opt, int argc, char *argv[])
 			break;
 		case 'r':
 			opt->restore = true;
+			break;
+		case 'l':
+			opt->look = true;
 			break;
 		default:
 			usage("unknown option");
@@ -139,6 +146,8 @@ main(int argc, char *argv[])
 		fatal("confine", "%s", e.text);
 	/* Copies of it write backups and look at what is restored. */
 	confine_never_or_die(true);
+	if (opt.look)
+		_exit(look_here(CHILD_SUPER_FD));
 	if (opt.restore) {
 		if (restore_here(CHILD_SUPER_FD, &e) == 0)
 			_exit(EXIT_OK);

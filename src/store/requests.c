@@ -330,6 +330,7 @@ do_stats(struct store *st, int64_t id, const struct json *msg ATTR_UNUSED,
 	jw_kint(w, "followers", (int64_t)st->streams->n);
 	jw_kint(w, "map_bytes", (int64_t)st->db.map_bytes);
 	jw_kint(w, "used_bytes", (int64_t)fig.used_bytes);
+	jw_kint(w, "schema", SCHEMA_VERSION); /* db_open() sees to that */
 	commit_times(st, w);
 	jw_object_end(w);
 	(void)chan_end(st->super, NULL, 0); /* lost only with the parent */

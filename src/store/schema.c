@@ -7,6 +7,10 @@
  * program, or two writers (the supervisor's lock on the state directory keeps
  * a second store away; LMDB's own lock is the second fence).
  */
+#ifdef HAVE_CONFIG_H
+#	include "config.h"
+#endif
+
 #include "store/schema.h"
 
 #include "lib/log.h"
@@ -30,7 +34,6 @@
  * readable; the directory's mode decides whether they get that far. */
 #define DATA_MODE 0640
 #define LOCK_MODE 0660
-#define KEY_SCHEMA "schema"
 
 static const char *const table_names[DB_N] = {
 	[DB_META] = "meta",
@@ -147,9 +150,11 @@ version_get(struct db *db, MDB_txn *txn, int64_t *version_out, struct err *e)
 	if (*version_out > SCHEMA_VERSION)
 		return err_set(e, ERR_PRECONDITION,
 		    "the database has schema %" PRId64
-		    " and this program knows %d at most: a newer sandboxd has "
-		    "used it",
-		    *version_out, SCHEMA_VERSION);
+		    " and this program (%s) knows %d at most: a newer "
+		    "sandboxd has used it. Install that or a later one; or "
+		    "take a backup of before back: sandboxd --restore FILE "
+		    "--force",
+		    *version_out, PACKAGE_VERSION, SCHEMA_VERSION);
 	return 0;
 }
 

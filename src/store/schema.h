@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #define SCHEMA_VERSION 2
+#define KEY_SCHEMA "schema" /* in the table meta: a number, as text */
 
 enum db_name {
 	DB_META,

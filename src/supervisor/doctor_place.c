@@ -1,8 +1,13 @@
 /*
  * What doctor looks at in directories, programs, disks and ports. Runs in the
  * supervisor or in sandboxd --doctor. Nothing is changed but a lock that is
- * taken and dropped on a file of its own, which has no name.
+ * taken and dropped on a file of its own, which has no name. The database is
+ * looked at by the store's program, under its rights.
  */
+#ifdef HAVE_CONFIG_H
+#	include "config.h"
+#endif
+
 #include "supervisor/doctor.h"
 
 #include "lib/strutil.h"
@@ -11,14 +16,17 @@
 #include "supervisor/address.h"
 #include "supervisor/listen.h"
 #include "supervisor/peer.h"
+#include "supervisor/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 #define FREE_WANTED (1ll << 30)
 #define FREE_FILES_WANTED 10000
@@ -130,6 +138,74 @@ check_state(struct doctor *d)
 	else
 		doctor_say(d, "database locks", DOCTOR_OK, NULL,
 		    "a local file system");
+}
+
+/* What the store's program says of the database below DIR_FD: its schema and
+ * the newest that is known. -1: nothing. */
+static int
+schema_ask(struct super *s, int dir_fd, int64_t *has_out, int64_t *known_out)
+{
+	static char program[] = "sandboxd-store", look[] = "--look",
+		    uid_flag[] = "--uid", gid_flag[] = "--gid";
+	autofd int fd = memfd_create("schema", MFD_CLOEXEC);
+	char id[16], text[64] = "", *space;
+	char *argv[] = { program, look, s->root ? uid_flag : NULL, id, gid_flag,
+		id, NULL };
+	struct err e;
+	pid_t pid;
+
+	(void)snprintf(id, sizeof(id), "%lu", (unsigned long)SUPER_STORE_ID(s));
+	if (fd == -1 || spawn_once(s, &pid, fd, dir_fd, argv, &e) == -1)
+		return -1;
+	while (waitpid(pid, NULL, 0) == -1) {
+		if (errno != EINTR)
+			return -1;
+	}
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return -1;
+	text[strcspn(text, "\n")] = '\0';
+	space = strchr(text, ' ');
+	if (space == NULL)
+		return -1;
+	*space = '\0';
+	return str_to_int(text, 1, INT64_MAX, has_out) == -1 ||
+		       str_to_int(space + 1, 1, INT64_MAX, known_out) == -1
+		   ? -1
+		   : 0;
+}
+
+/* Of one that serves the database is good. */
+static void
+check_database(struct doctor *d)
+{
+	autofree char *path = xasprintf("%s/store", d->s->conf.state_dir);
+	int64_t has = 0, known = 0;
+	autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (d->running || (fd == -1 && errno != ENOENT) ||
+	    (fd != -1 && faccessat(fd, "data.mdb", R_OK, AT_EACCESS) == -1 &&
+		errno != ENOENT))
+		return; /* nor is it ours to look at */
+	if (fd == -1 || faccessat(fd, "data.mdb", F_OK, 0) == -1)
+		doctor_say(d, "database", DOCTOR_OK, NULL, "none yet");
+	else if (schema_ask(d->s, fd, &has, &known) == -1)
+		doctor_say(d, "database", DOCTOR_MISSING,
+		    "sandboxd --restore FILE --force (a backup); the damaged "
+		    "one is kept aside",
+		    "%s/data.mdb cannot be read", path);
+	else if (has > known)
+		doctor_say(d, "database", DOCTOR_MISSING,
+		    "install the sandboxd that has used it, or a later one; or "
+		    "sandboxd --restore FILE --force (a backup of before)",
+		    "it has schema %lld, and this sandboxd (" PACKAGE_VERSION
+		    ") knows %lld at most: a newer one has used it",
+		    (long long)has, (long long)known);
+	else
+		doctor_say(d, "database", DOCTOR_OK, NULL,
+		    has == known ? "schema %lld"
+				 : "schema %lld; the next start brings it up "
+				   "to date",
+		    (long long)has);
 }
 
 static void
@@ -304,6 +380,7 @@ void
 doctor_place(struct doctor *d)
 {
 	check_state(d);
+	check_database(d);
 	check_disk_limits(d);
 	check_programs(d);
 	check_run(d);

@@ -8,6 +8,7 @@
 #include "lib/strutil.h"
 #include "lib/xalloc.h"
 #include "supervisor/gateway.h"
+#include "supervisor/notify.h"
 #include "supervisor/retain.h"
 #include "supervisor/roles.h"
 #include "supervisor/sandboxes.h"
@@ -368,6 +369,8 @@ store_down(struct proc *p, const char *cause ATTR_UNUSED)
 	    WEXITSTATUS(p->exit_status) == EXIT_NEWER && !p->stop_wanted) {
 		/* Trying again helps nobody. */
 		log_error("store", "a newer sandboxd has used the database");
+		notify_status(st->s, "Failed: a newer sandboxd has used the "
+				     "database; see sandboxctl doctor");
 		if (p->state != PS_DOWN)
 			proc_stop(p);
 		if (!st->s->stopping)
