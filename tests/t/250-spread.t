@@ -23,5 +23,6 @@ ok(!marked("$all/one/$_"), "not within a sandbox: $_") for '.', 'upper';
 is($d->sh('one', 'echo x > /root/f')->{exit_code}, 0, 'a file');
 $d->restart;
 ok(marked($all), 'after a restart');
+$d->ok('sandbox.start', { id => 'one' });
 is($d->sh('one', 'cat /root/f')->{stdout}, "x\n", '... the file is there');
 done_testing();
