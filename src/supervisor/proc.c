@@ -29,6 +29,7 @@
 
 /* Time between the exit and the end of the channel, in either order. */
 #define LINGER_MS 1000
+#define NOT_YET_MS 50 /* until it is looked again whether it may start */
 
 static int
 real_pidfd_kill(int pidfd, int sig)
@@ -290,6 +291,10 @@ on_backoff_over(struct proc *p, const struct proto_in *in ATTR_UNUSED,
 {
 	struct err e;
 
+	if (p->kind->may_start != NULL && !p->kind->may_start(p)) {
+		proc_set_deadline(p, NOT_YET_MS);
+		return;
+	}
 	proc_set_state(
 	    p, PS_WAITING); /* from FAILED: what counted still counts */
 	p->restarts++;

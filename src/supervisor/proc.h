@@ -45,6 +45,9 @@ struct proc_kind {
 	enum role role;
 	/* Spawn it: ends in proc_spawned(). Also called for restarts. */
 	int (*start)(struct proc *p, struct err *e);
+	/* Whether what it needs is there; else its next start waits, and that
+	 * counts for nothing. NULL: always. */
+	bool (*may_start)(const struct proc *p);
 	/* It said hello. */
 	void (*up)(struct proc *p);
 	/* A request or notice. -1 with E set: a breach. */

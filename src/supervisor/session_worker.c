@@ -80,6 +80,15 @@ agent_renew(struct session *ss)
 	ss->agent = agent_hold(now);
 }
 
+/* A store that is being started again is no fault of the worker's. */
+static bool
+worker_may_start(const struct proc *p)
+{
+	const struct session *ss = p->owner;
+
+	return proc_up(storec_proc(ss->s->store));
+}
+
 static int
 worker_start(struct proc *p, struct err *e)
 {
@@ -297,6 +306,7 @@ worker_down(struct proc *p, const char *cause)
 static const struct proc_kind worker_kind = {
 	.role = ROLE_SESSION,
 	.start = worker_start,
+	.may_start = worker_may_start,
 	.up = worker_up,
 	.message = worker_message,
 	.ask_stop = worker_ask_stop,

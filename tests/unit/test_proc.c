@@ -18,7 +18,7 @@ struct fake {
 	struct proc p;
 	int child_fd; /* the child's end of the channel */
 	int starts, ups, downs, kills, asks, messages;
-	int fail_start;
+	int fail_start, not_yet;
 	char cause[256];
 };
 
@@ -53,6 +53,13 @@ k_start(struct proc *p, struct err *e)
 	assert_int_equal(fd_socketpair(&ours, &F.child_fd, e), 0);
 	proc_spawned(p, -1, dup(0), ours);
 	return 0;
+}
+
+static bool
+k_may_start(const struct proc *p)
+{
+	(void)p;
+	return F.not_yet == 0 || F.not_yet-- == 0;
 }
 
 static void
@@ -99,6 +106,7 @@ k_down(struct proc *p, const char *cause)
 static struct proc_kind kind = {
 	.role = ROLE_INIT,
 	.start = k_start,
+	.may_start = k_may_start,
 	.up = k_up,
 	.message = k_message,
 	.ask_stop = k_ask,
@@ -413,6 +421,26 @@ test_backoff(void **state)
 	assert_string_equal(F.p.why, "exited with 1");
 }
 
+/* What it needs is away for longer than five deaths would take. */
+static void
+test_waits_for_what_it_needs(void **state)
+{
+	(void)state;
+	start_up();
+	F.not_yet = 8;
+	die_of(1 << 8);
+	for (int i = 8; i > 0; i--) {
+		assert_int_equal(F.not_yet, i);
+		ev_timer_stop(F.loop, &F.p.timer);
+		ev_invoke(F.loop, &F.p.timer, EV_TIMER);
+		assert_int_equal(F.p.state, PS_WAITING);
+		assert_int_equal(F.starts, 1);
+	}
+	(void)delay_then_start();
+	assert_int_equal(F.starts, 2);
+	assert_int_equal(F.p.ncrashes, 1);
+}
+
 /* Short ones: it doubles up to its cap, and a stable minute sets it back. */
 static void
 test_backoff_cap(void **state)
@@ -639,6 +667,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    test_mute_child, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_backoff, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_waits_for_what_it_needs, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_backoff_cap, setup, teardown),
 		cmocka_unit_test_setup_teardown(
