@@ -105,11 +105,12 @@ pass_forward(
 	const struct pass_session *s = id != NULL ? pass_find(p, id) : NULL;
 	autofree char *other = NULL;
 
-	pass_watch(p, env);
-	if (s != NULL && s->native != NULL && strcmp(s->native, id) != 0) {
+	if (s != NULL && s->native != NULL && strcmp(s->native, id) != 0)
 		other = with_id(env, id, s->native);
-		text = other != NULL ? other : text;
-		len = strlen(text);
+	pass_watch(p, env); /* may be the end of S */
+	if (other != NULL) {
+		text = other;
+		len = strlen(other);
 	}
 	if (pass_write(p, text, len) == -1)
 		refuse(p, env, "the agent does not read what it is sent");
