@@ -31,6 +31,8 @@ struct copy {
 	size_t nsrc;
 	const char *dst;
 	struct client c;
+	bool mapped; /* what is ours is SELF's inside */
+	struct tar_owner self;
 };
 
 /* --- names --------------------------------------------------------------- */
@@ -142,6 +144,9 @@ pack(struct copy *c, int fd, struct err *e)
 	size_t i;
 	int r = 0;
 
+	if (c->mapped)
+		tar_pack_owner(
+		    p, (struct tar_owner){ geteuid(), getegid() }, c->self);
 	for (i = 0; i < c->nsrc && r == 0; i++)
 		r = pack_one(p, c->src[i], e);
 	if (r == 0)
@@ -177,6 +182,27 @@ write_copy_in(struct copy *c)
 	jw_kint(w, "fds", 1);
 }
 
+/* An ordinary user's sandbox may have no such id as his; but then one of its
+ * ids is he. */
+static int
+self_find(struct copy *c, struct err *e)
+{
+	const struct json *ids;
+	struct answer a;
+
+	if (geteuid() == 0 || args_has(c->a, "no-owner") ||
+	    args_str(c->a, "owner", NULL) != NULL)
+		return 0;
+	if (client_ask(c->ctl, "sandbox.get", c->id, &a, e) == -1)
+		return -1;
+	ids = json_get(a.body, "ids");
+	c->mapped = json_int(ids, "self_uid", -1) != -1;
+	c->self.uid = (uid_t)json_int(ids, "self_uid", 0);
+	c->self.gid = (gid_t)json_int(ids, "self_gid", 0);
+	answer_free(&a);
+	return 0;
+}
+
 static int
 copy_in(struct copy *c)
 {
@@ -190,6 +216,8 @@ copy_in(struct copy *c)
 		(void)err_set(&e, ERR_BAD_REQUEST, "- comes alone");
 		return ctl_fail(c->ctl, &e);
 	}
+	if (!stream && self_find(c, &e) == -1)
+		return ctl_fail(c->ctl, &e);
 	client_init(&c->c, c->ctl);
 	write_copy_in(c);
 	r = fd_pipe(&read_fd, &write_fd, &e);

@@ -47,6 +47,7 @@ struct tar_pack {
 	struct buf pax;
 	struct tar_pack_counts n;
 	char *chunk; /* owned */
+	struct tar_owner from, to;
 };
 
 struct tar_pack *
@@ -59,6 +60,22 @@ tar_pack_new(int out_fd)
 	buf_init(&p->pax, TAR_EXTENSION_MAX);
 	(void)fcntl(out_fd, F_SETPIPE_SZ, PIPE_BYTES); /* smaller works too */
 	return p;
+}
+
+void
+tar_pack_owner(struct tar_pack *p, struct tar_owner from, struct tar_owner to)
+{
+	p->from = from;
+	p->to = to;
+}
+
+static void
+owner_map(const struct tar_pack *p, struct stat *st)
+{
+	if (st->st_uid == p->from.uid)
+		st->st_uid = p->to.uid;
+	if (st->st_gid == p->from.gid)
+		st->st_gid = p->to.gid;
 }
 
 void
@@ -415,6 +432,7 @@ add(struct tar_pack *p, int dir_fd, const char *name, unsigned depth,
 		p->n.skipped++; /* gone meanwhile */
 		return 0;
 	}
+	owner_map(p, &st);
 	if (S_ISLNK(st.st_mode))
 		return symlink_put(p, dir_fd, name, &st, e);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
@@ -431,6 +449,7 @@ add(struct tar_pack *p, int dir_fd, const char *name, unsigned depth,
 	}
 	if (fd == -1 || fstat(fd, &st) == -1)
 		return err_sys(e, "open %s", p->path[0] ? p->path : name);
+	owner_map(p, &st);
 	if (S_ISDIR(st.st_mode))
 		return dir_put(p, fd_steal(&fd), &st, depth, e);
 	if (S_ISREG(st.st_mode) && !is_made_up(fd))

@@ -12,6 +12,7 @@
 
 #include "err.h"
 #include <stdint.h>
+#include <sys/types.h>
 
 struct tar_pack_counts {
 	uint64_t entries, bytes, skipped;
@@ -21,6 +22,13 @@ struct tar_pack;
 
 /* Into OUT_FD, which is borrowed and may block. */
 struct tar_pack *tar_pack_new(int out_fd);
+/* What belongs to FROM, or its group, is said to belong to TO. */
+struct tar_owner {
+	uid_t uid;
+	gid_t gid;
+};
+void
+tar_pack_owner(struct tar_pack *p, struct tar_owner from, struct tar_owner to);
 /* Errors end the archive: nothing but tar_pack_free() after one. */
 /* The file NAME in the directory DIR_FD, with all that is below it, under the
  * name AS; "." for the contents of a directory without a name of its own. */

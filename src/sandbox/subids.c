@@ -350,17 +350,32 @@ line_add(struct id_map *m, uint32_t inside, uint32_t outside, uint32_t count)
 		m->v[m->n++] = (struct id_line){ inside, outside, count };
 }
 
+/* Nobody is somebody in every distribution: in a small slice he has its last
+ * id. */
+static bool
+is_small(uint32_t count)
+{
+	return count <= SUBIDS_NOBODY;
+}
+
+uint32_t
+subids_self(uint32_t count, uint32_t inside)
+{
+	if (count <= 1)
+		return 0;
+	if (is_small(count) && inside == SUBIDS_NOBODY)
+		return inside;
+	return inside < count - is_small(count) ? inside : 0;
+}
+
 void
 subids_slice_map(struct id_map *m, uint32_t first, uint32_t count, uint32_t own,
     uint32_t inside)
 {
-	/* Nobody is somebody in every distribution: in a small slice he has
-	 * its last id. */
-	bool small = count <= SUBIDS_NOBODY;
+	bool small = is_small(count);
 	uint32_t top = small ? count - 1 : count;
 
-	if (inside >= top && !(small && inside == SUBIDS_NOBODY))
-		inside = 0;
+	inside = subids_self(count, inside);
 	m->n = 0;
 	/* Who a file belongs to must not hang on who the user is: the id that
 	 * he would have had stays unused. */

@@ -74,8 +74,11 @@ struct subids_slice subids_slice(const struct subids *si, unsigned k);
 /* Is SL still the caller's? */
 bool subids_holds(const struct subids *si, const struct subids_slice *sl);
 
-/* The map of a sandbox that has the COUNT ids from FIRST on and whose user,
- * INSIDE, is OWN. If he is not among the sandbox's ids, its root is. */
+/* Who is the caller in a sandbox that has COUNT ids and whose user is INSIDE:
+ * he, or if he is not among its ids, its root. */
+uint32_t subids_self(uint32_t count, uint32_t inside);
+/* The map of a sandbox that has the COUNT ids from FIRST on and whose user is
+ * INSIDE; OWN is the caller's. */
 void subids_slice_map(struct id_map *m, uint32_t first, uint32_t count,
     uint32_t own, uint32_t inside);
 

@@ -25,22 +25,14 @@ sandbox_ids_size(const struct super *s)
 	return subids_slice(&s->host.subids, 0).count;
 }
 
-static bool
-among(uint32_t id, uint32_t count)
-{
-	/* Of a small slice the last one is nobody, see subids_slice_map(). */
-	return count > SUBIDS_NOBODY ? id < count
-	       : count == 1	     ? id == 0
-				     : id < count - 1 || id == SUBIDS_NOBODY;
-}
-
 int
 sandbox_ids_check(
     const struct super *s, const struct sandbox_spec *sp, struct err *e)
 {
 	uint32_t n = sandbox_ids_size(s);
 
-	if (s->host.reduced || (among(sp->uid, n) && among(sp->gid, n)))
+	if (s->host.reduced || (subids_self(n, sp->uid) == sp->uid &&
+				   subids_self(n, sp->gid) == sp->gid))
 		return 0;
 	if (n == 1)
 		return err_set(e, ERR_USER_NOT_FOUND,
@@ -149,5 +141,11 @@ sandbox_ids_write(const struct sandbox *sb, struct jw *w)
 		ids_write(w, 1, geteuid(), getegid());
 	}
 	jw_kbool(w, "shared", shared);
+	if (!sb->s->root) {
+		uint32_t n = MAX(sb->lent.count, 1u);
+
+		jw_kint(w, "self_uid", subids_self(n, sb->spec.uid));
+		jw_kint(w, "self_gid", subids_self(n, sb->spec.gid));
+	}
 	jw_object_end(w);
 }

@@ -18,12 +18,13 @@ $user->reaches_or_skip;
 my $d = Sandboxd->start(uid => $uid);
 sub ids { return $d->ok('sandbox.get', { id => $_[0] })->{ids} }
 sub out { my ($id, $script, %o) = @_; return $d->sh($id, $script, %o)->{stdout} }
+sub left { my @there = glob("$d->{state}/$_[0]/*"); return scalar @there }
 sub on_disk { return (stat("$d->{state}/sandboxes/$_[0]/upper/$_[1]"))[4, 5] }
 
 # --- one sandbox ---
 my $a = $d->ok('sandbox.create', { id => 'a' });
 is_deeply($a->{ids}, { count => 4096, uid => 200000, gid => 300000,
-    shared => JSON::PP::false }, 'the record says which ids it has');
+    shared => JSON::PP::false, self_uid => 0, self_gid => 0 }, 'the record says which ids it has');
 ok($a->{isolation}{user} && !$a->{isolation}{idmap}, 'and that they are not mapped on disk');
 is(out('a', 'id -u; id -u nobody; touch /srv/r; touch /srv/n; chown nobody:nogroup /srv/n; '
     . 'mkdir /srv/d; chown 1000:1001 /srv/d; stat -c %u:%g /srv/n /srv/d'),
@@ -58,12 +59,23 @@ is(join(':', on_disk('b', '.')), '204096:304096', 'its root is somebody else');
 is(out('b', 'touch /srv/q; chown 7:8 /srv/q; stat -c %u:%g /srv/q', user => '0'), "7:8\n",
     'and root all the same');
 isnt($d->sh('b', 'chown 0 /lent/made')->{exit_code}, 0, 'its user is not');
+is($b->{ids}{self_uid}, 1000, 'the record says who the caller is inside');
+my $own = $user->run([program('sandboxctl'), '--socket', $d->{socket}, 'cp', "$lent/given", 'b:/tmp/own']);
+is($own->{status}, 0, 'he copies a file of his into it') or diag($own->{err});
+is(out('b', 'stat -c %u:%g /tmp/own'), "1000:1000\n", 'which is its user\'s');
+is($user->run([program('sandboxctl'), '--socket', $d->{socket}, 'cp', 'b:/srv/q', "$lent/q"])->{status}, 0,
+    'and out, whoever\'s it was');
+is(join(':', (stat("$lent/q"))[4, 5]), "$uid:$uid", 'it is his');
 $d->ok('session.create', { id => 's', agent => 'mock', sandbox => 'b' });
 is(($d->turn('s', 'hello'))[-1]{type}, 'turn.ended', 'a session works');
 
 # --- they are kept ---
 my @before = (ids('a'), ids('b'));
 $d->ok('sandbox.stop', { id => 'a' });
+$d->ok('upgrade');
+ok(wait_for(20, sub { ($d->ok('status')->{upgrades} // 0) == 1 }), 'an upgrade');
+is_deeply(ids('b'), $before[1], 'leaves them');
+is(out('b', 'stat -c %u:%g /srv/q'), "7:8\n", 'in the same sandbox');
 $d->restart('KILL');
 $d->ok('sandbox.start', { id => 'a' });
 ok(wait_for(20, sub { $d->ok('sandbox.get', { id => 'b' })->{state} eq 'running' }),
@@ -88,7 +100,17 @@ is($d->sh('a', 'cd /srv/d && for i in $(seq 40); do mkdir -m 700 n$i && cd n$i &
     . 'touch x && chown 99:98 . x; done; mkdir /srv/w && cd /srv/w && seq 400 | xargs touch && '
     . 'chown -R 50:51 . && chmod 0 .')->{exit_code}, 0, 'a tree of others');
 $d->ok('sandbox.destroy', { id => $_ }) for 'a', 'b', 'c3', 'again';
-is(join(' ', glob("$d->{state}/sandboxes/* $d->{state}/trash/*")), '', 'destroyed, nothing is left');
+is(left('{sandboxes,trash}'), 0, 'destroyed, nothing is left');
+
+# Killed while it removes: the next one goes on.
+$d->ok('sandbox.create', { id => 'big' });
+$d->sh('big', 'mkdir -m 700 /srv/b; cd /srv/b && seq 20000 | xargs touch && chown -R 9:9 /srv/b');
+my $going = $d->client;
+$going->send('sandbox.destroy', { id => 'big' });
+wait_for(10, sub { left('trash') });
+$d->restart('KILL');
+ok(wait_for(30, sub { !left('{sandboxes,trash}') }),
+    'killed meanwhile, the next one removes the rest');
 
 # --- when they cannot be mapped after all ---
 my $fake = Sandboxd->scratch_dir . '/fake';

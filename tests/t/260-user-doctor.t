@@ -95,7 +95,7 @@ my $d = Sandboxd->start(uid => $user->{uid});
 my ($with) = grep { $_->{name} eq 'ids' } @{$d->ok('doctor')->{checks}};
 like($with->{detail}, $one, 'a running daemon');
 is_deeply($d->ok('sandbox.create', { id => 'a' })->{ids}, { count => 1, uid => $user->{uid},
-    gid => $user->{uid}, shared => JSON::PP::true }, 'a sandbox\'s record');
+    gid => $user->{uid}, shared => JSON::PP::true, self_uid => 0, self_gid => 0 }, 'a sandbox\'s record');
 like($d->request('sandbox.create', { id => 'b', user => '1000' })->{error}{detail},
     qr/^user: 1000: .* no ids but root's here; `sandboxctl doctor` tells/, 'no other user');
 ok($d->stop, 'it ends');
