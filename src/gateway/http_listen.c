@@ -18,6 +18,8 @@
 /* So many before others have their turn. */
 #define ACCEPTS_MAX 32
 #define PAUSE_S 0.1
+/* Times ACCEPTS_MAX: who may wait at a socket that is closed. */
+#define LINE_TURNS 256
 
 /* One write and gone: there may be many of these. */
 static void
@@ -61,18 +63,17 @@ accepted(struct listener *l, int fd, const struct sockaddr *sa, socklen_t len)
 	h->accepting = NULL;
 }
 
-static void
-on_accept(struct ev_loop *loop, ev_io *io, int revents)
+/* Take who waits, ACCEPTS_MAX at most. False: nobody does any more. */
+static bool
+accept_some(struct listener *l)
 {
 	union {
 		struct sockaddr sa;
 		struct sockaddr_storage all;
 	} from;
-	struct listener *l = io->data;
 	socklen_t len;
 	int fd, i, n = 0;
 
-	(void)revents;
 	for (i = 0; i < ACCEPTS_MAX; i++) {
 		len = sizeof(from);
 		memset(&from, 0, sizeof(from.sa));
@@ -85,14 +86,23 @@ on_accept(struct ev_loop *loop, ev_io *io, int revents)
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
-			ev_io_stop(loop, io);
-			ev_timer_again(loop, &l->pause);
+			ev_io_stop(l->http->gw->loop, &l->io);
+			ev_timer_again(l->http->gw->loop, &l->pause);
 		}
 		if (errno != ECONNABORTED && errno != EINTR)
 			break;
 	}
 	if (n > 0)
 		http_run(l->secure ? &l->http->tls : &l->http->plain);
+	return i == ACCEPTS_MAX;
+}
+
+static void
+on_accept(struct ev_loop *loop, ev_io *io, int revents)
+{
+	(void)loop;
+	(void)revents;
+	(void)accept_some(io->data);
 }
 
 static void
@@ -155,6 +165,10 @@ http_unlisten(struct gateway *gw, const char *name)
 
 	LIST_FOREACH (l, &gw->http->listeners, link) {
 		if (strcmp(l->name, name) == 0) {
+			/* Who is in line has come in time. No more than a
+			 * line may hold: it could be joined as we take. */
+			for (int i = 0; i < LINE_TURNS && accept_some(l); i++)
+				;
 			listener_free(l);
 			return true;
 		}

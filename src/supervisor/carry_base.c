@@ -40,6 +40,7 @@ listen_put(struct super *s, struct carry *c)
 {
 	const struct listeners *ls = s->listeners;
 
+	jw_kbool(&c->w, "given", ls->given);
 	jw_key(&c->w, "sockets");
 	jw_array(&c->w);
 	for (size_t i = 0; i < ls->n; i++) {
@@ -47,6 +48,7 @@ listen_put(struct super *s, struct carry *c)
 
 		jw_object(&c->w);
 		jw_kstr(&c->w, "name", l->name);
+		jw_kstr(&c->w, "asked", l->asked);
 		carry_put_fd(c, "fd", l->fd);
 		jw_kbool(&c->w, "tls", l->tls);
 		if (l->path != NULL) {
@@ -66,6 +68,7 @@ listen_take(struct super *s, const struct json *j, struct err *e)
 
 	s->listeners = ls;
 	ls->control_fd = -1;
+	ls->given = json_bool(j, "given", false);
 	json_foreach (it, json_get(j, "sockets")) {
 		struct listener *l = &ls->v[ls->n];
 		const char *path = json_str(it, "path", NULL);
@@ -76,6 +79,7 @@ listen_take(struct super *s, const struct json *j, struct err *e)
 		if (l->fd == -1)
 			return err_set(e, ERR_BAD_REQUEST, "no socket");
 		l->name = xstrdup(json_str(it, "name", ""));
+		l->asked = xstrdup(json_str(it, "asked", l->name));
 		l->tls = json_bool(it, "tls", false);
 		l->path = path != NULL ? xstrdup(path) : NULL;
 		l->dev = (dev_t)json_int(it, "dev", 0);

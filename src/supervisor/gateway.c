@@ -287,17 +287,15 @@ gateway_chan_set(struct chan *ch)
 	chan_set_queue(ch, QUEUE_BYTES);
 }
 
-struct gateways *
-gateways_new(struct super *s)
+/* How many there are: none where there is nothing to serve on. */
+static void
+count(struct gateways *gs)
 {
-	struct gateways *gs = xcalloc(1, sizeof(*gs));
+	struct super *s = gs->s;
 	struct err e;
 
-	gs->s = s;
-	gs->page_fd = -1;
-	LIST_INIT(&gs->extras);
-	if (s->http.off || s->listeners->n == 0)
-		return gs;
+	if (gs->n > 0 || s->http.off || s->listeners->n == 0)
+		return;
 	gs->n = (size_t)s->conf.processes; /* HUP does not change it */
 	if (gs->n > 0)
 		gs->page_fd = make_page(gs->n * SLOT_BYTES, &e);
@@ -307,6 +305,17 @@ gateways_new(struct super *s)
 	}
 	for (size_t i = 0; i < gs->n; i++)
 		gateway_init(gs, i);
+}
+
+struct gateways *
+gateways_new(struct super *s)
+{
+	struct gateways *gs = xcalloc(1, sizeof(*gs));
+
+	gs->s = s;
+	gs->page_fd = -1;
+	LIST_INIT(&gs->extras);
+	count(gs);
 	return gs;
 }
 
@@ -338,6 +347,17 @@ start_one(struct gateway_proc *g)
 		log_error("gateway", "not started", LOG_STR("detail", e.text));
 		proc_start_soon(&g->proc); /* and again */
 	}
+}
+
+void
+gateways_grow(struct gateways *gs)
+{
+	if (gs->n > 0)
+		return;
+	count(gs);
+	gs->rest = true;
+	for (size_t i = 0; i < gs->n; i++)
+		start_one(&gs->v[i]);
 }
 
 bool

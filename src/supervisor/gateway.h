@@ -41,6 +41,13 @@ int64_t gateways_restarts(const struct gateways *gs); /* of all of them */
  * belongs to the call, also when it fails. */
 int gateways_listen(struct gateways *gs, const char *name, int fd,
     const char *sandbox, int port, struct err *e);
+/* A socket of listen.c that has come or gone, for those that run; who waits in
+ * the line of one that goes is served first. */
+void gateways_lend_socket(
+    struct gateways *gs, const char *name, int fd, bool tls);
+void gateways_close_socket(struct gateways *gs, const char *name);
+/* There was nothing to serve on, and now there is. */
+void gateways_grow(struct gateways *gs);
 /* After an exec of ourselves: those that were to be replaced are. */
 void gateways_resume(struct gateways *gs);
 /* The socket that is served by this name, or -1. */

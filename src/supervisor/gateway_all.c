@@ -64,14 +64,31 @@ gateways_listen(struct gateways *gs, const char *name, int fd,
 }
 
 void
+gateways_lend_socket(struct gateways *gs, const char *name, int fd, bool tls)
+{
+	for (size_t i = 0; i < gs->n; i++) {
+		if (proc_up(&gs->v[i].proc))
+			gateway_send_listen(
+			    &gs->v[i], name, fd, tls, NULL, 0);
+	}
+}
+
+void
 gateways_unlisten(struct gateways *gs, const char *name)
 {
 	struct extra *x = extra_find(gs, name);
-	struct jw *w;
 
 	if (x == NULL)
 		return;
 	gateway_extra_free(x);
+	gateways_close_socket(gs, name);
+}
+
+void
+gateways_close_socket(struct gateways *gs, const char *name)
+{
+	struct jw *w;
+
 	for (size_t i = 0; i < gs->n; i++) {
 		struct proc *p = &gs->v[i].proc;
 

@@ -92,7 +92,7 @@ check_open(const struct super *s, const struct address *a, const char *name,
 
 /* Call EACH for the addresses of the command line, else the configuration. */
 static int
-each_address(struct super *s, bool default_too,
+each_address(struct super *s, const struct conf *c, bool default_too,
     int (*each)(struct super *s, const char *text, struct err *e),
     struct err *e)
 {
@@ -106,7 +106,7 @@ each_address(struct super *s, bool default_too,
 	}
 	if (w->n > 0 || !default_too)
 		return 0;
-	copy = xstrdup(s->conf.listen);
+	copy = xstrdup(c->listen);
 	rest = copy;
 	while ((word = strtok_r(rest, " \t", &rest)) != NULL) {
 		if (each(s, word, e) == -1)
@@ -126,9 +126,9 @@ check_one(struct super *s, const char *text, struct err *e)
 }
 
 static int
-parse_mode(const struct super *s, mode_t *mode_out, struct err *e)
+parse_mode(const struct conf *c, mode_t *mode_out, struct err *e)
 {
-	const char *text = s->conf.unix_mode;
+	const char *text = c->unix_mode;
 	char *end;
 	unsigned long v = strtoul(text, &end, 8);
 
@@ -140,9 +140,9 @@ parse_mode(const struct super *s, mode_t *mode_out, struct err *e)
 }
 
 static int
-find_group(const struct super *s, gid_t *gid_out, struct err *e)
+find_group(const struct conf *c, gid_t *gid_out, struct err *e)
 {
-	const char *name = s->conf.unix_group;
+	const char *name = c->unix_group;
 	struct group *g;
 	int64_t v;
 
@@ -169,9 +169,10 @@ listen_check(struct super *s, struct err *e)
 
 	if (s->http.off)
 		return 0;
-	if (parse_mode(s, &mode, e) == -1 || find_group(s, &gid, e) == -1)
+	if (parse_mode(&s->conf, &mode, e) == -1 ||
+	    find_group(&s->conf, &gid, e) == -1)
 		return -1;
-	return each_address(s, true, check_one, e);
+	return each_address(s, &s->conf, true, check_one, e);
 }
 
 /* --- opening ------------------------------------------------------------- */
@@ -182,7 +183,9 @@ add(struct super *s, int fd, char *name, bool tls)
 	struct listeners *ls = s->listeners;
 	struct listener *l = &ls->v[ls->n++];
 
-	*l = (struct listener){ .name = name, .fd = fd, .tls = tls };
+	*l = (struct listener){
+		.name = name, .asked = xstrdup(name), .fd = fd, .tls = tls
+	};
 	return l;
 }
 
@@ -236,7 +239,8 @@ open_unix(struct super *s, const struct address *a, struct err *e)
 		add_unix(s, kept_fd, a);
 		return 0;
 	}
-	if (parse_mode(s, &mode, e) == -1 || find_group(s, &gid, e) == -1 ||
+	if (parse_mode(s->listeners->conf, &mode, e) == -1 ||
+	    find_group(s->listeners->conf, &gid, e) == -1 ||
 	    clear_path(a, e) == -1)
 		return -1;
 	autofd int fd =
@@ -260,7 +264,8 @@ open_unix(struct super *s, const struct address *a, struct err *e)
 }
 
 static int
-tcp_socket(struct address *a, const char *text, struct err *e)
+tcp_socket(const struct listeners *before, struct address *a, const char *text,
+    struct err *e)
 {
 	static const int on = 1;
 	autofd int fd = socket(
@@ -274,7 +279,7 @@ tcp_socket(struct address *a, const char *text, struct err *e)
 	if (a->sa.sa_family == AF_INET6)
 		(void)setsockopt(
 		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, &a->sa, a->len) == -1 || listen(fd, BACKLOG) == -1 ||
+	if (listen_beside(before, fd, a, BACKLOG) == -1 ||
 	    getsockname(fd, &a->sa, &a->len) == -1)
 		return errno == EADDRINUSE
 			   ? err_set(e, ERR_SYSTEM,
@@ -288,14 +293,17 @@ tcp_socket(struct address *a, const char *text, struct err *e)
 static int
 open_tcp(struct super *s, struct address *a, const char *text, struct err *e)
 {
+	autofree char *asked = address_text(a);
 	int fd = listen_kept_take(s->listeners, a);
 	struct listener *l;
 
 	if (fd == -1)
-		fd = tcp_socket(a, text, e);
+		fd = tcp_socket(s->listeners->before, a, text, e);
 	if (fd == -1)
 		return -1;
 	l = add(s, fd, address_text(a), s->http.tls_cert != NULL);
+	free(l->asked);
+	l->asked = STEAL(asked);
 	listen_keep(s, l->name, l->fd);
 	return 0;
 }
@@ -303,6 +311,8 @@ open_tcp(struct super *s, struct address *a, const char *text, struct err *e)
 static int
 open_one(struct super *s, const char *text, struct err *e)
 {
+	autofree char *asked = NULL;
+	struct listener *former;
 	struct address a;
 
 	if (s->listeners->n == LISTENERS_MAX)
@@ -311,6 +321,13 @@ open_one(struct super *s, const char *text, struct err *e)
 	if (parse_address(text, &a, e) == -1 ||
 	    check_open(s, &a, text, e) == -1)
 		return -1;
+	asked = address_text(&a);
+	former = listen_former(s->listeners, asked);
+	if (former != NULL) {
+		s->listeners->v[s->listeners->n] = *former;
+		s->listeners->v[s->listeners->n++].former = true;
+		return 0;
+	}
 	if (a.sa.sa_family == AF_UNIX)
 		return open_unix(s, &a, e);
 	return open_tcp(s, &a, text, e);
@@ -340,36 +357,48 @@ listen_open(struct super *s, struct err *e)
 {
 	s->listeners = xcalloc(1, sizeof(*s->listeners));
 	s->listeners->control_fd = -1;
+	s->listeners->conf = &s->conf;
 	if (listen_given(s, add_given, e) == -1)
 		return -1;
-	if (s->http.off)
-		return 0;
 	/* What systemd has opened stands for the configuration's. */
-	return each_address(s, s->listeners->n == 0, open_one, e);
+	s->listeners->given = s->listeners->n > 0;
+	return s->http.off ? 0 : listen_open_all(s, e);
+}
+
+int
+listen_open_all(struct super *s, struct err *e)
+{
+	return each_address(
+	    s, s->listeners->conf, !s->listeners->given, open_one, e);
+}
+
+void
+listen_drop(struct super *s, struct listener *l)
+{
+	struct stat st;
+
+	/* Another's that has taken the place stays. */
+	if (l->path != NULL && lstat(l->path, &st) == 0 &&
+	    st.st_dev == l->dev && st.st_ino == l->ino)
+		(void)unlink(l->path); /* or it is stale */
+	if (l->path != NULL)
+		listen_keep_no_more(s, l->name);
+	fd_close(&l->fd);
+	free(l->name);
+	free(l->asked);
+	free(l->path);
 }
 
 void
 listen_close(struct super *s)
 {
 	struct listeners *ls = s->listeners;
-	struct stat st;
 
 	if (ls == NULL)
 		return;
 	listen_kept_close(s);
-	while (ls->n > 0) {
-		struct listener *l = &ls->v[--ls->n];
-
-		/* Another's that has taken the place stays. */
-		if (l->path != NULL && lstat(l->path, &st) == 0 &&
-		    st.st_dev == l->dev && st.st_ino == l->ino)
-			(void)unlink(l->path); /* or it is stale */
-		if (l->path != NULL)
-			listen_keep_no_more(s, l->name);
-		fd_close(&l->fd);
-		free(l->name);
-		free(l->path);
-	}
+	while (ls->n > 0)
+		listen_drop(s, &ls->v[--ls->n]);
 	fd_close(&ls->control_fd);
 	free(ls);
 	s->listeners = NULL;

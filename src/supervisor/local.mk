@@ -88,6 +88,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/retain.h \
 	src/supervisor/compact.c \
 	src/supervisor/compact.h \
+	src/supervisor/listen_reload.c \
 	src/supervisor/logfile.c \
 	src/supervisor/logfile.h \
 	src/supervisor/reload.c \

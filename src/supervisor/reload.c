@@ -11,6 +11,7 @@
 #include "supervisor/courier.h"
 #include "supervisor/egress.h"
 #include "supervisor/gateway.h"
+#include "supervisor/listen.h"
 #include "supervisor/logfile.h"
 #include "supervisor/notify.h"
 #include "supervisor/retain.h"
@@ -89,19 +90,36 @@ read_again(struct super *s, struct conf *fresh, struct buf *mistakes)
 	return agents;
 }
 
+/* What the files say, and the sockets that go with it. */
+static struct agents *
+read_and_open(struct super *s, struct conf *fresh, struct listeners **ls_out,
+    struct buf *mistakes)
+{
+	struct agents *agents = read_again(s, fresh, mistakes);
+	struct err e;
+
+	if (agents == NULL || listen_reload(s, fresh, ls_out, &e) == 0)
+		return agents;
+	(void)buf_adds(mistakes, e.text); /* it fits */
+	agents_free(agents);
+	conf_free(fresh);
+	return NULL;
+}
+
 /* Options that can change while we run: who may use the control socket, limits
- * on what is made from now on, how HTTP is served, which agents there are.
- * Where HTTP is served, and by how many, stays. All or nothing. */
+ * on what is made from now on, where and how HTTP is served, which agents there
+ * are. By how many it is served stays. All or nothing. */
 void
 super_reload(struct super *s)
 {
+	struct listeners *ls = NULL;
 	struct agents *agents;
 	struct buf mistakes;
 	struct conf fresh;
 
 	notify_reloading(s);
 	buf_init(&mistakes, AGENT_MISTAKES_MAX);
-	agents = read_again(s, &fresh, &mistakes);
+	agents = read_and_open(s, &fresh, &ls, &mistakes);
 	/* Also when nothing else changes: it may have been renamed. */
 	logfile_reopen(s->logfile, agents != NULL ? &fresh : &s->conf);
 	if (agents == NULL) {
@@ -116,6 +134,7 @@ super_reload(struct super *s)
 	keep_fixed(s, &fresh);
 	conf_free(&s->conf);
 	s->conf = fresh;
+	listen_commit(s, ls);
 	agents_replace(s, agents);
 	courier_renew(s->courier);
 	egress_renew(s->egress);
