@@ -43,8 +43,8 @@ int gateways_listen(struct gateways *gs, const char *name, int fd,
     const char *sandbox, int port, struct err *e);
 /* A socket of listen.c that has come or gone, for those that run; who waits in
  * the line of one that goes is served first. */
-void gateways_lend_socket(
-    struct gateways *gs, const char *name, int fd, bool tls);
+void
+gateways_lend_socket(struct gateways *gs, const char *name, int fd, bool tls);
 void gateways_close_socket(struct gateways *gs, const char *name);
 /* There was nothing to serve on, and now there is. */
 void gateways_grow(struct gateways *gs);

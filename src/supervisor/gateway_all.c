@@ -68,8 +68,7 @@ gateways_lend_socket(struct gateways *gs, const char *name, int fd, bool tls)
 {
 	for (size_t i = 0; i < gs->n; i++) {
 		if (proc_up(&gs->v[i].proc))
-			gateway_send_listen(
-			    &gs->v[i], name, fd, tls, NULL, 0);
+			gateway_send_listen(&gs->v[i], name, fd, tls, NULL, 0);
 	}
 }
 

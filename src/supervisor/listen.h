@@ -11,13 +11,13 @@
 #define LISTENERS_MAX 64
 
 struct listener {
-	char *name; /* owned; as bound: 127.0.0.1:2468, [::1]:80, unix:/x */
+	char *name;  /* owned; as bound: 127.0.0.1:2468, [::1]:80, unix:/x */
 	char *asked; /* owned; as it was asked for: the port may be 0 */
-	int fd;	    /* owned */
+	int fd;	     /* owned */
 	bool tls;
 	bool former; /* of a reload: it was open before, and is borrowed */
-	char *path; /* owned; of a unix socket that we made, else NULL */
-	dev_t dev;  /* of that path, so that only ours is removed */
+	char *path;  /* owned; of a unix socket that we made, else NULL */
+	dev_t dev;   /* of that path, so that only ours is removed */
 	ino_t ino;
 };
 
@@ -33,7 +33,7 @@ struct listeners {
 	size_t n;
 	struct kept kept[LISTENERS_MAX];
 	size_t nkept;
-	bool given;		  /* by systemd, in place of the configuration's */
+	bool given; /* by systemd, in place of the configuration's */
 	const struct conf *conf;  /* borrowed while they are opened */
 	struct listeners *before; /* borrowed: what a reload begins with */
 	int control_fd; /* owned; systemd's for the control socket, or -1 */

@@ -47,8 +47,8 @@ share_ports(const struct listeners *before, int fd, int on)
 /* From 127.0.0.1:80 to 0.0.0.0:80: both for a moment. Between sockets of ours
  * only, so that another's address is still in use. */
 int
-listen_beside(const struct listeners *before, int fd,
-    const struct address *a, int backlog)
+listen_beside(const struct listeners *before, int fd, const struct address *a,
+    int backlog)
 {
 	int err, rc = bind(fd, &a->sa, a->len);
 
@@ -67,8 +67,8 @@ listen_beside(const struct listeners *before, int fd,
 }
 
 int
-listen_reload(struct super *s, const struct conf *c,
-    struct listeners **ls_out, struct err *e)
+listen_reload(struct super *s, const struct conf *c, struct listeners **ls_out,
+    struct err *e)
 {
 	struct listeners *before = s->listeners, *ls;
 	int rc;
@@ -117,9 +117,8 @@ close_door(const struct listener *l)
 	};
 	struct sock_fprog prog = { countof(code), code };
 
-	if (l->path == NULL &&
-	    setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
-		sizeof(prog)) == -1)
+	if (l->path == NULL && setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_FILTER,
+				   &prog, sizeof(prog)) == -1)
 		log_warn("super", "who comes now may be refused",
 		    LOG_STR("socket", l->name));
 }
