@@ -351,6 +351,22 @@ check_port(struct doctor *d, const char *word)
 	    strerror(errno));
 }
 
+/* This machine's own address is one of all its users. */
+static void
+served_port(struct doctor *d, const char *name)
+{
+	const struct super *s = d->s;
+	bool open =
+	    !s->http.auth && !s->http.no_token && !str_starts(name, "unix:");
+
+	doctor_say(d, "port", open ? DOCTOR_NOTE : DOCTOR_OK,
+	    "sandboxd --token-file FILE, or --listen unix:PATH, or where there "
+	    "is nobody else --no-token",
+	    "served: %.100s%s", name,
+	    open ? " without a token: every user of this machine may use it"
+		 : "");
+}
+
 static void
 check_ports(struct doctor *d)
 {
@@ -360,8 +376,7 @@ check_ports(struct doctor *d)
 
 	if (d->running) {
 		for (size_t i = 0; i < s->listeners->n; i++)
-			doctor_say(d, "port", DOCTOR_OK, NULL, "served: %.100s",
-			    s->listeners->v[i].name);
+			served_port(d, s->listeners->v[i].name);
 		return;
 	}
 	if (s->http.off)

@@ -23,6 +23,7 @@ is(join(' ', grep { !$c{$_} } 'kernel', 'group memory', 'group cpu', 'group pids
     'ids', 'open files', 'state directory', 'disk space', 'database locks',
     'disk limits', 'loop devices', 'helper programs', 'run directory', 'port'), '',
     'and looks at all the rest');
+is($c{port}{state}, 'note', 'HTTP without a token is for all users of the machine');
 is(join(' ', map { $_->{name} } grep { ($_->{state} eq 'missing') && !$_->{mend} }
     values %c), '', 'whatever is missing comes with what mends it');
 is(!!$said->{ok}, !grep({ $_->{state} eq 'missing' } values %c), 'ok is the sum');
