@@ -81,6 +81,7 @@ unit_tests = \
 	tests/unit/test_store_tail \
 	tests/unit/test_store_serve \
 	tests/unit/test_strutil \
+	tests/unit/test_subids \
 	tests/unit/test_tar \
 	tests/unit/test_universal
 
@@ -431,6 +432,10 @@ tests_unit_test_strutil_SOURCES = tests/unit/test_strutil.c
 tests_unit_test_strutil_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_strutil_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
 tests_unit_test_strutil_LDADD = libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
+tests_unit_test_subids_SOURCES = tests/unit/test_subids.c
+tests_unit_test_subids_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_subids_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_subids_LDADD = libsandbox.a libbase.a $(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) -lcmocka
 tests_unit_test_universal_SOURCES = tests/unit/test_universal.c
 tests_unit_test_universal_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_universal_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
