@@ -172,23 +172,38 @@ fail:
 	return -1;
 }
 
-int
-hide_layer(struct hide *h, struct err *e)
+/* Look again if the last look is older than LOOK_AFTER_MS or a directory has
+ * changed since. When it fails, the next call tries again. */
+static int
+hide_check(struct hide *h, int64_t look_after_ms, struct err *e)
 {
 	int64_t now = now_monotonic_ms();
-	autofd int root_fd = -1;
+	autofd int root_fd = root_open(e);
 
-	if (now - h->checked_ms < CHECK_AGAIN_MS)
-		return h->tree_fd;
-	root_fd = root_open(e);
+	h->checked_ms = INT64_MIN / 2;
 	if (root_fd == -1)
 		return -1;
-	h->checked_ms = now;
-	if ((now - h->looked_ms >= LOOK_AGAIN_MS ||
+	if ((now - h->looked_ms >= look_after_ms ||
 		seen_changed(&h->seen, root_fd)) &&
 	    hide_look(h, root_fd, e) == -1)
 		return -1;
+	h->checked_ms = now;
+	return 0;
+}
+
+int
+hide_layer(struct hide *h, struct err *e)
+{
+	if (now_monotonic_ms() - h->checked_ms >= CHECK_AGAIN_MS &&
+	    hide_check(h, LOOK_AGAIN_MS, e) == -1)
+		return -1;
 	return h->tree_fd;
+}
+
+int
+hide_refresh(struct hide *h, struct err *e)
+{
+	return hide_check(h, LOOK_AGAIN_MS - CHECK_AGAIN_MS, e);
 }
 
 void

@@ -35,6 +35,9 @@ int hide_open(const char *const *extra, struct hide **h_out, struct err *e);
  * than 60 s, which takes 15 ms for 10,000 files, for modes changed in place.
  * -1 with E set when that fails. */
 int hide_layer(struct hide *h, struct err *e);
+/* Do ahead what the next hide_layer() would do; called every 4 s, none of those
+ * has to. */
+int hide_refresh(struct hide *h, struct err *e);
 void hide_close(struct hide *h);
 
 /* The layers in the order in which they go above the host's root. */

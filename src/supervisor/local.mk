@@ -142,6 +142,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/stats.c \
 	src/supervisor/stray.c \
 	src/supervisor/super.c \
+	src/supervisor/super_hide.c \
 	src/supervisor/super.h \
 	src/supervisor/tokens.c \
 	src/supervisor/tokens.h \

@@ -121,6 +121,7 @@ fill_plan(struct sandbox *sb, struct plan *p, struct err *e)
 		p->hide_fd = hide_layer(s->hide, e);
 		if (p->hide_fd == -1)
 			return err_prefix(e, "hide the host's private files");
+		super_hide_used(s);
 	}
 	free(sb->plan_mounts);
 	sb->plan_mounts = NULL;

@@ -50,7 +50,6 @@
 /* A gateway that does not come up holds nobody else up for longer. */
 #define FURNISH_S 0.1
 /* After an upgrade: what has waited is served before. */
-#define HIDE_S 0.05
 
 static void
 die(const char *doing, const struct err *e)
@@ -149,29 +148,6 @@ on_idle(struct ev_loop *loop, ev_idle *idle, int revents ATTR_UNUSED)
 		ev_idle_stop(loop, idle); /* the next launch starts it again */
 }
 
-int
-super_hide(struct super *s, struct err *e)
-{
-	const char *extra[] = { s->conf.state_dir, s->conf.run_dir,
-		s->conf_path, NULL };
-
-	ev_timer_stop(s->loop, &s->hide_timer);
-	if (!s->root || !s->host.root || s->host.reduced || s->hide != NULL)
-		return 0;
-	return hide_open(extra, &s->hide, e);
-}
-
-static void
-on_hide(struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
-{
-	struct err e;
-
-	/* The next launch tries again, and says why not. */
-	if (super_hide(t->data, &e) == -1)
-		log_error("super", "the host's private files are not hidden",
-		    LOG_STR("detail", e.text));
-}
-
 static void
 open_isolation(struct super *s)
 {
@@ -260,8 +236,7 @@ watchers_init(struct super *s)
 	retain_start(s);
 	ev_timer_init(&s->sweep_timer, on_sweep, 0., 0.);
 	ev_timer_init(&s->furnish_timer, on_furnish, FURNISH_S, 0.);
-	ev_timer_init(&s->hide_timer, on_hide, HIDE_S, 0.);
-	s->hide_timer.data = s;
+	super_hide_init(s);
 	s->prepare.data = s->sweep_timer.data = s->furnish_timer.data = s;
 }
 

@@ -66,6 +66,7 @@ struct super {
 	struct host host;
 	struct cgroup_host *cgroups; /* NULL: none, cgroups_why tells */
 	struct hide *hide;	     /* NULL when not root */
+	int64_t hide_used_ms;	     /* when a start last took it */
 
 	struct storec *store;
 	struct compaction *compaction; /* under way, or NULL */
@@ -124,8 +125,11 @@ void super_loaded(struct super *s);
 void super_http_up(struct super *s);
 /* Begin to serve, tell --ready-fd. */
 void super_ready(struct super *s);
+void super_hide_init(struct super *s);
 /* What of the host is not for sandboxes is known from here on. */
 int super_hide(struct super *s, struct err *e);
+/* A start has taken it: keep it up to date for a while. */
+void super_hide_used(struct super *s);
 /* End the groups that no sandbox of ours has. */
 void cgroups_sweep(struct super *s);
 /* Begin the orderly stop: gateways, sandboxes with their sessions, relay,

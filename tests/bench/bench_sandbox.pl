@@ -15,7 +15,7 @@ use File::Path qw(make_path);
 use FindBin;
 use lib "$FindBin::Bin/../t/lib";
 use Sandboxd;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 my $quick = ($ARGV[0] // '') eq '--quick';
 my ($creates, $rounds, $execs, $alive, $ends, $upgrades) = $quick
@@ -118,6 +118,23 @@ sub all_of {
 		$clients[$i]->finish($waiting[$i], timeout => 60)->{ok}
 		    or die "$op failed\n";
 		$clients[$i]->close;
+	}
+}
+
+# --- when nothing has been asked for a while --------------------------------------------
+
+sub after_rest {
+	my ($d, @seconds) = @_;
+	for my $rest (@seconds) {
+		sleep($rest);
+		my $began = time;
+		$d->ok('sandbox.create', { id => 'rested' });
+		$d->exec('rested', ['/bin/true'])->{exit_code} == 0
+		    or die "true\n";
+		line('create_first_command_after_rest', 'ms', seconds => $rest,
+		    value => sprintf('%.3f', (time - $began) * 1e3) + 0,
+		    goal => '8 ms');
+		$d->ok('sandbox.destroy', { id => 'rested' });
 	}
 }
 
@@ -231,6 +248,7 @@ my $d = Sandboxd->start;
 tool('bench_create', $d->{socket}, $creates, crun_bundle());
 tool('bench_create', $d->{socket}, $rounds, 'together', 100);
 tool('bench_exec', $d->{socket}, $execs, 16);
+after_rest($d, $quick ? 6 : (6, 65));
 many($d);
 destroy_fifty($d);
 upgrade_pause($d);
