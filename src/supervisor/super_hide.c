@@ -1,6 +1,6 @@
 /*
- * What of the host is not for sandboxes, kept up to date. Runs in the supervisor
- * as root; the look itself is sandbox/hide.c.
+ * What of the host is not for sandboxes, kept up to date. Runs in the
+ * supervisor as root; the look itself is sandbox/hide.c.
  */
 #include "sandbox/hide.h"
 #include "lib/log.h"

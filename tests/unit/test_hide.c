@@ -151,6 +151,31 @@ looks_again(void **state)
 	assert_true(after.st_size > before.st_size);
 }
 
+/* The same at once, when that was asked for. */
+static void
+looks_ahead(void **state)
+{
+	static const char name[] = "/opt/.sandboxd-test-ahead";
+	struct stat before, same, after;
+	struct err e;
+	int fd, rc;
+
+	(void)state;
+	perform(NULL);
+	assert_int_equal(fstatat(hide_layer(hide, &e), "list", &before, 0), 0);
+	fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd == -1)
+		skip();
+	(void)close(fd);
+	rc = fstatat(hide_layer(hide, &e), "list", &same, 0);
+	rc += hide_refresh(hide, &e);
+	rc += fstatat(hide_layer(hide, &e), "list", &after, 0);
+	(void)unlink(name);
+	assert_int_equal(rc, 0);
+	assert_int_equal(same.st_size, before.st_size);
+	assert_true(after.st_size > before.st_size);
+}
+
 int
 main(void)
 {
@@ -159,6 +184,7 @@ main(void)
 		T(hides_files_and_directories),
 		T(hides_what_it_is_told),
 		T(looks_again),
+		T(looks_ahead),
 	};
 
 	if (geteuid() != 0) {
