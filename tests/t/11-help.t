@@ -21,7 +21,7 @@ for my $name (qw(help status sandbox.create sandbox.list sandbox.get sandbox.exe
 	ok($op{$name}, "$name is there");
 	like($op{$name}{help}, qr/\.$/, "$name has a sentence of help");
 }
-for my $name (grep { !/^(?:help|status|doctor|backup|role\.reset|upgrade|\w+\.(?:list|create|reload|stats))$/ } sort keys %op) {
+for my $name (grep { !/^(?:help|status|doctor|backup|role\.reset|upgrade|\w+\.(?:list|create|reload|stats|compact))$/ } sort keys %op) {
 	my ($id) = grep { $_->{name} eq 'id' } @{$op{$name}{fields}};
 	ok($id && $id->{required}, "$name names its object by id");
 }

@@ -198,7 +198,7 @@ server_conf_write(const struct server *s, const char *spec, struct err *e)
 	buf_init(&b, 2 * OWN_MAX);
 	(void)buf_addf(&b,
 	    "# Written anew by each start of `sandbox-agent server`.\n"
-	    "[sandbox]\nstop_grace = 1s\ndefault_spec = %s\n",
+	    "[sandbox]\nstop_grace = 1s\nadopt = 0\ndefault_spec = %s\n",
 	    spec);
 	/* What one server has installed is there for all of the caller's. */
 	(void)buf_addf(
