@@ -36,6 +36,11 @@ is(join(':', on_disk('a', 'srv/r')), "$uid:$uid", 'on disk, what its root has ma
 is(join(':', on_disk('a', 'srv/d/f')), '201000:301001', 'and what the other has, of a lent id');
 is(out('a', 'setpriv --reuid 2000 --regid 2000 --groups 2001,2002 id -G 2>&1 || echo no'),
     "2000 2001 2002\n", 'groups, too');
+like(out('a', 'grep -E "^(CapEff|CapBnd|NoNewPrivs)" /proc/self/status'),
+    qr/^CapEff:\t0*4fb\nCapBnd:\t0*4fb\nNoNewPrivs:\t1\n\z/, 'its root has no more rights than any');
+like(out('a', 'grep -E "^(CapEff|CapBnd|NoNewPrivs)" /proc/self/status', user => '1000'),
+    qr/^CapEff:\t0*\nCapBnd:\t0*\nNoNewPrivs:\t1\n\z/, 'the others none');
+isnt($d->sh('a', 'newuidmap $$ 0 0 1 || unshare -U true')->{exit_code}, 0, 'nor can they map ids');
 isnt($d->sh('a', 'chown 5000 /srv/r')->{exit_code}, 0, 'there is no id beyond its own');
 
 is($d->error('sandbox.create', { id => 'far', user => '5000' }), 'user_not_found',
