@@ -182,13 +182,15 @@ http_open(struct gateway *gw, const char *cert, const char *key, struct err *e)
 }
 
 void
-http_finish(struct gateway *gw, int64_t ms, void (*done)(void *), void *ctx)
+http_finish(struct gateway *gw, int64_t ms, int64_t idle_ms,
+    void (*done)(void *), void *ctx)
 {
 	struct http *h = gw->http;
 
 	listen_close(h);
 	h->finishing = true;
 	h->finish_at = http_now(h) + ms;
+	h->finish_idle_at = http_now(h) + idle_ms;
 	h->finished = done;
 	h->finished_ctx = ctx;
 	h->tick.repeat = FINISH_TICK_S;

@@ -15,7 +15,9 @@ http_open(struct gateway *gw, const char *cert, const char *key, struct err *e);
 int http_listen(
     struct gateway *gw, const char *name, int fd, bool secure, struct err *e);
 bool http_unlisten(struct gateway *gw, const char *name);
-/* Accept no more; DONE is called once nobody is connected, or after MS. */
-void http_finish(struct gateway *gw, int64_t ms, void (*done)(void *), void *);
+/* Accept no more; DONE is called once nobody is connected, or after MS. Who is
+ * quiet is disconnected after IDLE_MS, others with their next answer. */
+void http_finish(struct gateway *gw, int64_t ms, int64_t idle_ms,
+    void (*done)(void *), void *ctx);
 
 #endif

@@ -231,6 +231,15 @@ conn_ended(const struct conn *c)
 	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+/* A request has come, which MHD has not seen yet. */
+static bool
+conn_asks(const struct conn *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* Between requests: has a part of the next one come? Then it has header_ms
  * from when we saw it first. */
 static void
@@ -241,7 +250,8 @@ idle_tick(struct conn *c, int64_t now)
 	uint64_t n;
 
 	if (c->http->finishing) {
-		conn_kill(c);
+		if (now >= c->http->finish_idle_at && !conn_asks(c))
+			conn_kill(c);
 		return;
 	}
 	if (c->first ? age > l->header_ms : age > l->idle_ms) {

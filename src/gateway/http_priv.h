@@ -96,7 +96,7 @@ struct http {
 	struct hreq *spare; /* requests to be used again */
 	size_t nspare;
 	bool finishing;
-	int64_t finish_at;
+	int64_t finish_at, finish_idle_at;
 	void (*finished)(void *ctx);
 	void *finished_ctx;
 	char date[40]; /* of this second, for answers that we write ourselves */

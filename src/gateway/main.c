@@ -215,8 +215,8 @@ on_message(
 		if (gw->http == NULL)
 			_exit(EXIT_OK);
 		ports_unlisten_all(gw);
-		http_finish(
-		    gw, json_int(m->body, "grace_ms", 0), on_finished, gw);
+		http_finish(gw, json_int(m->body, "grace_ms", 0),
+		    json_int(m->body, "idle_ms", 0), on_finished, gw);
 		break;
 	default:
 		fatal("gateway", "breach: a message nobody waits for");

@@ -117,6 +117,12 @@ req_queue(struct hreq *q)
 	if (q->queued)
 		return MHD_YES;
 	conn_phase(q->conn, CONN_SEND);
+	/* Of a connection that is closed without a word the client's next
+	 * request may be under way. */
+	if (q->conn->http->finishing &&
+	    q->status != MHD_HTTP_SWITCHING_PROTOCOLS &&
+	    MHD_get_response_header(q->resp, "connection") == NULL)
+		(void)MHD_add_response_header(q->resp, "connection", "close");
 	rc = MHD_queue_response(q->mc, q->status, q->resp);
 	if (rc == MHD_NO)
 		return MHD_NO;

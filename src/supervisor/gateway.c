@@ -26,6 +26,8 @@
 #define STOP_GRACE_MS 250
 /* When it is replaced: time for what is under way. */
 #define RENEW_GRACE_MS 1000
+/* And for a client that is about to ask, to be told with the answer. */
+#define RENEW_IDLE_MS 300
 #define START_MS 15000
 /* Answers that wait for one gateway. */
 #define QUEUE_BYTES (16u << 20)
@@ -201,13 +203,14 @@ start(struct proc *p, struct err *e)
 }
 
 static void
-send_stop(struct gateway_proc *g, int64_t grace_ms)
+send_stop(struct gateway_proc *g, int64_t grace_ms, int64_t idle_ms)
 {
 	struct jw *w = proc_notice(&g->proc, MSG_GATEWAY_STOP);
 
 	if (w == NULL)
 		return;
 	jw_kint(w, "grace_ms", grace_ms);
+	jw_kint(w, "idle_ms", idle_ms);
 	(void)proc_send(&g->proc, NULL, 0); /* the ladder follows */
 }
 
@@ -218,7 +221,8 @@ ask_stop(struct proc *p)
 
 	bool back = g->renew || g->gs->paused; /* another comes after it */
 
-	send_stop(g, back ? RENEW_GRACE_MS : STOP_GRACE_MS);
+	send_stop(
+	    g, back ? RENEW_GRACE_MS : STOP_GRACE_MS, back ? RENEW_IDLE_MS : 0);
 	p->stop_ms = p->kind->stop_ms + (back ? RENEW_GRACE_MS : 0);
 }
 

@@ -36,8 +36,9 @@ if ($pid == 0) {
 sleep(0.5);
 my $hups = 0;
 for my $n (1 .. 6) {
-	# In turn: another address besides, another limit without it, a mistake.
-	my $more = $n % 3 == 1 ? "\n[gateway]\nlisten = $at $also\n"
+	# In turn: another address besides, and gateways with another setting;
+	# another limit without those; a mistake.
+	my $more = $n % 3 == 1 ? "\n[gateway]\nlisten = $at $also\naccess_log = yes\n"
 	    : $n % 3 == 2 ? "\n[control]\nmax_clients = 300\n"
 	    : "\n[control]\nmax_clients = no\n";
 	spew("$d->{dir}/conf", $conf . $more);
