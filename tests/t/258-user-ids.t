@@ -81,10 +81,12 @@ $d->ok('upgrade');
 ok(wait_for(20, sub { ($d->ok('status')->{upgrades} // 0) == 1 }), 'an upgrade');
 is_deeply(ids('b'), $before[1], 'leaves them');
 is(out('b', 'stat -c %u:%g /srv/q'), "7:8\n", 'in the same sandbox');
+my $init = $d->ok('sandbox.get', { id => 'b' })->{pid};
 $d->restart('KILL');
 $d->ok('sandbox.start', { id => 'a' });
 ok(wait_for(20, sub { $d->ok('sandbox.get', { id => 'b' })->{state} eq 'running' }),
-    'after a crash it is started again');
+    'after a crash of the daemon it runs');
+is($d->ok('sandbox.get', { id => 'b' })->{pid}, $init, 'still, though its init is nobody of the caller\'s');
 is_deeply([ids('a'), ids('b')], \@before, 'with the same ids');
 is(out('a', 'stat -c %u:%g /srv/d/f'), "1000:1001\n", 'and files are whose they were');
 
