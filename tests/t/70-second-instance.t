@@ -6,9 +6,14 @@ use lib "$FindBin::Bin/lib";
 use Sandboxd;
 use Test::More;
 
-# Control groups of all instances, ours and others'.
-sub groups { return sort(glob('/sys/fs/cgroup/*/sandboxd-*')) }
-my $before = join("\n", groups());
+# Control groups of the instance that has this state directory: they are called by
+# its device and number.
+sub groups {
+	my ($dev, $ino) = stat($_[0]) or return ();
+	my $name = sprintf('sandboxd-%x%x', $dev & 0xffffff, $ino & 0xffffffffff);
+	my @found = grep { -d } map { glob("/sys/fs/cgroup/$_$name") } '', '*/', '*/*/';
+	return @found;
+}
 
 need_root();
 my $d = Sandboxd->start;
@@ -41,6 +46,7 @@ $d->ok('sandbox.create', { id => 'same' });
 $e->ok('sandbox.create', { id => 'same' });
 $d->note_groups;
 $e->note_groups;
+ok(!keys %{$d->{groups}} || groups($d->{state}), 'it has groups by that name');
 is($d->sh('same', 'echo d >/srv/who; cat /srv/who')->{stdout}, "d\n", 'one');
 is($e->sh('same', 'cat /srv/who')->{stdout}, '', 'another');
 $d->ok('sandbox.destroy', { id => 'same' });
@@ -49,6 +55,7 @@ ok($d->stop, 'one ends');
 is($e->sh('same', 'echo on')->{stdout}, "on\n", 'the other goes on');
 ok($e->stop, 'and ends');
 is(join("\n", $d->leftovers, $e->leftovers), '', 'nothing is left of either');
-is(join("\n", groups()), $before, 'nor of those that were refused');
+is(join("\n", map { groups($_) } $d->{state}, "$d->{dir}/state2"), '',
+    'nor of those that were refused');
 
 done_testing;
