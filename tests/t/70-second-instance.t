@@ -6,11 +6,9 @@ use lib "$FindBin::Bin/lib";
 use Sandboxd;
 use Test::More;
 
-# Control groups of the instance that has this state directory: they are called by
-# its device and number.
+# Control groups of the instance that has this state directory.
 sub groups {
-	my ($dev, $ino) = stat($_[0]) or return ();
-	my $name = sprintf('sandboxd-%x%x', $dev & 0xffffff, $ino & 0xffffffffff);
+	my $name = Sandboxd->group_name($_[0]) // return ();
 	my @found = grep { -d } map { glob("/sys/fs/cgroup/$_$name") } '', '*/', '*/*/';
 	return @found;
 }

@@ -420,6 +420,14 @@ sub note_groups {
 	}
 }
 
+# What control groups of the instance with this state directory are called: by its
+# device and number.
+sub group_name {
+	my ($self, $state) = @_;
+	my ($dev, $ino) = stat($state // $self->{state}) or return;
+	return sprintf('sandboxd-%x%x', $dev & 0xffffff, $ino & (1 << 40) - 1);
+}
+
 # Control group directories of this instance that exist now.
 sub groups {
 	my ($self) = @_;

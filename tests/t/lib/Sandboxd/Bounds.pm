@@ -62,8 +62,8 @@ sub rss_of {
 # Directories of sandbox ID's control groups on the host.
 sub groups_of {
 	my ($d, $id) = @_;
-	return grep { -d } map { "$_/$id" } grep { m{/sandboxd-[0-9a-f]+$} }
-	    map { glob("$_/sandboxd-*") } grep { -d } glob('/sys/fs/cgroup /sys/fs/cgroup/*');
+	my $name = $d->group_name;
+	return grep { -d } map { "$_/$name/$id" } '/sys/fs/cgroup', glob('/sys/fs/cgroup/*');
 }
 
 # Which limits its log says were met.
