@@ -386,8 +386,9 @@ static const struct proc_kind kind = { .role = ROLE_INIT,
 
 static const char good_proc[] =
     "{\"state\":\"running\",\"generation\":7,\"pid\":-1,\"pidfd\":$,"
-    "\"alive\":true,\"stop_wanted\":false,\"once\":true,\"up_since_ms\":11,"
-    "\"exit_status\":256,\"has_exited\":true,\"killed\":false,"
+    "\"foster\":true,\"alive\":true,\"stop_wanted\":false,\"once\":true,"
+    "\"up_since_ms\":11,\"exit_status\":256,\"has_exited\":true,\"killed\":"
+    "false,"
     "\"why\":\"exited with 1\",\"backoff\":3,\"delay_ms\":40,"
     "\"lived_ms\":1000,\"ncrashes\":2,\"crashes_ms\":[1,2,0,0,0],"
     "\"has_failed\":true,\"next_start_ms\":-1,\"restarts\":4,"
