@@ -131,7 +131,8 @@ tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
 tests_unit_probe_init_LDFLAGS = -static -fno-sanitize=all
 
 EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/abuse/20-leaks.t \
-	tests/abuse/30-create-faults.t tests/abuse/40-hostile-init.t tests/vm \
+	tests/abuse/30-create-faults.t tests/abuse/40-hostile-init.t \
+	tests/abuse/50-stopped.t tests/vm \
 	tests/bench/bench_memory.pl \
 	tests/bench/bench_acp.pl tests/bench/bench_http.pl \
 	tests/bench/bench_sandbox.pl \
