@@ -100,7 +100,10 @@ opt_text(const struct json *args, const char *key)
 	buf_init(&b, FRAME_MAX);
 	jw_init(&w, &b);
 	jw_value(&w, v);
-	return buf_steal(&b); /* it came in a frame, so it fits */
+	/* It came in a frame, so it fits: only memory can be missing. */
+	if (b.failed)
+		buf_free(&b);
+	return b.data == NULL ? NULL : buf_steal(&b);
 }
 
 /* SK_N: a word that none of them has. */

@@ -36,6 +36,8 @@ struct write {
 	size_t record_len;
 	int64_t at_ms;	  /* of a note */
 	bool sent, again; /* now; before */
+	bool cut;	  /* there was no memory for its record */
+	ev_timer refuse;  /* then it is answered from the loop */
 	storec_done *done;
 	void *ctx;
 };
@@ -55,6 +57,7 @@ static void
 write_free(struct write *w)
 {
 	TAILQ_REMOVE(&w->st->writes, w, link);
+	ev_timer_stop(w->st->s->loop, &w->refuse);
 	free(w->db);
 	free(w->key);
 	free(w->record);
@@ -87,7 +90,7 @@ send_write(struct write *w)
 {
 	struct jw *jw;
 
-	if (w->st->held)
+	if (w->st->held || w->cut)
 		return;
 	jw = proc_call(&w->st->proc, w->type, 0, on_written, w);
 
@@ -110,6 +113,17 @@ send_write(struct write *w)
 	(void)proc_send(&w->st->proc, NULL, 0); /* failure comes as an answer */
 }
 
+/* What is no JSON would end the store, and the next one too. */
+static void
+on_refuse(
+    struct ev_loop *loop ATTR_UNUSED, ev_timer *t, int revents ATTR_UNUSED)
+{
+	struct err e;
+
+	err_set(&e, ERR_LIMIT, "no memory for a record");
+	on_written(t->data, NULL, NULL, &e);
+}
+
 static void
 add_write(struct storec *st, enum msg_type type, const char *db,
     const char *key, const struct buf *record, storec_done *done, void *ctx)
@@ -118,9 +132,14 @@ add_write(struct storec *st, enum msg_type type, const char *db,
 
 	w->st = st;
 	w->type = type;
+	ev_timer_init(&w->refuse, on_refuse, 0., 0.);
+	w->refuse.data = w;
 	w->db = xstrdup(db);
 	w->key = xstrdup(key);
-	if (record != NULL) {
+	if (record != NULL && (record->failed || record->len == 0)) {
+		w->cut = true;
+		ev_timer_start(st->s->loop, &w->refuse);
+	} else if (record != NULL) {
 		w->record = xstrndup(record->data, record->len);
 		w->record_len = record->len;
 	}

@@ -46,10 +46,10 @@ for my $how ('destroyed', 'stopped', 'its init killed') {
 		wait_for(20, sub { ($d->ok('sandbox.get', { id => 'bad' })->{pid} // 0) != $init });
 	}
 	ok(time - $began < 5 * Sandboxd::slow_factor(), sprintf('%s in %.2f s', $how, time - $began));
-	ok(wait_for(5, sub { !-e "/proc/$init" || slurp("/proc/$init/stat") =~ /\) Z/ }), "$how: its init is gone");
-	ok(wait_for(5, sub { !grep { Sandboxd::title_of($_) =~ /restless/ } Sandboxd::descendants($$) }),
+	ok(wait_for(20, sub { !-e "/proc/$init" || slurp("/proc/$init/stat") =~ /\) Z/ }), "$how: its init is gone");
+	ok(wait_for(20, sub { !grep { Sandboxd::title_of($_) =~ /restless/ } Sandboxd::descendants($$) }),
 	    "$how: and all of it");
-	ok(wait_for(5, sub { !grep { -d } @groups }), "$how: its groups too") if $how ne 'its init killed';
+	ok(wait_for(20, sub { !grep { -d } @groups }), "$how: its groups too") if $how ne 'its init killed';
 	$d->request('sandbox.destroy', { id => 'bad' });
 }
 done_testing;

@@ -52,8 +52,10 @@ for my $way (ways()) {
 	# A helper that could not be started again and again has been given up by
 	# then; that is told, and it is the operator's to reset.
 	$d->request('role.reset');
-	ok(wait_for(20, sub { $d->request('sandbox.create', { id => 'new' })->{ok} }),
-	    'a sandbox can be made');
+	my $said;
+	ok(wait_for(20, sub { $said = $d->request('sandbox.create', { id => 'new' });
+	    $said->{ok} }), 'a sandbox can be made') or diag(to_json($said), "\n",
+	    to_json($d->request('status')), "\n", $d->log_tail);
 	ok(wait_for(20, sub { ($d->sh('new', 'echo in')->{stdout} // '') eq "in\n" }),
 	    'and used');
 	ok(scalar($d->children(qr/^sleep 1000/)), 'the command lives');

@@ -310,7 +310,8 @@ sub launch {
 	$self->{pid} = $pid;
 	return $self if $o{no_wait} || $opt->{no_wait};
 	my $ready = '';
-	my $end = time + 30 * slow_factor();
+	# Long, for a disk that somebody else is filling.
+	my $end = time + 60 * slow_factor();
 	while ($ready !~ /\n/) {
 		my $bits = '';
 		vec($bits, fileno($r), 1) = 1;
