@@ -4,6 +4,8 @@
  * Our channel ends without a `stop` only when the supervisor was killed: who
  * ends a sandbox in order kills it, and does not just hang up. What it had
  * started for its clients has no reader then and is ended; all else goes on.
+ * Session workers do not even notice: we hold the other end of their channel,
+ * too, and hand it on.
  * The next supervisor connects to a socket whose file is in its own state
  * directory, which nobody in here can reach, and we are the only process that
  * holds the listening side.
@@ -61,6 +63,7 @@ take(struct adopt *a, int fd)
 	jw_kint(w, "last", in->last_id);
 	service_put_state(in, w);
 	(void)chan_end(in->ch, NULL, 0); /* its end is told by itself */
+	execs_put_workers(in);
 	(void)parent_hello(in->ch, ROLE_INIT);
 	init_awake(in);
 }

@@ -16,6 +16,7 @@
 #include "lib/fdio.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -83,6 +84,8 @@ exec_free(struct exec *x)
 	ev_timer_stop(x->in->loop, &x->timer);
 	fd_close(&x->report_fd);
 	fd_close(&x->master_fd);
+	fd_close(&x->super_fd);
+	free(x->session);
 	if (x->sweep != NULL)
 		sweep_let(x->sweep);
 	free(x);
@@ -305,11 +308,14 @@ exec_start(struct init *in, const struct exec_how *how,
 	x->id = how->id;
 	x->timeout_ms = how->timeout_ms;
 	x->keep = how->keep;
-	x->report_fd = x->master_fd = -1;
+	x->report_fd = x->master_fd = x->super_fd = -1;
 	if (exec_fork(x, how, e) == -1) {
 		free(x);
 		return -1;
 	}
+	if (how->session != NULL &&
+	    (x->session = strdup(how->session)) != NULL)
+		x->super_fd = fcntl(how->super_fd, F_DUPFD_CLOEXEC, 3);
 	if (x_out != NULL)
 		*x_out = x;
 	return 0;

@@ -48,6 +48,10 @@ struct exec {
 	int code, value; /* si_code, si_status */
 	bool timed_out;
 	bool keep;	     /* it outlives the supervisor that asked for it */
+	/* A session's worker: the supervisor's end of its channel, which the
+	 * next supervisor gets, and the session's name. Owned; -1, NULL. */
+	int super_fd;
+	char *session;
 	struct sweep *sweep; /* borrowed while it kills on timeout */
 };
 
@@ -58,6 +62,8 @@ struct exec_how {
 	int64_t timeout_ms;
 	int64_t id;
 	bool keep;
+	int super_fd;	     /* the caller's too */
+	const char *session; /* NULL: SUPER_FD is not to be kept */
 };
 
 int execs_open(struct init *in, struct err *e);
@@ -79,6 +85,8 @@ void exec_kill_request(struct init *in, int64_t id, const struct json *msg);
 /* The supervisor has gone: end what it had asked for and nobody waits for any
  * more. */
 void execs_orphaned(struct init *in);
+/* For a supervisor that has come after: the workers that run. */
+void execs_put_workers(struct init *in);
 /* A child was reaped; most are none of ours. */
 void exec_reaped(struct init *in, const siginfo_t *si);
 /* Every process has ended: tell what is still untold. */

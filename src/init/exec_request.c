@@ -6,6 +6,7 @@
 #include "init/stop.h"
 #include "init/sweep.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 static struct exec *
@@ -71,7 +72,9 @@ exec_check(struct init *in, int64_t id, const struct json *msg, size_t nfds,
 		return err_set(e, ERR_BAD_REQUEST,
 		    "kind: neither command nor "
 		    "session");
-	if ((session && tty) || nfds != (tty ? 0 : CHILD_FDS))
+	if ((session && tty) ||
+	    (nfds != (tty ? 0 : CHILD_FDS) &&
+		!(session && nfds == CHILD_FDS + 1)))
 		return err_set(e, ERR_BAD_REQUEST,
 		    "fds: %zu came with this request", nfds);
 	if (cwd[0] != '/')
@@ -79,6 +82,19 @@ exec_check(struct init *in, int64_t id, const struct json *msg, size_t nfds,
 	if (exec_by_id(in->execs, id) != NULL)
 		return err_set(e, ERR_BAD_REQUEST, "id: in use");
 	return 0;
+}
+
+/* The supervisor says it for ps: the second word of a worker's. */
+static const char *
+session_name(const struct json *msg)
+{
+	const struct json *argv = json_get(msg, "argv");
+	size_t i = 0;
+
+	json_foreach (it, argv)
+		if (i++ == 1)
+			return it->str;
+	return NULL;
 }
 
 void
@@ -99,8 +115,12 @@ exec_request(struct init *in, int64_t id, const struct json *msg,
 	how.plan.term = how.tty ? "xterm" : NULL;
 	how.plan.session = strcmp(json_str(msg, "kind", ""), "session") == 0;
 	if (exec_check(in, id, msg, f->nfds, &e) == 0) {
-		if (f->nfds == CHILD_FDS)
+		if (f->nfds >= CHILD_FDS)
 			memcpy(how.plan.fds, f->fds, sizeof(how.plan.fds));
+		if (f->nfds > CHILD_FDS && in->adopt != NULL) {
+			how.super_fd = f->fds[CHILD_FDS];
+			how.session = session_name(msg);
+		}
 		if (exec_start(in, &how, &super_ops, NULL, NULL, &e) == 0)
 			return;
 	}
@@ -132,12 +152,36 @@ execs_orphaned(struct init *in)
 
 	for (i = 0; i < EXEC_BUCKETS; i++)
 		for (x = in->execs->bucket[i]; x != NULL; x = x->next) {
-			if (x->ops != &super_ops || x->keep || x->ended)
+			if (x->ops != &super_ops || x->keep || x->ended ||
+			    x->super_fd != -1)
 				continue;
 			/* Before its setsid() it is in no session of its own.
 			 */
 			if (x->state == EXEC_STARTING)
 				(void)kill(x->pid, SIGKILL);
 			sweep_start(in, x->pid, NULL);
+		}
+}
+
+void
+execs_put_workers(struct init *in)
+{
+	struct exec *x;
+	struct jw *w;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < EXEC_BUCKETS; i++)
+		for (x = in->execs->bucket[i]; x != NULL; x = x->next) {
+			if (x->super_fd == -1 || x->ended)
+				continue;
+			fd = fcntl(x->super_fd, F_DUPFD_CLOEXEC, 3);
+			if (fd == -1)
+				continue; /* then nobody speaks to it */
+			w = chan_begin(in->ch);
+			proto_begin(w, MSG_INIT_WORKER, 0);
+			jw_kint(w, "exec", x->id);
+			jw_kstr(w, "session", x->session);
+			(void)chan_end(in->ch, &fd, 1);
 		}
 }

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define READ_MAX (32u << 10) /* bytes in one turn */
 #define QUEUE_MAX (4u << 20)
@@ -87,6 +88,13 @@ chan_free(struct chan *ch)
 	chan_forget_builds(ch);
 	ch->busy++;
 	chan_leave(ch);
+}
+
+void
+chan_hang_up(struct chan *ch)
+{
+	if (ch->fd != -1)
+		(void)shutdown(ch->fd, SHUT_RDWR); /* or it has ended */
 }
 
 /* The one CHAN_CLOSED of CH. */

@@ -47,6 +47,8 @@ typedef void chan_cb(struct chan *ch, enum chan_what what,
 struct chan *chan_new(
     struct ev_loop *loop, int fd, const char *name, chan_cb *cb, void *ctx);
 void chan_free(struct chan *ch); /* accepts NULL; closes; no callback */
+/* The peer sees the end now, whoever else holds our side. */
+void chan_hang_up(struct chan *ch);
 /* Deliver frames unparsed (f->msg NULL): for the store's fast path. No
  * descriptor may come on such a channel. */
 void chan_set_raw(struct chan *ch, int on);

@@ -117,6 +117,7 @@ libsupervisor_a_SOURCES = \
 	src/supervisor/sandbox_watch.c \
 	src/supervisor/sandboxes.c \
 	src/supervisor/sandboxes.h \
+	src/supervisor/session_adopt.c \
 	src/supervisor/session_carry.c \
 	src/supervisor/session_create.c \
 	src/supervisor/session_delete.c \

@@ -147,6 +147,8 @@ void proc_spawned(struct proc *p, pid_t pid, int pidfd, int chan_fd);
  * from DOWN. It has to say hello again within START_MS (0: whenever). */
 void proc_adopted(
     struct proc *p, pid_t pid, int pidfd, int chan_fd, int64_t start_ms);
+/* A grandchild that has said hello to a supervisor before us: it runs. */
+void proc_resumed(struct proc *p, int chan_fd);
 /* It has so long to say hello, from now. */
 void proc_hurry(struct proc *p, int64_t start_ms);
 void proc_stop(struct proc *p);

@@ -45,7 +45,8 @@ proc_put(const struct proc *p, struct carry *c, const char *key)
 	jw_kint(w, "generation", (int64_t)p->generation);
 	jw_kint(w, "pid", p->pid);
 	carry_put_fd(c, "pidfd", p->pidfd);
-	jw_kbool(w, "foster", p->foster);
+	if (p->foster)
+		jw_kbool(w, "foster", true);
 	jw_kbool(w, "alive", p->alive);
 	jw_kbool(w, "stop_wanted", p->stop_wanted);
 	jw_kbool(w, "once", p->once);
@@ -122,9 +123,11 @@ proc_take(struct proc *p, const struct json *j, struct err *e)
 
 	if (state_take(j, &state) == -1)
 		return err_set(e, ERR_BAD_REQUEST, "%s: no state", p->name);
-	/* proc_busy() has let nothing go that was on its way. */
-	if (state == PS_STARTING || state == PS_STOPPING ||
-	    (state == PS_RUNNING) != (ch != NULL))
+	/* proc_busy() has let nothing go that was on its way, but for one that
+	 * is adopted and frozen. */
+	if ((state == PS_STARTING && !json_bool(j, "foster", false)) ||
+	    state == PS_STOPPING ||
+	    (state == PS_RUNNING || state == PS_STARTING) != (ch != NULL))
 		return err_set(e, ERR_BAD_REQUEST, "%s: %s cannot be carried",
 		    p->name, proc_state_name(state));
 	if (pid != -1 && (pid < 2 || pid > INT32_MAX))

@@ -5,6 +5,8 @@
 #include "supervisor/command.h"
 #include "supervisor/proc_priv.h"
 
+#include "lib/strutil.h"
+
 #include <signal.h>
 #include <stdio.h>
 
@@ -90,4 +92,16 @@ proc_hurry(struct proc *p, int64_t start_ms)
 {
 	if (p->state == PS_STARTING)
 		proc_set_deadline(p, start_ms);
+}
+
+void
+proc_resumed(struct proc *p, int chan_fd)
+{
+	proc_spawned(p, -1, -1, chan_fd);
+	/* Answers to the former one's calls may come: their numbers were lower,
+	 * since no supervisor asks as often as this clock ticks. */
+	p->next_id = MAX(p->next_id, now_realtime_ms() * 1000);
+	p->up_since_ms = sysops.now_ms();
+	proc_set_deadline(p, 0);
+	proc_set_state(p, PS_RUNNING);
 }

@@ -251,11 +251,11 @@ init_up(struct proc *p)
 	sandbox_is_up(sb);
 }
 
-/* Only `exited`, `serviced` and `adopted` can come here: proto.def lets init
- * say no more. */
+/* Only `exited`, `serviced` and, of one that is adopted, `adopted` and
+ * `adopted.worker` can come here: proto.def lets init say no more. */
 static int
 init_message(struct proc *p, const struct proto_in *in,
-    const struct chan_frame *f ATTR_UNUSED, struct err *e)
+    const struct chan_frame *f, struct err *e)
 {
 	struct sandbox *sb = p->owner;
 	int64_t exec = json_int(in->body, "exec", 0);
@@ -267,6 +267,8 @@ init_message(struct proc *p, const struct proto_in *in,
 		return service_told(sb, in->body, e);
 	if (in->type == MSG_INIT_ADOPTED)
 		return sandbox_adopt_heard(sb, in->body, e);
+	if (in->type == MSG_INIT_WORKER)
+		return sessions_adopt(sb, in->body, f, e);
 	if (in->type != MSG_INIT_EXITED || (code == -1) == (sig == -1))
 		return err_set(
 		    e, ERR_BAD_REQUEST, "exited needs one of code and signal");

@@ -24,6 +24,7 @@ lost(struct sandbox *sb)
 	if (sb->lost_paused) {
 		sb->was_paused = true;
 		sb->want = false;
+		sessions_sandbox_lost(sb);
 	}
 	(void)!str_copy(sb->reason, sizeof(sb->reason), why);
 	sandbox_event(sb, SH_STOPPED, why);

@@ -94,7 +94,7 @@ worker_start(struct proc *p, struct err *e)
 {
 	struct session *ss = p->owner;
 	struct sandbox *sb = ss->sb;
-	int ours = -1, fds[3] = { -1, -1, -1 };
+	int ours = -1, fds[4] = { -1, -1, -1, -1 };
 	struct jw *w;
 
 	agent_renew(ss);
@@ -109,6 +109,14 @@ worker_start(struct proc *p, struct err *e)
 		return err_sys(e, "duplicate a descriptor");
 	if (fd_socketpair(&ours, &fds[1], e) == -1 ||
 	    attach(ss, &fds[2], e) == -1) {
+		fd_close(&ours);
+		fd_close_all(fds, 3);
+		return -1;
+	}
+	/* Init keeps it for whoever comes after us. */
+	fds[3] = fcntl(ours, F_DUPFD_CLOEXEC, 3);
+	if (fds[3] == -1) {
+		(void)err_sys(e, "duplicate a descriptor");
 		fd_close(&ours);
 		fd_close_all(fds, 3);
 		return -1;
@@ -128,9 +136,9 @@ worker_start(struct proc *p, struct err *e)
 	jw_object_end(w);
 	jw_kstr(w, "cwd", "/");
 	jw_kstr(w, "user", sb->spec.user);
-	(void)proc_send(&sb->proc, fds, 3); /* failure comes as an answer */
+	(void)proc_send(&sb->proc, fds, 4); /* failure comes as an answer */
 	proc_spawned(p, -1, -1, ours);
-	ss->ready = false;
+	ss->ready = ss->busy = false;
 	return 0;
 }
 
@@ -243,7 +251,9 @@ sessions_busy(const struct sandbox *sb)
 static void
 worker_ask_stop(struct proc *p)
 {
-	chan_free(STEAL(p->ch)); /* at its end of file it leaves at once */
+	/* At its end of file it leaves at once; init holds our side, too. */
+	chan_hang_up(p->ch);
+	chan_free(STEAL(p->ch));
 }
 
 static void

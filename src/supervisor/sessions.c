@@ -281,6 +281,8 @@ sessions_loaded(struct super *s, const struct json *rec)
 	ss->sb = sandbox_find(s, json_str(rec, "sandbox", ""));
 	/* Idle ones get a worker when they are asked for something. */
 	ss->want_worker = strcmp(state, "idle") != 0;
+	/* If its worker is adopted, that says when the turn is over. */
+	ss->busy = strcmp(state, "turn") == 0;
 	if (strcmp(state, "ended") == 0 || ss->sb == NULL) {
 		if (strcmp(state, "ended") != 0)
 			session_state_put(ss, "ended", NULL, NULL);

@@ -108,6 +108,12 @@ void session_send(struct session *ss, struct request *r);
 void sessions_loaded(struct super *s, const struct json *record);
 void sessions_store_up(struct super *s);
 void sessions_sandbox_up(struct sandbox *sb);
+/* In session_adopt.c: SB's init, which we adopt, has a worker of a supervisor
+ * before us: MSG_INIT_WORKER. -1 with E set: a breach. */
+int sessions_adopt(struct sandbox *sb, const struct json *msg,
+    const struct chan_frame *f, struct err *e);
+/* SB was paused when we were killed, and has gone. */
+void sessions_sandbox_lost(struct sandbox *sb);
 void sessions_sandbox_stopping(struct sandbox *sb);
 void sessions_sandbox_down(struct sandbox *sb);
 /* Is any of SB's sessions in a turn, or about to be? */

@@ -280,6 +280,10 @@ main(int argc, char *argv[], char *envp[])
 		(void)execv("/opt/honest", argv);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)fcntl(CHANNEL, F_SETFL, 0); /* our end: we wait */
+	if (argc > 1 && strncmp(argv[1], "--adopt=", 8) == 0) {
+		argc--; /* it waits for nobody */
+		argv++;
+	}
 	if (argc > 1) {
 		role = "init";
 		(void)snprintf(lie, sizeof(lie), "%s", argv[1]);

@@ -65,7 +65,10 @@ ok($d->wait_event('idle', sub { $_[0]{type} eq 'item.started'
     && $_[0]{data}{item}{kind} eq 'tool_call' }, 10,
     from_json($before{idle})->[-1]{sequence}), 'a turn is running');
 my $last = ($d->events('idle'))[-1]{sequence};
-$d->restart('KILL');
+my @workers = $d->children(qr/^sandboxd-session/);
+$d->kill_hard;
+kill('KILL', @workers);
+$d->launch;
 my $end = $d->wait_event('idle', sub { $_[0]{type} eq 'turn.ended' }, 30, $last);
 ok($end, 'the turn is closed after the restart');
 my @closing = $d->events('idle', after => $last);
