@@ -313,8 +313,7 @@ exec_start(struct init *in, const struct exec_how *how,
 		free(x);
 		return -1;
 	}
-	if (how->session != NULL &&
-	    (x->session = strdup(how->session)) != NULL)
+	if (how->session != NULL && (x->session = strdup(how->session)) != NULL)
 		x->super_fd = fcntl(how->super_fd, F_DUPFD_CLOEXEC, 3);
 	if (x_out != NULL)
 		*x_out = x;

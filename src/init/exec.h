@@ -47,7 +47,7 @@ struct exec {
 	bool ended;	 /* reaped; code and value are known */
 	int code, value; /* si_code, si_status */
 	bool timed_out;
-	bool keep;	     /* it outlives the supervisor that asked for it */
+	bool keep; /* it outlives the supervisor that asked for it */
 	/* A session's worker: the supervisor's end of its channel, which the
 	 * next supervisor gets, and the session's name. Owned; -1, NULL. */
 	int super_fd;

@@ -72,9 +72,8 @@ exec_check(struct init *in, int64_t id, const struct json *msg, size_t nfds,
 		return err_set(e, ERR_BAD_REQUEST,
 		    "kind: neither command nor "
 		    "session");
-	if ((session && tty) ||
-	    (nfds != (tty ? 0 : CHILD_FDS) &&
-		!(session && nfds == CHILD_FDS + 1)))
+	if ((session && tty) || (nfds != (tty ? 0 : CHILD_FDS) &&
+				    !(session && nfds == CHILD_FDS + 1)))
 		return err_set(e, ERR_BAD_REQUEST,
 		    "fds: %zu came with this request", nfds);
 	if (cwd[0] != '/')
