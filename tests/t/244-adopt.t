@@ -137,4 +137,22 @@ ok(!-e "/proc/$init{ice}" || slurp("/proc/$init{ice}/stat") =~ /\) Z/,
 ok($d->stop, 'an orderly stop ends all');
 is(join("\n", $d->leftovers), '', 'and leaves nothing');
 
+# An ordinary user's too, with control groups or without.
+my $uid = 54322;
+SKIP: {
+	my $reach = run_cmd(['setpriv', "--reuid=$uid", "--regid=$uid",
+	    '--clear-groups', program('sandboxd'), '--version']);
+	skip('the build directory is not open to other users', 4)
+	    if $reach->{status} != 0;
+	$d = Sandboxd->start(uid => $uid);
+	skip('no sandbox without root here', 4)
+	    if $d->error('sandbox.create', { id => 'r' });
+	my $was = pid_of('r');
+	$d->restart('KILL');
+	ok(runs('r'), 'without root: it runs');
+	is(pid_of('r'), $was, 'without root: in the same init');
+	ok($d->stop, 'without root: a stop ends it');
+	is(join("\n", $d->leftovers), '', 'without root: nothing is left');
+}
+
 done_testing;
