@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -67,6 +68,16 @@ stream_socket(void)
 
 /* --- before a start ------------------------------------------------------- */
 
+/* The next main process of a service is put by systemd into the service's own
+ * group, which version 2 refuses while that hands out controllers to sandboxes:
+ * it could not even begin. So there they end with us, and the group is free. */
+static bool
+in_the_way(const struct super *s)
+{
+	return getenv("INVOCATION_ID") != NULL && s->cgroups != NULL &&
+	       strcmp(cgroup_host_kind(s->cgroups), "v2") == 0;
+}
+
 void
 sandbox_adopt_prepare(struct sandbox *sb, struct plan *p)
 {
@@ -80,7 +91,7 @@ sandbox_adopt_prepare(struct sandbox *sb, struct plan *p)
 	 * nobody could tell who knocks; one that ends with its client has none
 	 * to go on for; and the proxy of a filtered one ends with us. */
 	if (s->conf.adopt_ms == 0 || getpid() == 1 || s->host.reduced ||
-	    sb->spec.ephemeral || p->proxy)
+	    sb->spec.ephemeral || p->proxy || in_the_way(s))
 		return;
 	(void)unlinkat(p->dir_fd, SOCKET, 0); /* of an earlier start */
 	address(&sa, p->dir_fd);
@@ -241,9 +252,13 @@ sandbox_adopt(struct sandbox *sb)
 
 	if (!knock(s, sb->id, &l))
 		return false;
-	if (!sb->lost || s->conf.adopt_ms == 0 || take_group(sb, l.pid) == -1) {
+	/* One that an orderly end of ours stopped, and the next of us started,
+	 * is called stopped still: that it is to run is what counts. */
+	if ((!sb->lost && !sb->want) || s->conf.adopt_ms == 0 ||
+	    take_group(sb, l.pid) == -1) {
 		end(sb->id, &l,
-		    !sb->lost ? "it is not to run" : "it cannot be adopted");
+		    !sb->lost && !sb->want ? "it is not to run"
+					   : "it cannot be adopted");
 		return false;
 	}
 	/* The group is right about it; the record may be a moment behind. */

@@ -71,16 +71,32 @@ $d->restart('TERM');
 wait_for(20, sub { $d->ok('session.get', { id => 'r' })->{state} eq 'idle' });
 goes_on('sandboxd was restarted');
 
-# In the middle of a turn: the turn is closed, the conversation is not lost.
+# In the middle of a turn, of which nothing is lost: it goes on.
 my $last = ($d->events('r'))[-1]{sequence};
+$d->ok('session.prompt', { id => 'r', text => 'fake:stream n=60 delay=50' });
+ok($d->wait_event('r', sub { $_[0]{type} eq 'item.delta' }, 20, $last),
+    'a turn is streaming');
+$d->restart('KILL');
+my $end = $d->wait_event('r', sub { $_[0]{type} eq 'turn.ended' }, 30, $last);
+is($end->{data}{metadata}{stop_reason}, 'end_turn', 'it ends after sandboxd was killed');
+my @now = $d->events('r', after => $last);
+like(join('', map { answer_text($_) } @now), qr/part 60 of 60/, 'with all of its text');
+ok(!(grep { $_->{type} eq 'error' } @now), 'and no error');
+goes_on('a turn outlived it');
+
+# With its worker: the turn is closed, the conversation is not lost.
+$last = ($d->events('r'))[-1]{sequence};
 $d->ok('session.prompt', { id => 'r', text => 'fake:stream n=500 delay=50' });
 ok($d->wait_event('r', sub { $_[0]{type} eq 'item.delta' }, 20, $last),
     'a turn is streaming');
 my @seen = $d->events('r', after => $last);
-$d->restart('KILL');
+($worker) = $d->children(qr/session/);
+$d->kill_hard;
+kill('KILL', $worker);
+$d->launch;
 ok($d->wait_event('r', sub { $_[0]{type} eq 'turn.ended' }, 30, $last),
-    'it is closed after sandboxd was killed');
-my @now = $d->events('r', after => $last);
+    'it is closed after sandboxd and its worker were killed');
+@now = $d->events('r', after => $last);
 is(to_json([@now[0 .. $#seen]]), to_json(\@seen), 'what was shown before is there');
 ok((grep { $_->{type} eq 'error' && $_->{data}{code} eq 'worker_restarted' } @now),
     'with an error that says why');

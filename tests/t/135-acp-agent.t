@@ -12,7 +12,8 @@ use Time::HiRes qw(time sleep);
 need_root();
 need_program('perl');
 
-my $d = Sandboxd->start;
+# What is restored is restored when nothing was adopted.
+my $d = Sandboxd->start(conf => "[sandbox]\nadopt = 0\n");
 my $script = slurp(root_dir() . '/tests/t/lib/acp-agent.pl');
 my $wait = 30 * slow_factor();
 

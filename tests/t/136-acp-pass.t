@@ -13,7 +13,8 @@ use Time::HiRes qw(time sleep);
 need_root();
 need_program('perl');
 
-my $d = Sandboxd->start(http => 1);
+# What is restored is restored when nothing was adopted.
+my $d = Sandboxd->start(http => 1, conf => "[sandbox]\nadopt = 0\n");
 Sandboxd::Acp->install($d, 'amp');
 
 sub text_of {

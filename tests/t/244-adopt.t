@@ -134,6 +134,24 @@ is($d->sh('plain', 'cat /srv/file')->{stdout}, "kept\n", 'and started');
 $d->ok('sandbox.destroy', { id => 'ice' });
 ok(!-e "/proc/$init{ice}" || slurp("/proc/$init{ice}/stat") =~ /\) Z/,
     'one is destroyed');
+# What was started by itself after an orderly end, whose record is of that end.
+$d->restart('TERM');
+ok(runs('plain'), 'after an orderly restart it runs');
+my $was = pid_of('plain');
+$d->restart('KILL');
+ok(runs('plain'), 'and after a kill then');
+is(pid_of('plain'), $was, 'in the same init');
+
+# As a service with control groups of version 2 alone none is left to the next.
+$d->{options}{env}{INVOCATION_ID} = '0' x 32;
+$d->restart('TERM');
+ok(runs('plain'), 'a service runs it');
+$was = pid_of('plain');
+$d->restart('KILL');
+ok(runs('plain'), 'and again');
+my $kind = $d->ok('status')->{cgroups} // 'none';
+is(pid_of('plain') != $was ? 1 : 0, $kind eq 'v2' ? 1 : 0, "in another init where systemd would have "
+    . "no place beside it: $kind");
 ok($d->stop, 'an orderly stop ends all');
 is(join("\n", $d->leftovers), '', 'and leaves nothing');
 
@@ -147,7 +165,7 @@ SKIP: {
 	$d = Sandboxd->start(uid => $uid);
 	skip('no sandbox without root here', 4)
 	    if $d->error('sandbox.create', { id => 'r' });
-	my $was = pid_of('r');
+	$was = pid_of('r');
 	$d->restart('KILL');
 	ok(runs('r'), 'without root: it runs');
 	is(pid_of('r'), $was, 'without root: in the same init');

@@ -390,8 +390,7 @@ sub children {
 # What this daemon has from one that was killed: orphans, which have come to us.
 sub adopted {
 	my ($self) = @_;
-	my @st = stat($self->{state}) or return ();
-	my $instance = sprintf('sandboxd-%x%x', $st[0] & 0xffffff, $st[1]);
+	my $instance = $self->group_name // return ();
 	my @found;
 	for my $pid (descendants($owner)) {
 		push @found, $pid, descendants($pid)
