@@ -105,7 +105,9 @@ END {
 	$? = $s;
 }
 
-my $d = Sandboxd->start(http => 1, conf => "[gateway]\nmax_per_address = 0\n");
+# Nothing is left for a later one to adopt, as with `sandbox-agent server`.
+my $d = Sandboxd->start(http => 1, conf => "[gateway]\nmax_per_address = 0\n"
+    . "[sandbox]\nadopt = 0\n");
 my ($port) = $d->url =~ /:(\d+)/;
 Sandboxd::Acp->install($d, 'amp', script => $agent);
 Sandboxd::Acp->install($d, 'pi', script => $busy);
