@@ -624,6 +624,29 @@ test_calls_fail_with_the_child(void **state)
 	assert_null(proc_call(&F.p, MSG_INIT_KILL, 0, on_reply, &F));
 }
 
+/* It was killed, and nobody has noticed yet: that is its end, and not that it
+ * has too much to do, which whoever waits for a store takes for a refusal. */
+static void
+test_call_to_one_just_dead(void **state)
+{
+	struct jw *w;
+
+	(void)state;
+	replies_ok = replies_err = 0;
+	start_up();
+	fd_close(&F.child_fd);
+	w = proc_call(&F.p, MSG_INIT_KILL, 0, on_reply, &F);
+	assert_non_null(w);
+	jw_kint(w, "exec", 1);
+	jw_kint(w, "signal", 9);
+	assert_int_equal(proc_send(&F.p, NULL, 0), -1);
+	proc_exited(&F.p, SIGKILL);
+	settle();
+	assert_int_equal(replies_ok, 0);
+	assert_int_equal(replies_err, 1);
+	assert_int_equal(reply_code, ERR_SANDBOX_FAILED);
+}
+
 /* As test_words_before_deadlines, for an answer. */
 static void
 test_answer_before_deadline(void **state)
@@ -683,6 +706,8 @@ main(void)
 		    test_calls_are_answered_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_calls_fail_with_the_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_call_to_one_just_dead, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_answer_before_deadline, setup, teardown),
 	};
