@@ -240,8 +240,12 @@ channel_give(struct gateway_ask *a, struct proc *p, enum msg_type type,
 		if (w == NULL)
 			fd_close(&far);
 		fd_close(&near);
-		/* A worker has just died, as far as anybody can tell. */
-		err_set(&e, sb == NULL ? ERR_SESSION_FAILED : ERR_LIMIT,
+		/* A worker has just died, as far as anybody can tell; an init
+		 * may have too much to do. */
+		err_set(&e,
+		    sb == NULL			    ? ERR_SESSION_FAILED
+		    : w == NULL || chan_mute(p->ch) ? ERR_SANDBOX_FAILED
+						    : ERR_LIMIT,
 		    "%s cannot take a channel now", p->name);
 		ask_fail(a, &e);
 		return;
