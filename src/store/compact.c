@@ -52,12 +52,17 @@ count_free(MDB_env *env, struct pages *p_out)
 	p_out->free = 0;
 	p_out->size = stat.ms_psize;
 	rc = mdb_cursor_open(txn, 0, &cur); /* the free list is table 0 */
-	while (rc == 0 && (rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
+	if (rc != 0) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
 		if (v.mv_size < sizeof(n))
 			continue;
 		memcpy(&n, v.mv_data, sizeof(n));
 		p_out->free += n;
 	}
+	mdb_cursor_close(cur); /* a reader's is nobody's but ours */
 	mdb_txn_abort(txn);
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
