@@ -227,6 +227,8 @@ ws_send(struct ws *s, enum ws_kind kind, const char *p, size_t n, struct err *e)
 	size_t i;
 	int r;
 
+	if (s->left)
+		return 0;
 	if (getrandom(mask, sizeof(mask), 0) != (ssize_t)sizeof(mask))
 		return err_sys(e, "getrandom");
 	buf_init(&b, WS_MESSAGE_MAX + 16);
@@ -246,8 +248,11 @@ ws_send(struct ws *s, enum ws_kind kind, const char *p, size_t n, struct err *e)
 	(void)buf_add(&b, mask, sizeof(mask));
 	for (i = 0; i < n; i++)
 		(void)buf_addc(&b, (char)(p[i] ^ (char)mask[i % 4]));
-	r = b.failed ? err_set(e, ERR_TOO_LARGE, "the message is too long")
-		     : send_all(s, b.data, b.len, e);
+	r = b.failed ? err_set(e, ERR_TOO_LARGE, "the message is too long") : 0;
+	/* A server that has left may have said before how the command ended;
+	 * when there is nothing more to read, ws_fill() tells. */
+	if (r == 0 && send_all(s, b.data, b.len, e) == -1)
+		s->left = true;
 	buf_free(&b);
 	return r;
 }

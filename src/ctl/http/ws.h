@@ -24,6 +24,7 @@ struct ws {
 	struct buf message;
 	enum ws_kind kind; /* of the message that is being put together */
 	bool in_message;
+	bool left;	 /* the server takes nothing more */
 	char accept[32]; /* what the server must answer to our key */
 };
 
@@ -38,7 +39,8 @@ int ws_fill(struct ws *s, struct err *e);
 /* The next whole message, if one is here: 1 and s->message, s->kind; 0 none;
  * -1. Pings are answered and never shown. */
 int ws_next(struct ws *s, struct err *e);
-/* One message; waits until it is out. */
+/* One message; waits until it is out. To a server that has left it is lost,
+ * which is no error: what that said before is still to be read. */
 int ws_send(
     struct ws *s, enum ws_kind kind, const char *p, size_t n, struct err *e);
 
