@@ -436,6 +436,7 @@ cgroup_kill(const struct cgroup *cg)
 	enum hier k = HIER_V2;
 	int round;
 
+	cgroup_hurry(cg);
 	if ((cg->in & BIT(HIER_V2)) && cg->host->v2_kill &&
 	    cgroup_set(cg, HIER_V2, "cgroup.kill", 1) == 0)
 		return;
@@ -486,10 +487,12 @@ group_end(const struct cgroup_host *h, enum hier k, const char *id)
 
 	if (str_copy(cg.id, sizeof(cg.id), id) == -1)
 		return false;
-	if (k == HIER_V2 || h->dir_fds[HIER_V2] == -1)
+	if (k == HIER_V2 || h->dir_fds[HIER_V2] == -1) {
 		cgroup_kill(&cg);
-	else
+	} else {
+		cgroup_hurry(&cg);
 		(void)kill_listed(&cg, k);
+	}
 	return cgroup_remove(&cg) == 0;
 }
 

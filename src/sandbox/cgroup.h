@@ -60,6 +60,10 @@ int cgroup_task_fds(
 /* Put PID into the v1 hierarchies (and into v2 if WITH_V2). */
 int
 cgroup_join(const struct cgroup *cg, pid_t pid, bool with_v2, struct err *e);
+/* Dying takes CPU time too: a hundred processes with a third of a processor
+ * take seconds over it. No share holds from now on; for a group about to be
+ * ended. */
+void cgroup_hurry(const struct cgroup *cg);
 /* SIGKILL everything inside. */
 void cgroup_kill(const struct cgroup *cg);
 /* Begin to freeze, or thaw, everything inside; freezing takes a moment. */

@@ -113,6 +113,13 @@ set_cpu(const struct cgroup *cg, int64_t millis)
 	return set_text(cg, HIER_V2, "cpu.max", text);
 }
 
+void
+cgroup_hurry(const struct cgroup *cg)
+{
+	if (cg->in & BIT(cg->host->v2_limits ? HIER_V2 : HIER_CPU))
+		(void)set_cpu(cg, 0); /* no less dead without */
+}
+
 /* 100 is what those have that say nothing; so are 1024 shares. */
 static int
 set_cpu_weight(const struct cgroup *cg, int64_t weight)

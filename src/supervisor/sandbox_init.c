@@ -297,6 +297,8 @@ init_kill(struct proc *p)
 {
 	struct sandbox *sb = p->owner;
 
+	if (sb->cgroup != NULL)
+		cgroup_hurry(sb->cgroup);
 	/* A keeper ends the tree when it is told to; killed, it could not. */
 	if (p->pidfd != -1 && sb->s->host.reduced && p->rung < 2)
 		(void)sysops.pidfd_kill(p->pidfd, SIGTERM);

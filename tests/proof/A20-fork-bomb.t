@@ -40,7 +40,8 @@ ok($busy < 2 * $idle + 0.03 * $slow, sprintf('a neighbour waits %.1f ms, %.1f wh
 ok(wait_for(10, sub { grep { $_ eq 'pids' } limit_events($d, 'bad') }), 'its log says which limit');
 my $t = time;
 $d->ok('sandbox.destroy', { id => 'bad' });
-# On a busy machine 128 processes die as slowly as everything else goes.
-ok(time - $t < 1 * $slow + 1 + 20 * $busy, sprintf('destroyed in %.2f s', time - $t));
+# On a busy machine 128 processes die as slowly as everything else goes; held to
+# their share of CPU time they would take several seconds on an idle one.
+ok(time - $t < 4 * $slow + 20 * $busy, sprintf('destroyed in %.2f s', time - $t));
 is(scalar(grep { Sandboxd::title_of($_) =~ /bomb/ } Sandboxd::descendants($$)), 0, 'with all of it');
 done_testing;
