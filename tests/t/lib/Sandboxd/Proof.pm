@@ -59,22 +59,23 @@ sub outside {
 	    helper('hostile'), @$args], timeout => 60));
 }
 
-# A daemon of the same sources with the guards OFF left out (see GUARD() in
-# lib/defs.h). Options as for Sandboxd->start.
+# A daemon of the same sources with the guards OFF left out, in the sandboxes'
+# init as well (see GUARD() in lib/defs.h). Options as for Sandboxd->start.
 sub unguarded {
 	my ($off, %o) = @_;
-	my $exe = program('tests/proof/unguarded');
+	my @exe = map { program("tests/proof/unguarded$_") } '', '-init';
 
-	-x $exe or Sandboxd::plan_skip("$exe has not been built");
+	-x $_ or Sandboxd::plan_skip("$_ has not been built") for @exe;
 	local $ENV{SANDBOXD_BUILD} = $ENV{SANDBOXD_BUILD};
 	$libexec //= do {
 		my $dir = Sandboxd->scratch_dir;
-		my @files = ($exe, map { program($_) } qw(sandboxd-store
-		    sandboxd-init sandboxd-session sandboxd-relay
-		    sandboxd-gateway sandboxd-courier sandboxctl));
+		my @files = (@exe, map { program($_) } qw(sandboxd-store
+		    sandboxd-session sandboxd-relay sandboxd-gateway
+		    sandboxd-courier sandboxctl));
 		my $got = run_cmd(['cp', @files, $dir]);
 		die "cannot copy programs: $got->{err}\n" if $got->{status};
-		rename("$dir/unguarded", "$dir/sandboxd") or die "rename: $!";
+		rename("$dir/unguarded$_", "$dir/sandboxd$_") or die "rename: $!"
+		    for '', '-init';
 		$dir;
 	};
 	$ENV{SANDBOXD_BUILD} = $libexec;
