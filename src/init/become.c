@@ -142,6 +142,8 @@ become_user(const struct user *u, struct err *e)
 {
 	uint64_t keep = u->uid == 0 ? CREDS_CAPS_ROOT : 0;
 
+	if (u->uid == 0 && !GUARD(command_caps))
+		keep = UINT64_MAX;
 	/* PRIV: the sandbox's root with init's capabilities. */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return err_sys(e, "no_new_privs");

@@ -10,8 +10,34 @@ use Test::More;
 
 need_root();
 need_program('strace');
-my $d = Sandboxd->start;
-$d->ok('sandbox.create', { id => 'w', mounts => [helper_mount('hostile')] });
+
+# What is ours inside and writes by name, since clients name the file: the file
+# server. The sandbox's root puts a link of its own where that name is.
+sub led {
+	my ($d) = @_;
+	$d->ok('sandbox.create', { id => 'w', mounts => [helper_mount('hostile')] });
+	my $mount = $d->sh('w', 'mount -t tmpfs none /proc && mkdir /proc/self && ln -s /tmp /proc/self/attr');
+	my $made = $d->http(POST => '/i/w/v1/fs/mkdir?path=/proc/self/attr/led');
+	my ($init) = $d->children(qr/init\W+w/);
+	return (Sandboxd::outcome($mount), $made->{status}, -d "/proc/$init/root/tmp/led" ? 1 : 0,
+	    scalar grep { (split ' ')[4] eq '/proc' } split /\n/, slurp("/proc/$init/mountinfo"));
+}
+{
+	# Where root inside may mount, what is written below /proc goes where it likes.
+	my $open = unguarded('caps command_caps seccomp landlock', http => 1);
+	my ($mount, $made, $there, $mounts) = led($open);
+	is($mount, 0, 'unguarded: a file system comes to lie over /proc') or diag($mount);
+	is($mounts, 2, 'as its mounts show');
+	like($made, qr/^20/, 'a process of ours writes there by name');
+	is($there, 1, 'and what it makes is led where a link points');
+	$open->stop;
+}
+my $d = Sandboxd->start(http => 1);
+my ($mount, $made, $there, $mounts) = led($d);
+isnt($mount, 0, 'guarded: nothing is mounted there');
+is($mounts, 1, 'as its mounts show');
+unlike($made, qr/^20/, 'nothing is made by that name');
+is($there, 0, 'and nothing is led anywhere');
 my $trace = Sandboxd->scratch_dir . '/trace';
 my $tracer = fork // die "fork: $!";
 if ($tracer == 0) {
