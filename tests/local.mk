@@ -120,12 +120,14 @@ tests_abuse_liar_LDFLAGS = -static
 # as an object of the program's own it is there before the library is asked.
 check_PROGRAMS += tests/proof/unguarded tests/proof/unguarded-init
 tests_proof_unguarded_SOURCES = $(sandboxd_SOURCES) src/sandbox/guard.c \
-	src/sandbox/enter.c src/sandbox/mounts.c src/sandbox/rootfs.c
+	src/sandbox/devices.c src/sandbox/enter.c src/sandbox/mounts.c \
+	src/sandbox/rootfs.c src/sandbox/trees.c
 tests_proof_unguarded_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
 tests_proof_unguarded_LDFLAGS = $(sandboxd_LDFLAGS)
 tests_proof_unguarded_LDADD = $(sandboxd_LDADD)
 tests_proof_unguarded_init_SOURCES = $(sandboxd_init_SOURCES) \
-	src/sandbox/guard.c src/init/become.c src/init/child.c
+	src/sandbox/guard.c src/init/become.c src/init/child.c \
+	src/init/pty.c
 tests_proof_unguarded_init_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
 tests_proof_unguarded_init_LDFLAGS = $(sandboxd_init_LDFLAGS)
 tests_proof_unguarded_init_LDADD = $(sandboxd_init_LDADD)

@@ -134,7 +134,10 @@ devices_mount(struct setup *s)
 
 	if (at_fd == -1)
 		return -1;
-	if (s->dev_fd == -1) {
+	if (!GUARD(own_dev)) { /* whatever the image has there */
+		fd_close(&s->dev_fd);
+		s->dev_fd = fd_steal(&at_fd);
+	} else if (s->dev_fd == -1) {
 		if (bind_nodes(s, at_fd) == -1)
 			return -1;
 	} else if (mounts_attach(s->dev_fd, at_fd, "") == -1) {

@@ -115,6 +115,8 @@ mounts_attach(int fd, int dir_fd, const char *name)
 
 	if (*name == '\0')
 		flags |= MOVE_MOUNT_T_EMPTY_PATH;
+	if (!GUARD(no_links))
+		flags |= MOVE_MOUNT_T_SYMLINKS;
 	return move_mount(fd, "", dir_fd, name, flags);
 }
 

@@ -306,9 +306,10 @@ trees_map(struct setup *s, int userns_fd, struct err *e)
 		if (s->hide_fds[i] != -1 &&
 		    tree_map(s, s->hide_fds[i], userns_fd, ro) == -1)
 			return err_sys(e, "map the ids of what hides the host");
-	if (s->dev_fd != -1 && tree_map(s, s->dev_fd, userns_fd,
-				   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-				       MOUNT_ATTR_NOEXEC) == -1)
+	if (s->dev_fd != -1 &&
+	    tree_map(s, s->dev_fd, userns_fd,
+		(GUARD(dev_ro) ? MOUNT_ATTR_RDONLY : 0) | MOUNT_ATTR_NOSUID |
+		    MOUNT_ATTR_NOEXEC) == -1)
 		return err_sys(e, "map the ids of /dev");
 	if (tree_map(s, s->dir_fd, userns_fd, ATTR_PLAIN) == -1) {
 		/* A file system that cannot: sandbox_launch() tries again, and
