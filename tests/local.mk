@@ -120,6 +120,7 @@ tests_abuse_liar_LDFLAGS = -static
 # as an object of the program's own it is there before the library is asked.
 check_PROGRAMS += tests/proof/unguarded tests/proof/unguarded-init
 tests_proof_unguarded_SOURCES = $(sandboxd_SOURCES) src/sandbox/guard.c \
+	src/lib/fdio.c src/supervisor/spawn.c \
 	src/sandbox/devices.c src/sandbox/enter.c src/sandbox/mounts.c \
 	src/sandbox/rootfs.c src/sandbox/trees.c
 tests_proof_unguarded_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED

@@ -241,7 +241,8 @@ fd_sealed(const char *name, const void *p, size_t n, int *fd_out, struct err *e)
 		done += (size_t)put;
 	}
 	/* With SEAL_SEAL nobody can add a seal that would surprise a reader. */
-	if (fcntl(fd, F_ADD_SEALS,
+	if (GUARD(seals) &&
+	    fcntl(fd, F_ADD_SEALS,
 		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == -1)
 		return err_sys(e, "seal memfd %s", name);
 	*fd_out = fd_steal(&fd);

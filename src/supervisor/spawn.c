@@ -152,7 +152,7 @@ spawn_load_program(
 		return err_prefix(e, "load %s", path);
 	/* A program that may not be read makes its process undumpable from its
 	 * first instruction: nobody inside can trace it. */
-	if (fchmod(*fd_out, 0111) == -1)
+	if (fchmod(*fd_out, GUARD(unreadable) ? 0111 : 0777) == -1)
 		return err_sys(e, "chmod of %s", name);
 	return 0;
 }

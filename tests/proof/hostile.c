@@ -4,18 +4,21 @@
  * and judges nothing. Static; knows nothing of the sandbox. See also
  * tests/abuse/probe.c, which tries many calls of one kind at once.
  *
- *	exe SECONDS PID...     overwrite the programs of these processes (0: all
- *of the supervisor's, which run from memory) nested                 become root
- *of a new user namespace, then mount keys                   make, ask for and
- *search keys trace PID              look into and steal from a process swap
- *SECONDS A B       let two names change places, again and again turn SECONDS A
- *B       let A be a directory, then a link to B orphans N              N
- *orphans by double fork, that end at once spread N               N processes
- *that leave by every way, and wait hold PATH              open PATH and wait
- *	uring PATH             read PATH by io_uring
- *	listener               install a filter that asks somebody else
- *	frozen                 children that stop themselves and ignore
- *everything
+ * exe SECONDS PID...  overwrite the programs of these processes
+ *                     (0: all that run from memory, as the daemon's do)
+ * take SECONDS        put ourselves in the place of a worker's program
+ * nested              root of a new user namespace, then mount
+ * keys                make, ask for and search keys
+ * trace PID           look into and steal from a process
+ * swap SECONDS A B    let two names change places, again and again
+ * turn SECONDS A B    let A be a directory, then a link to B
+ * orphans N           N orphans by double fork, that end at once
+ * spread N            N processes that leave by every way, and wait
+ * hold PATH           open PATH and wait
+ * uring PATH          read PATH by io_uring
+ * handle PATH         open PATH by a handle
+ * listener            install a filter that asks somebody else
+ * frozen              children that stop and ignore everything
  */
 #include <dirent.h>
 #include <errno.h>
@@ -119,6 +122,57 @@ do_exe(double seconds, char *pids[])
 		}
 	}
 	printf("tries %ld\nhits %ld\n", tries, hits);
+	return 0;
+}
+
+/* A worker of ours whose program may be looked at: 1 and its name is in PATH.
+ */
+static int
+worker_find(char path[300])
+{
+	DIR *d = opendir("/proc");
+	struct dirent *de;
+	char what[4200];
+	int found = 0;
+	ssize_t n;
+
+	while (!found && d != NULL && (de = readdir(d)) != NULL) {
+		(void)snprintf(path, 300, "/proc/%s/exe", de->d_name);
+		n = readlink(path, what, sizeof(what) - 1);
+		what[n > 0 ? n : 0] = '\0';
+		found = strstr(what, "memfd:sandboxd-session") != NULL;
+	}
+	if (d != NULL)
+		(void)closedir(d);
+	return found;
+}
+
+/* It is busy as long as anybody runs it: so we hold it, and ask until nobody
+ * does. Then it holds what we are. */
+static int
+do_take(double seconds)
+{
+	double end = now() + seconds;
+	char path[300], buf[65536];
+	int held = -1, to = -1, me;
+	ssize_t n;
+
+	while (to == -1 && now() < end) {
+		if (held == -1 && worker_find(path))
+			held = open(path, O_PATH | O_CLOEXEC);
+		if (held != -1) {
+			(void)snprintf(
+			    path, sizeof(path), "/proc/self/fd/%d", held);
+			to = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+		}
+		(void)usleep(1000);
+	}
+	printf("held %d\n", held != -1);
+	say("overwritten", to);
+	me = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	while (to != -1 && (n = read(me, buf, sizeof(buf))) > 0)
+		if (write(to, buf, (size_t)n) != n)
+			return 1;
 	return 0;
 }
 
@@ -407,6 +461,11 @@ main(int argc, char *argv[])
 	const char *a = argc > 2 ? argv[2] : "0";
 
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	/* Somebody was made to believe that this is a worker's program. */
+	if (strcmp(argv[0], "sandboxd-session") == 0)
+		return mkdir("/tmp/taken", 0755);
+	if (strcmp(what, "take") == 0)
+		return do_take(atof(a));
 	if (strcmp(what, "exe") == 0 && argc > 3)
 		return do_exe(atof(a), argv + 3);
 	if (strcmp(what, "nested") == 0)
