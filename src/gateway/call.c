@@ -149,7 +149,9 @@ is_flat_enough(const struct buf *args)
 static double
 seconds_for(const char *op)
 {
-	if (strcmp(op, "sandbox.stop") == 0)
+	if (strcmp(op, "sandbox.stop") == 0 ||
+	    strcmp(op, "process.wait") == 0 ||
+	    strcmp(op, "process.signal") == 0)
 		return LONG_CALL_S;
 	if (strcmp(op, "agent.install") == 0 ||
 	    strcmp(op, "session.create") == 0)

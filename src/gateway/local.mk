@@ -37,6 +37,7 @@ libgateway_a_SOURCES = \
 	src/gateway/doors/list.c \
 	src/gateway/doors/list.h \
 	src/gateway/doors/meta.c \
+	src/gateway/doors/operations.c \
 	src/gateway/doors/osb.c \
 	src/gateway/doors/osb.h \
 	src/gateway/doors/osb_parse.c \

@@ -33,7 +33,11 @@ static const struct {
 	{ ERR_BAD_REQUEST, PROBLEM_INVALID_REQUEST },
 	{ ERR_TOO_LARGE, PROBLEM_TOO_LARGE },
 	{ ERR_DENIED, PROBLEM_PERMISSION_DENIED },
+	{ ERR_UNKNOWN_OPERATION, PROBLEM_NOT_FOUND },
 	{ ERR_SANDBOX_NOT_FOUND, PROBLEM_NOT_FOUND },
+	{ ERR_PROCESS_NOT_FOUND, PROBLEM_NOT_FOUND },
+	{ ERR_ROLE_NOT_FOUND, PROBLEM_NOT_FOUND },
+	{ ERR_PROCESS_STATE, PROBLEM_CONFLICT },
 	{ ERR_SANDBOX_EXISTS, PROBLEM_CONFLICT },
 	{ ERR_SANDBOX_STATE, PROBLEM_CONFLICT },
 	{ ERR_SANDBOX_FAILED, PROBLEM_UNAVAILABLE },
@@ -181,14 +185,16 @@ req_problem_code(
 void
 req_fail(struct req *r, const struct err *e)
 {
-	size_t i;
+	req_fail_ext(r, e, NULL);
+}
 
-	for (i = 0; i < countof(fails); i++) {
-		if (fails[i].code == e->code) {
-			req_problem_code(
-			    r, fails[i].problem, NULL, "%s", e->text);
-			return;
-		}
-	}
-	req_problem(r, PROBLEM_INTERNAL, "%s", e->text);
+void
+req_fail_ext(struct req *r, const struct err *e, const char *ext)
+{
+	enum problem p = PROBLEM_INTERNAL;
+
+	for (size_t i = 0; i < countof(fails); i++)
+		if (fails[i].code == e->code)
+			p = fails[i].problem;
+	req_problem_ext(r, p, ext, "%s", e->text);
 }

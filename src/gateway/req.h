@@ -147,6 +147,7 @@ void req_problem_code(struct req *r, enum problem p, const char *code,
     const char *fmt, ...) ATTR_PRINTF(4, 5);
 /* What one of ours has refused: the problem that fits the code. */
 void req_fail(struct req *r, const struct err *e);
+void req_fail_ext(struct req *r, const struct err *e, const char *ext);
 
 /* 101 with the headers added so far, then the bare connection: FD is the
  * callee's, EXTRA what the client sent already. UP to be closed by

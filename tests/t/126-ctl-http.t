@@ -25,7 +25,7 @@ sub is_ctl {
 	my ($args, $status, $pattern, %o) = @_;
 	my $got = ctl($args, %o);
 	my $name = substr("@$args", 0, 80);
-	is($got->{status}, $status, $name) or diag("$got->{out}$got->{err}");
+	ok(!defined $status || $got->{status} == $status, $name) or diag("$got->{out}$got->{err}");
 	like("$got->{out}$got->{err}", $pattern, "... says so") if $pattern;
 	return $got;
 }
@@ -149,8 +149,9 @@ is_ctl(['session', 'new', 'mock', '--id', 'thinks', '-s', 'box', '--thought-leve
     'low'], 0);
 is($d->ok('session.get', { id => 'thinks' })->{thought_level}, 'low', 'session new: it');
 is_ctl(['session', 'new', 'mock', '--install'], 100, qr/agents install/);
-is_ctl(['session', 'rm', 'thinks'], 100, qr/not offered over HTTP/);
-$d->ok('session.delete', { id => 'thinks' });
+is_ctl(['session', 'rm', 'thinks'], 0, qr/thinks removed/);
+is_ctl(['session', 'rm', 'thinks'], 1, qr/session not found/);
+ok(!(grep { $_->{id} eq 'thinks' } @{$d->ok('session.list')->{sessions}}), 'removed it was');
 is_ctl(['session', 'end', 'talk'], 0, qr/talk ended/);
 is_ctl(['prompt', 'talk', 'x'], 100, qr/terminated/);
 $got = ctl(['events', '--follow', '--json', 'talk'], timeout => 20);
@@ -161,11 +162,35 @@ is((grep { $_->{id} =~ /^run-/ } @{$d->ok('sandbox.list')->{sandboxes}}), 0,
 is_ctl(['rm', 'box'], 0, qr/box removed/);
 is_ctl(['rm', 'box'], 1);
 
+# What has no route of its own goes as the operation that it is.
+$d->ok('sandbox.create', { id => 'left' });
+$got = is_ctl(['exec', '-d', 'left', 'sh', '-c', 'echo out; echo err >&2; sleep 0.2; exit 9'], 0, qr/^(\d+)\n\z/);
+my ($process) = $got->{out} =~ /(\d+)/;
+is_ctl(['execs', 'left'], 0, qr/^$process\s.*sleep/m);
+is_ctl(['wait', 'left', $process], 9);
+is_ctl(['logs', 'left', $process, '--stream', 'stdout'], 0, qr/^out\n\z/);
+is_ctl(['logs', 'left', $process, '--stream', 'stderr'], 0, qr/^err\n\z/);
+is_ctl(['logs', 'left', $process], 0, qr/^out\nerr\n\z/);
+is_ctl(['forget', 'left', $process], 0, qr/forgotten/);
+is_ctl(['wait', 'left', $process], 1, qr/not found/);
+is_ctl(['logs', 'left', $process], 1, qr/not found/);
+$process = is_ctl(['exec', '-d', '-t', 'left', 'echo', 'on a terminal'], 0)->{out} + 0;
+is_ctl(['wait', 'left', $process], 0);
+is_ctl(['logs', 'left', $process, '--stream', 'stdout'], 0, qr/^on a terminal\r\n\z/);
+is_ctl(['stats', 'left'], 0, qr/left/);
+is_ctl(['agents', 'ls', '-q'], 0, qr/^mock$/m);
+is_ctl(['agents', 'install', 'mock'], 0, qr/mock/);
+is_ctl(['agents', 'install', 'nobody'], 1, qr/nobody/);
+is_ctl(['agents', 'reload'], 0);
+is_ctl(['doctor'], undef, qr/seccomp/);
+is_ctl(['reset', 'nothing'], 1, qr/nothing/);
+
 # What needs this machine says so.
 is_ctl(['raw', 'session.get', 'id=talk'], 0, qr/"id":"talk"/);
 $d->ok('sandbox.create', { id => 'cow', mounts => [{ source => '/tmp',
     target => '/w', mode => 'cow' }] });
-for (['diff', 'cow'], ['apply', 'cow'], ['token', 'list'], ['run', 'mock', 'x', '--dir', '/tmp']) {
+for (['ps', 'left'], ['attach', 'left', $process], ['cp', 'left:/etc/hostname', '/tmp/none'],
+    ['backup', '/tmp/none'], ['compact'], ['upgrade'], ['diff', 'cow'], ['apply', 'cow'], ['token', 'list'], ['run', 'mock', 'x', '--dir', '/tmp']) {
 	is_ctl($_, 100, qr/control socket/);
 }
 

@@ -95,8 +95,12 @@ static enum err_code
 code_of(const struct json *j, long status)
 {
 	const char *type = json_str(j, "type", "");
+	const char *word = json_str(j, "code", NULL);
 	size_t i;
 
+	/* An operation as it is tells its own error. */
+	if (word != NULL && err_from_wire(word) != ERR_INTERNAL)
+		return err_from_wire(word);
 	if (str_starts(type, URN))
 		for (i = 0; i < countof(urns); i++)
 			if (strcmp(type + strlen(URN), urns[i].urn) == 0)
