@@ -349,10 +349,12 @@ is_named(const struct head *h, struct text name)
 	return false;
 }
 
-static void
+/* How many fields it has now. */
+static size_t
 write_request(const struct head *h, const struct http_request *r,
     struct text path, struct buf *b)
 {
+	size_t nfields = r->upgrade ? 3 : 2;
 	char host[TARGET_TEXT_MAX];
 
 	target_text(host, &r->target, 80);
@@ -375,12 +377,14 @@ write_request(const struct head *h, const struct http_request *r,
 		(void)buf_adds(b, ": ");
 		(void)buf_add(b, f->value.s, f->value.n);
 		(void)buf_adds(b, "\r\n");
+		nfields++;
 	}
 	/* One request on each connection: then nobody can disagree about where
 	 * the next one begins. */
 	(void)buf_adds(
 	    b, r->upgrade ? "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 			  : "Connection: close\r\n\r\n");
+	return nfields;
 }
 
 int
@@ -407,9 +411,12 @@ http_request_parse(const char *s, size_t n, const struct target *tunnel,
 	upgrade = field(&h, "Upgrade", &nupgrade);
 	r->upgrade = nupgrade == 1 && is(upgrade->value, "websocket") &&
 		     r->body == BODY_NONE && h.minor == 1;
-	write_request(&h, r, path, head);
-	*why = head->failed ? "a head that is too long" : NULL;
-	return head->failed ? -1 : 0;
+	/* What we would not take from others we do not send. */
+	if (write_request(&h, r, path, head) > HTTP_FIELDS_MAX)
+		*why = "too many fields";
+	else if (head->failed)
+		*why = "a head that is too long";
+	return *why != NULL ? -1 : 0;
 }
 
 /* --- answers -------------------------------------------------------------- */

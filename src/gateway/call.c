@@ -20,7 +20,9 @@
 #define CALL_S 120.0
 #define LONG_CALL_S 700.0 /* operations that may be given minutes */
 #define INSTALL_S 3600.0  /* those that may have to download */
-#define BUCKETS 256	  /* a power of two */
+/* As long as somebody is at the other end of the pipe. */
+#define PIPE_CALL_S 86400.0
+#define BUCKETS 256 /* a power of two */
 #define FRAME_ROOM (FRAME_MAX - 1024)
 
 struct call {
@@ -126,9 +128,9 @@ call_fail_soon(struct call *c, enum err_code code, const char *text)
 }
 
 static void
-call_send(struct call *c)
+call_send(struct call *c, const int *fds, size_t nfds)
 {
-	if (chan_end(c->gw->super, NULL, 0) == -1)
+	if (chan_end(c->gw->super, fds, nfds) == -1)
 		call_fail_soon(c, ERR_LIMIT, "the supervisor is busy");
 }
 
@@ -159,11 +161,13 @@ seconds_for(const char *op)
 	return CALL_S;
 }
 
-void
-super_call(struct gateway *gw, const char *op, const struct buf *args,
-    call_done *done, void *ctx)
+/* FD, -1 for none, is taken. */
+static void
+call_op(struct gateway *gw, double seconds, const char *op,
+    const struct buf *args, int fd, call_done *done, void *ctx)
 {
-	struct call *c = call_new(gw, MSG_GATEWAY_CALL, seconds_for(op), ctx);
+	struct call *c = call_new(gw, MSG_GATEWAY_CALL, seconds, ctx);
+	autofd int own = fd;
 	struct jw *w;
 
 	c->done = done;
@@ -183,7 +187,26 @@ super_call(struct gateway *gw, const char *op, const struct buf *args,
 		jw_raw(w, args->data, args->len);
 	else
 		jw_raw(w, "{}", 2);
-	call_send(c);
+	if (own == -1) {
+		call_send(c, NULL, 0);
+		return;
+	}
+	fd = fd_steal(&own);
+	call_send(c, &fd, 1);
+}
+
+void
+super_call(struct gateway *gw, const char *op, const struct buf *args,
+    call_done *done, void *ctx)
+{
+	call_op(gw, seconds_for(op), op, args, -1, done, ctx);
+}
+
+void
+super_call_pipe(struct gateway *gw, const char *op, const struct buf *args,
+    int fd, call_done *done, void *ctx)
+{
+	call_op(gw, PIPE_CALL_S, op, args, fd, done, ctx);
 }
 
 void
@@ -197,7 +220,7 @@ super_connect(struct gateway *gw, const char *kind, const char *id,
 	proto_begin(w, c->type, c->id);
 	jw_kstr(w, "kind", kind);
 	jw_kstr(w, "name", id);
-	call_send(c);
+	call_send(c, NULL, 0);
 }
 
 static struct call *

@@ -18,6 +18,11 @@ call_done(void *ctx, const struct json *result, const struct err *e);
 void super_call(struct gateway *gw, const char *op, const struct buf *args,
     call_done *done, void *ctx);
 
+/* The same, with FD (taken): the sandbox's end of a pipe, for an operation that
+ * reads from it or writes to it. Takes as long as the client does. */
+void super_call_pipe(struct gateway *gw, const char *op, const struct buf *args,
+    int fd, call_done *done, void *ctx);
+
 /* The descriptor that MSG_GATEWAY_CONNECT brings, -1 with E set. */
 typedef void connect_done(void *ctx, int fd, const struct err *e);
 void super_connect(struct gateway *gw, const char *kind, const char *id,

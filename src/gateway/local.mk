@@ -37,7 +37,11 @@ libgateway_a_SOURCES = \
 	src/gateway/doors/list.c \
 	src/gateway/doors/list.h \
 	src/gateway/doors/meta.c \
+	src/gateway/doors/body_pipe.c \
+	src/gateway/doors/body_pipe.h \
 	src/gateway/doors/operations.c \
+	src/gateway/doors/operations.h \
+	src/gateway/doors/operations_out.c \
 	src/gateway/doors/osb.c \
 	src/gateway/doors/osb.h \
 	src/gateway/doors/osb_parse.c \

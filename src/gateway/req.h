@@ -128,6 +128,9 @@ void req_reply_fd(struct req *r, unsigned status, const char *content_type,
 /* LEN -1: unknown, chunked. OPS must be static. */
 void req_reply_stream(struct req *r, unsigned status, const char *content_type,
     int64_t len, const struct req_stream *ops, void *ctx);
+/* From fill, before it says -1: a line behind the last chunk, for a client that
+ * asks for such; false: it cannot be told. */
+bool req_trailer(struct req *r, const char *name, const char *value);
 void req_wake(struct req *r); /* fill has something again */
 void req_body_resume(struct req *r);
 /* WHOLE: the body is not needed any more, though the answer may be far off. */

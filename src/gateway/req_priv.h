@@ -63,6 +63,7 @@ struct hreq {
 	const struct req_stream *stream;
 	void *stream_ctx;
 
+	struct MHD_Response *chunked; /* borrowed; while it is one */
 	req_upgraded *upgrade;
 	void *upgrade_ctx;
 

@@ -11,6 +11,7 @@
 #include "gateway/req_priv.h"
 #include "lib/fdio.h"
 #include "lib/xalloc.h"
+#include <string.h>
 
 /* What MHD keeps for a stream. A chunked answer is written straight into the
  * connection's own memory: thousands of silent ones must not cost a block
@@ -66,6 +67,7 @@ stream_done(void *cls)
 	struct streamer *s = cls;
 
 	metrics_streams(s->q->r.gw, -1);
+	s->q->chunked = NULL;
 	if (s->ops->done != NULL)
 		s->ops->done(s->ctx);
 	req_release(&s->q->r);
@@ -91,13 +93,25 @@ req_reply_stream(struct req *r, unsigned status, const char *content_type,
 	s->ctx = ctx;
 	metrics_streams(r->gw, 1);
 	req_hold(r);
-	resp = MHD_create_response_from_callback(
+	resp = q->chunked = MHD_create_response_from_callback(
 	    len < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)len,
 	    len < 0 && !q->old ? STREAM_BLOCK_CHUNKED : STREAM_BLOCK,
 	    stream_read, s, stream_done);
 	if (resp == NULL)
 		stream_done(s);
 	req_answer(q, status, content_type, resp);
+}
+
+bool
+req_trailer(struct req *r, const char *name, const char *value)
+{
+	struct hreq *q = hreq_of(r);
+	const char *te = req_header(r, "TE");
+
+	/* RFC 9110, 6.5.1: to those who say that they look at it. */
+	return q->chunked != NULL && !q->old && te != NULL &&
+	       strcasestr(te, "trailers") != NULL &&
+	       MHD_add_response_footer(q->chunked, name, value) == MHD_YES;
 }
 
 /*

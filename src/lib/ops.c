@@ -50,6 +50,31 @@ op_find(const char *name)
 	return (enum op_type)i;
 }
 
+enum op_reach
+op_reach(enum op_type op)
+{
+	switch (op) {
+	case OP_SANDBOX_COPY_IN:
+		return OP_READS;
+	case OP_SANDBOX_COPY_OUT:
+	case OP_SANDBOX_PROCESSES:
+	case OP_PROCESS_LOGS:
+		return OP_WRITES;
+	case OP_SANDBOX_CHANGES: /* against files of this machine */
+	case OP_BACKUP:
+	case OP_UPGRADE:
+	case OP_STORE_COMPACT:
+	case OP_TOKEN_CREATE: /* who takes a gateway over is not to leave */
+	case OP_TOKEN_LIST:   /* with a token that outlives it */
+	case OP_TOKEN_REVOKE:
+		return OP_HERE;
+	case OP_AGENT_INSTALL: /* its end, without the progress */
+		return OP_FAR;
+	default:
+		return op_table[op].streaming ? OP_HERE : OP_FAR;
+	}
+}
+
 int
 op_check(enum op_type op, const struct json *args, struct err *e)
 {

@@ -68,6 +68,16 @@ void op_request_free(struct op_request *r);
 /* Check ARGS of OP; also done by op_parse_line. */
 int op_check(
     enum op_type op, const struct json *args, struct err *e) ATTR_WARN_UNUSED;
+/* How an operation is asked for from elsewhere, as it is: by a gateway for an
+ * HTTP client, and so by sandboxctl over HTTP. */
+enum op_reach {
+	OP_HERE,  /* not at all: it ends with this machine, is a stream, or
+		   * says who may come in */
+	OP_FAR,	  /* with its arguments alone */
+	OP_READS, /* with a pipe, as `fds`: 1, that it reads from */
+	OP_WRITES /* or writes to */
+};
+enum op_reach op_reach(enum op_type op);
 /* The answer of `help`: every operation with its fields, or one. */
 void op_help(struct jw *w, enum op_type only); /* OP_N: all */
 

@@ -124,23 +124,15 @@ on_answer(struct answer *an, const struct err *e)
 	ask_free(a);
 }
 
-/* Operations whose answer goes to a connection, or takes a descriptor; those
- * that a gateway reads from the store's map; and those that no route has: who
- * takes a gateway over is not to leave with a token that outlives it. */
+/* Those that a gateway reads from the store's map are not for it to ask. */
 static bool
-for_clients_only(enum op_type op)
+may_ask(enum op_type op, size_t nfds)
 {
-	const struct op *o = &op_table[op];
+	enum op_reach reach = op_reach(op);
 
-	for (size_t i = 0; i < o->nargs; i++) {
-		if (strcmp(o->args[i].field.name, "fds") == 0)
-			return true;
-	}
-	return (o->streaming && op != OP_AGENT_INSTALL) ||
-	       op == OP_SESSION_LIST || op == OP_SESSION_GET ||
-	       op == OP_UPGRADE || op == OP_STORE_COMPACT ||
-	       op == OP_TOKEN_CREATE || op == OP_TOKEN_LIST ||
-	       op == OP_TOKEN_REVOKE;
+	if (reach == OP_HERE || op == OP_SESSION_LIST || op == OP_SESSION_GET)
+		return false;
+	return nfds == (reach == OP_FAR ? 0 : 1);
 }
 
 /* ARGS belong to a frame; the request needs its own. */
@@ -171,7 +163,7 @@ call_check(struct gateway_ask *a, const struct json *msg, struct err *e)
 	if (op->op == OP_N)
 		return err_set(
 		    e, ERR_UNKNOWN_OPERATION, "no such operation: %s", name);
-	if (for_clients_only(op->op))
+	if (!may_ask(op->op, a->r->nfds))
 		return err_set(
 		    e, ERR_BAD_REQUEST, "%s: only on the control socket", name);
 	if (a->s->stopping && op_table[op->op].who == OP_OPERATOR)
@@ -179,11 +171,15 @@ call_check(struct gateway_ask *a, const struct json *msg, struct err *e)
 		    e, ERR_SHUTTING_DOWN, "the supervisor is stopping");
 	if (copy_args(json_get(msg, "args"), op, e) == -1)
 		return -1;
+	if (json_int(op->args, "fds", 0) != (int64_t)a->r->nfds)
+		return err_set(e, ERR_BAD_REQUEST,
+		    "%s: fds: they are the gateway's to announce", name);
 	return op_check(op->op, op->args, e);
 }
 
 static void
-call_begin(struct gateway_ask *a, const struct json *msg)
+call_begin(
+    struct gateway_ask *a, const struct json *msg, const struct chan_frame *f)
 {
 	struct request *r = xcalloc(1, sizeof(*r));
 	struct err e;
@@ -193,6 +189,10 @@ call_begin(struct gateway_ask *a, const struct json *msg)
 	r->s = a->s;
 	r->answer = &a->answer;
 	r->uid = SUPER_GATEWAY_ID(a->s);
+	if (f->nfds == 1) {
+		r->fds[0] = fd_steal(&f->fds[0]);
+		r->nfds = 1;
+	}
 	if (call_check(a, msg, &e) == -1) {
 		request_end_err(r, &e);
 		return;
@@ -374,7 +374,7 @@ connect_begin(struct gateway_ask *a, const struct json *msg)
 
 int
 gateway_asked(struct proc *p, const struct proto_in *in,
-    const struct chan_frame *f ATTR_UNUSED, struct err *e)
+    const struct chan_frame *f, struct err *e)
 {
 	struct gateway_proc *g = p->owner;
 	struct gateway_ask *a;
@@ -387,7 +387,7 @@ gateway_asked(struct proc *p, const struct proto_in *in,
 		err_set(&full, ERR_LIMIT, "%d requests wait already", ASKS_MAX);
 		ask_fail(a, &full);
 	} else if (in->type == MSG_GATEWAY_CALL) {
-		call_begin(a, in->body);
+		call_begin(a, in->body, f);
 	} else {
 		connect_begin(a, in->body);
 	}

@@ -178,6 +178,28 @@ $process = is_ctl(['exec', '-d', '-t', 'left', 'echo', 'on a terminal'], 0)->{ou
 is_ctl(['wait', 'left', $process], 0);
 is_ctl(['logs', 'left', $process, '--stream', 'stdout'], 0, qr/^on a terminal\r\n\z/);
 is_ctl(['stats', 'left'], 0, qr/left/);
+$d->ok('process.create', { id => 'left', command => ['sleep', '4321'] });
+is_ctl(['ps', 'left'], 0, qr/sleep 4321/);
+is_ctl(['ps', 'none'], 1, qr/none/);
+my $files = Sandboxd->scratch_dir;
+mkdir "$files/tree";
+spew("$files/tree/bytes", $bytes x 20);
+spew("$files/tree/script", "#!/bin/sh\n");
+chmod 0750, "$files/tree/script";
+is_ctl(['cp', "$files/tree", 'left:/tmp/there'], 0);
+like($d->sh('left', 'stat -c "%a %s" /tmp/there/*')->{stdout},
+    qr/^644 6000000\n750 10\n\z/, 'a tree went in');
+is_ctl(['cp', 'left:/tmp/there', "$files/back"], 0);
+is(slurp("$files/back/bytes"), $bytes x 20, 'and came back');
+is((stat "$files/back/script")[2] & 07777, 0750, 'with its modes');
+is_ctl(['cp', 'left:/tmp/nothing', "$files/no"], 111, qr/nothing/);
+is_ctl(['cp', "$files/tree", 'none:/tmp'], 1, qr/none/);
+is_ctl(['cp', "$files/tree", 'left:/tmp/not/there'], 111, qr{/tmp/not});
+my $tar = ctl(['cp', 'left:/tmp/there/script', '-'])->{out};
+is(run_cmd(['tar', 'xOf', '-', 'script'], stdin => $tar)->{out}, "#!/bin/sh\n",
+    'as a tar stream');
+is_ctl(['cp', '-', 'left:/tmp'], 0, undef, stdin => $tar);
+is($d->sh('left', 'cat /tmp/script')->{stdout}, "#!/bin/sh\n", 'and from one');
 is_ctl(['agents', 'ls', '-q'], 0, qr/^mock$/m);
 is_ctl(['agents', 'install', 'mock'], 0, qr/mock/);
 is_ctl(['agents', 'install', 'nobody'], 1, qr/nobody/);
@@ -189,8 +211,7 @@ is_ctl(['reset', 'nothing'], 1, qr/nothing/);
 is_ctl(['raw', 'session.get', 'id=talk'], 0, qr/"id":"talk"/);
 $d->ok('sandbox.create', { id => 'cow', mounts => [{ source => '/tmp',
     target => '/w', mode => 'cow' }] });
-for (['ps', 'left'], ['attach', 'left', $process], ['cp', 'left:/etc/hostname', '/tmp/none'],
-    ['backup', '/tmp/none'], ['compact'], ['upgrade'], ['diff', 'cow'], ['apply', 'cow'], ['token', 'list'], ['run', 'mock', 'x', '--dir', '/tmp']) {
+for (['attach', 'left', $process], ['backup', '/tmp/none'], ['compact'], ['upgrade'], ['diff', 'cow'], ['apply', 'cow'], ['token', 'list'], ['run', 'mock', 'x', '--dir', '/tmp']) {
 	is_ctl($_, 100, qr/control socket/);
 }
 

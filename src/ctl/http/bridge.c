@@ -35,7 +35,6 @@ static const struct {
 	{ OP_SANDBOX_RENEW, bridge_sandbox_renew },
 	{ OP_SANDBOX_UPDATE, bridge_sandbox_update },
 	{ OP_SANDBOX_EVENTS, bridge_sandbox_events },
-	{ OP_PROCESS_LOGS, bridge_process_logs },
 	{ OP_SESSION_CREATE, bridge_session_create },
 	{ OP_SESSION_LIST, bridge_session_list },
 	{ OP_SESSION_GET, bridge_session_get },
@@ -171,56 +170,6 @@ bridge_ask(struct bridge *b, const char *method, const char *path,
 
 /* --- requests ------------------------------------------------------------ */
 
-/* Streams and descriptors end with this machine; and who may come in is not
- * for those to say who have. */
-static bool
-is_for_here(enum op_type op)
-{
-	const struct op *o = &op_table[op];
-
-	for (size_t i = 0; i < o->nargs; i++)
-		if (strcmp(o->args[i].field.name, "fds") == 0)
-			return true;
-	return op == OP_UPGRADE || op == OP_STORE_COMPACT ||
-	       op == OP_TOKEN_CREATE || op == OP_TOKEN_LIST ||
-	       op == OP_TOKEN_REVOKE;
-}
-
-/* An operation that has no route of its own that would say the same. Of an
- * installation there is the end only, no progress. */
-static int
-ask_as_it_is(struct bridge *b, const struct json *args, struct err *e)
-{
-	const struct op *o = &op_table[b->req.op];
-	const char *words[] = { o->name };
-	autofree char *path = NULL;
-	struct json *j = NULL;
-	struct buf body;
-	struct jw w;
-	int r;
-
-	if (is_for_here(b->req.op))
-		return err_set(e, ERR_UNKNOWN_OPERATION,
-		    "%s is not offered over HTTP: it needs the control socket "
-		    "of this machine's supervisor (leave out --endpoint)",
-		    o->name);
-	path = bridge_path(NULL, "/v1/operations/{}", words);
-	buf_init(&body, CONTROL_LINE_MAX);
-	jw_init(&w, &body);
-	if (args != NULL)
-		jw_value(&w, args);
-	else
-		(void)buf_adds(&body, "{}");
-	r = bridge_ask(b, "POST", path, &body, &j, e);
-	buf_free(&body);
-	if (r == -1)
-		return -1;
-	jw_value(bridge_begin(b, "ok"), j);
-	bridge_send(b, -1);
-	json_free(j);
-	return 0;
-}
-
 static void
 on_request(struct bridge *b, const char *line, size_t len)
 {
@@ -233,7 +182,7 @@ on_request(struct bridge *b, const char *line, size_t len)
 		for (i = 0; i < countof(ops); i++)
 			if (ops[i].op == b->req.op)
 				break;
-		r = (i == countof(ops) ? ask_as_it_is : ops[i].fn)(
+		r = (i == countof(ops) ? bridge_operation : ops[i].fn)(
 		    b, b->req.args, &e);
 		if (r == -1)
 			send_error(b, &e);

@@ -63,8 +63,10 @@ bridge_op bridge_status, bridge_sandbox_create, bridge_sandbox_list,
     bridge_sandbox_get, bridge_sandbox_stop, bridge_sandbox_start,
     bridge_sandbox_destroy, bridge_sandbox_exec, bridge_sandbox_pause,
     bridge_sandbox_resume, bridge_sandbox_renew, bridge_sandbox_update,
-    bridge_process_logs, bridge_sandbox_events, bridge_sandbox_expose,
-    bridge_sandbox_unexpose;
+    bridge_sandbox_events, bridge_sandbox_expose, bridge_sandbox_unexpose;
+
+/* bridge_op.c: any that has no route that would say the same. */
+bridge_op bridge_operation;
 
 /* bridge_session.c: the log of a sandbox as items, as it grows, until the
  * sandbox is destroyed or LEFT (-1: no limit) have come. */

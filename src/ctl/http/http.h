@@ -16,6 +16,7 @@
 #define HTTP_BODY_MAX (256u << 20) /* of an answer that is kept */
 #define HTTP_HEADERS 8
 #define HTTP_WANTED 3
+#define HTTP_VALUE_MAX 4096
 
 struct http {
 	CURLM *multi;		     /* owned */
@@ -47,10 +48,11 @@ struct http_call {
 	long status; /* 0 until there is one */
 	struct buf body_in;
 	char content_type_in[128];
-	/* Headers of the answer that the caller wants to see, named in lower
-	 * case, up to NULL; and what they said, "" when they were missing. */
+	/* Headers and trailers of the answer that the caller wants to see,
+	 * named in lower case, up to NULL; and what they said, "" when they
+	 * were missing. */
 	const char *wanted[HTTP_WANTED];
-	char values[HTTP_WANTED][128];
+	char values[HTTP_WANTED][HTTP_VALUE_MAX];
 
 	/* Inside. */
 	CURL *easy; /* owned; NULL: not started */

@@ -11,7 +11,7 @@ libctlhttp_a_SOURCES = \
 	src/ctl/http/bridge.c \
 	src/ctl/http/bridge.h \
 	src/ctl/http/bridge_exec.c \
-	src/ctl/http/bridge_logs.c \
+	src/ctl/http/bridge_op.c \
 	src/ctl/http/bridge_sandbox.c \
 	src/ctl/http/bridge_session.c \
 	src/ctl/http/http.c \
