@@ -128,7 +128,7 @@ tests_proof_unguarded_LDFLAGS = $(sandboxd_LDFLAGS)
 tests_proof_unguarded_LDADD = $(sandboxd_LDADD)
 tests_proof_unguarded_init_SOURCES = $(sandboxd_init_SOURCES) \
 	src/sandbox/guard.c src/init/become.c src/init/child.c \
-	src/init/pty.c
+	src/init/pty.c src/init/sweep.c
 tests_proof_unguarded_init_CFLAGS = $(AM_CFLAGS) -DSANDBOXD_UNGUARDED
 tests_proof_unguarded_init_LDFLAGS = $(sandboxd_init_LDFLAGS)
 tests_proof_unguarded_init_LDADD = $(sandboxd_init_LDADD)

@@ -151,9 +151,14 @@ table_mark_children(struct table *t)
 static void
 entry_signal(int proc_fd, const struct entry *e, int sig)
 {
-	autofd int fd = (int)syscall(SYS_pidfd_open, e->pid, 0);
+	autofd int fd = -1;
 	struct entry now;
 
+	if (!GUARD(pidfds)) {
+		(void)kill(e->pid, sig);
+		return;
+	}
+	fd = (int)syscall(SYS_pidfd_open, e->pid, 0);
 	if (fd == -1 && errno == ESRCH)
 		return;
 	if (stat_read(proc_fd, e->pid, &now) == -1 || now.start != e->start)

@@ -26,6 +26,60 @@ SKIP: {
 	skip 'this kernel has one pid_max for all', 1 unless $per_ns;
 	like($few->{out}, qr/hit 137/, 'a signal to an old number hits whoever has it now');
 }
+
+# Init looks who belongs to a command, and signals them. In between one of them
+# dies and somebody else is given its number: strace holds init there, and the
+# host's root says which number comes next. True if that somebody was hit.
+sub reused {
+	my ($d, $name) = @_;
+	my $hold = 1.5 * slow_factor();
+	$d->ok('sandbox.create', { id => 'r', mounts => [helper_mount('hostile')] });
+	my ($init) = $d->children(qr/init\W+r/);
+	my $p = $d->ok('process.create', { id => 'r', command => ['/opt/hostile', 'victim'] });
+	my ($number) = (wait_for(10, sub { $d->ctl(['logs', 'r', $p->{process}])->{out} =~ /^(victim \d+)/ && $1 })
+	    // '') =~ /(\d+)/;
+	my $b = $d->ok('process.create', { id => 'r', command => ['/opt/hostile', 'reuse', "$number"] });
+	my $log = sub { $d->ctl(['logs', 'r', $b->{process}])->{out} };
+	wait_for(10, sub { $log->() =~ /waits ok/ });
+	my ($victim) = grep { (slurp("/proc/$_/status") // '') =~ /^NSpid:.*\s$number$/m } descendants($init);
+	my ($other) = grep { Sandboxd::title_of($_) =~ /reuse/ } descendants($init);
+
+	my $tracer = fork // die "fork: $!";
+	if ($tracer == 0) {
+		exec('strace', '-qq', '-o', '/dev/null', '-p', $init, '-e',
+		    'inject=kill,pidfd_open:delay_enter=' . int($hold * 1e6));
+	}
+	wait_for(10, sub { (slurp("/proc/$init/status") // '') =~ /TracerPid:\s+[1-9]/ }) or BAIL_OUT('no strace');
+	my $c = $d->client;
+	my $id = $c->send('process.signal', { id => 'r', process => $p->{process}, signal => 15 });
+	# Held, and not just stopped for a moment as strace does at each call.
+	my $held = 0;
+	wait_for(10, sub { $held = (slurp("/proc/$init/status") // '') =~ /^State:\s+t/m ? $held + 1 : 0; $held > 5 });
+	kill('KILL', $victim);
+	wait_for(5, sub { !-e "/proc/$victim" });
+	run_cmd(['unshare', '-m', 'nsenter', "--pid=/proc/$init/ns/pid", '/bin/sh', '-c',
+	    "mount -t proc proc /proc && echo @{[$number - 1]} >/proc/sys/kernel/ns_last_pid"]);
+	kill('USR1', $other);
+	like(wait_for(10, sub { $log->() =~ /reused (\w+)/ && $1 }) // 'no word', qr/^ok$/,
+	    "$name: the number is somebody else's");
+	$c->finish($id);
+	kill('INT', $tracer);
+	waitpid($tracer, 0);
+	kill('USR1', $other);
+	my $hit = wait_for(10, sub { $log->() =~ /hit (\w+)/ && $1 });
+	$c->close;
+	$d->ok('sandbox.destroy', { id => 'r' });
+	return $hit;
+}
+SKIP: {
+	skip 'this kernel does not let numbers be chosen', 4 unless -e '/proc/sys/kernel/ns_last_pid';
+	my $open = unguarded('pidfds');
+	is(reused($open, 'unguarded'), 15, 'unguarded: who has the number now is hit');
+	$open->stop;
+	my $d = Sandboxd->start;
+	is(reused($d, 'guarded'), 'never', 'guarded: he is not');
+	$d->stop;
+}
 my $d = Sandboxd->start;
 $d->ok('sandbox.create', { id => 'p', limits => { pids => 200 }, mounts => [helper_mount('hostile')] });
 my ($init) = $d->children(qr/init\W+p/);

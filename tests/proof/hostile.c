@@ -14,6 +14,8 @@
  * turn SECONDS A B    let A be a directory, then a link to B
  * orphans N           N orphans by double fork, that end at once
  * spread N            N processes that leave by every way, and wait
+ * victim              a child that waits, and that nobody reaps
+ * reuse PID           told by USR1: a child of that number; was it hit?
  * hold PATH           open PATH and wait
  * uring PATH          read PATH by io_uring
  * handle PATH         open PATH by a handle
@@ -384,6 +386,60 @@ do_frozen(void)
 	return 0;
 }
 
+static int
+do_victim(void)
+{
+	pid_t pid;
+
+	/* Its number is free as soon as it is dead. */
+	(void)signal(SIGCHLD, SIG_IGN);
+	pid = fork();
+	if (pid != 0) {
+		(void)signal(SIGTERM, SIG_IGN);
+		printf("victim %d\n", pid);
+	}
+	while (pause() == -1)
+		;
+	return 0;
+}
+
+static int
+do_reuse(pid_t number)
+{
+	sigset_t told;
+	int st = 0, tries = 0;
+	pid_t pid;
+
+	(void)sigemptyset(&told);
+	(void)sigaddset(&told, SIGUSR1);
+	(void)sigaddset(&told, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &told, NULL);
+	printf("waits ok\n");
+	while (sigwaitinfo(&told, NULL) != SIGUSR1)
+		;
+	do {
+		pid = fork();
+		while (pid == 0) {
+			if (getpid() != number)
+				_exit(0);
+			(void)pause();
+		}
+		if (pid != number)
+			(void)waitpid(pid, NULL, 0);
+	} while (pid != number && ++tries < 1000);
+	printf("reused %s\n", pid == number ? "ok" : "never");
+	/* Until it dies, or the one who told us has seen enough. */
+	while (pid == number && waitpid(pid, &st, WNOHANG) == 0)
+		if (sigwaitinfo(&told, NULL) == SIGUSR1 &&
+		    waitpid(pid, &st, WNOHANG) == 0) {
+			printf("hit never\n");
+			(void)kill(pid, SIGKILL);
+			return 0;
+		}
+	printf("hit %d\n", WTERMSIG(st));
+	return 0;
+}
+
 /* --- filters, rings ----------------------------------------------------------
  */
 
@@ -484,6 +540,10 @@ main(int argc, char *argv[])
 		return do_spread(atoi(a));
 	if (strcmp(what, "frozen") == 0)
 		return do_frozen();
+	if (strcmp(what, "victim") == 0)
+		return do_victim();
+	if (strcmp(what, "reuse") == 0)
+		return do_reuse(atoi(a));
 	if (strcmp(what, "listener") == 0)
 		return do_listener();
 	if (strcmp(what, "uring") == 0)
