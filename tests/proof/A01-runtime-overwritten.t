@@ -39,16 +39,16 @@ sub sum { return Digest::SHA->new(256)->addfile($_[0])->hexdigest }
 # replaced. It is a memory file of the daemon's: nothing on disk is at stake. What
 # the attempt says, and what the daemon has now of that program.
 sub take {
-	my ($d) = @_;
-	my ($held, $now);
+	my ($d, $seconds) = @_;
+	my $now;
 	$d->ok('sandbox.create', { id => 'a', mounts => [helper_mount('hostile')] });
 	$d->ok('session.create', { id => 'sa', agent => 'mock', sandbox => 'a' });
 	my $c = $d->client;
 	my $id = $c->send('sandbox.exec', { id => 'a', timeout_ms => 60000,
-	    command => ['/opt/hostile', 'take', '' . 3 * slow_factor()] });
+	    command => ['/opt/hostile', 'take', '' . $seconds * slow_factor()] });
 	my ($init) = $d->children(qr/init\W+a/);
 	# Deleted at once when it is held, else when the attempt has had its time.
-	wait_for(2, sub { grep { (readlink($_) // '') =~ /memfd:sandboxd-session/ } map { glob("/proc/$_/fd/*") }
+	wait_for($seconds - 1, sub { grep { (readlink($_) // '') =~ /memfd:sandboxd-session/ } map { glob("/proc/$_/fd/*") }
 	    grep { Sandboxd::title_of($_) =~ m{^/opt/hostile} } descendants($init) });
 	$d->ok('session.delete', { id => 'sa' });
 	my $said = said(Sandboxd::collect_output($c->finish($id)));
@@ -60,7 +60,7 @@ sub take {
 {
 	# Without seals, readable, and with root's capabilities inside.
 	my $open = unguarded('seals unreadable caps command_caps');
-	my ($said, $now) = take($open);
+	my ($said, $now) = take($open, 30);
 	is($said->{held}, 1, 'unguarded: the program of a worker is held');
 	is($said->{overwritten}, 'ok', 'unguarded: and overwritten when its process ends');
 	is($now, sum(helper('hostile')), 'unguarded: what the daemon has is now the attacker\'s');
@@ -73,13 +73,13 @@ sub take {
 {
 	# The seals alone stop it, whoever holds the file.
 	my $half = unguarded('unreadable caps command_caps');
-	my ($said, $now) = take($half);
+	my ($said, $now) = take($half, 4);
 	is("$said->{held} $said->{overwritten}", '1 EPERM', 'sealed: it is held, but cannot be written to');
 	is($now, $sum{program('sandboxd-session')}, 'sealed: the daemon has what it started with');
 	$half->stop;
 }
 my $d = Sandboxd->start(http => 1);
-my ($tried, $kept) = take($d);
+my ($tried, $kept) = take($d, 3);
 isnt($tried->{overwritten}, 'ok', 'guarded: it is not overwritten');
 is($kept, $sum{program('sandboxd-session')}, 'and the daemon has what it started with');
 $d->ok('sandbox.create', { id => 'p', mounts => [helper_mount('hostile')] });

@@ -49,8 +49,13 @@ sub led {
 	my $pid = $d->ok('sandbox.get', { id => $id })->{pid};
 	$d->exec($id, 'mkfifo /tmp/fifo; mv /dev/ptmx /dev/saved && ln -s /tmp/fifo /dev/ptmx');
 	my $w = $d->ok('process.create', { id => $id, command => 'exec 3>/tmp/fifo; echo >/tmp/led' });
-	my $q = $d->request('process.create', { id => $id, command => ['/bin/true'], tty => \1 });
-	my $led = wait_for($q->{error} ? 10 : 0.5, sub { -e "/proc/$pid/root/tmp/led" }) ? 1 : 0;
+	# Again, since it may not have come to wait there yet; not if one was given.
+	my $q;
+	my $led = wait_for(10, sub {
+		$q = $d->request('process.create', { id => $id, command => ['/bin/true'], tty => \1 });
+		return $q->{ok} || -e "/proc/$pid/root/tmp/led";
+	});
+	$led = $q->{ok} || !$led ? 0 : 1;
 	$d->ok('process.signal', { id => $id, process => $w->{process}, signal => 9, timeout_ms => 20000 });
 	$d->exec($id, 'rm /tmp/fifo; mv /dev/saved /dev/ptmx');
 	return $led;

@@ -32,7 +32,7 @@ SKIP: {
 # host's root says which number comes next. True if that somebody was hit.
 sub reused {
 	my ($d, $name) = @_;
-	my $hold = 1.5 * slow_factor();
+	my $hold = 2 * slow_factor();
 	$d->ok('sandbox.create', { id => 'r', mounts => [helper_mount('hostile')] });
 	my ($init) = $d->children(qr/init\W+r/);
 	my $p = $d->ok('process.create', { id => 'r', command => ['/opt/hostile', 'victim'] });
