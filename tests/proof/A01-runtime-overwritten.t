@@ -73,7 +73,7 @@ sub take {
 {
 	# The seals alone stop it, whoever holds the file.
 	my $half = unguarded('unreadable caps command_caps');
-	my ($said, $now) = take($half, 4);
+	my ($said, $now) = take($half, 30);
 	is("$said->{held} $said->{overwritten}", '1 EPERM', 'sealed: it is held, but cannot be written to');
 	is($now, $sum{program('sandboxd-session')}, 'sealed: the daemon has what it started with');
 	$half->stop;

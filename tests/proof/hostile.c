@@ -166,6 +166,8 @@ do_take(double seconds)
 			(void)snprintf(
 			    path, sizeof(path), "/proc/self/fd/%d", held);
 			to = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+			if (to == -1 && errno != ETXTBSY)
+				break;
 		}
 		(void)usleep(1000);
 	}
