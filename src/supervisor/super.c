@@ -48,7 +48,7 @@
  * we leave whatever still stands. */
 #define STOP_SLACK_S 10.0
 /* A gateway that does not come up holds nobody else up for longer. */
-#define FURNISH_S 0.1
+#define FURNISH_S 1.0
 /* After an upgrade: what has waited is served before. */
 
 static void
