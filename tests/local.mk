@@ -18,6 +18,7 @@ unit_tests = \
 	tests/unit/test_pi \
 	tests/unit/test_amp \
 	tests/unit/test_codex \
+	tests/unit/test_codex_route \
 	tests/unit/test_conf \
 	tests/unit/test_logfile \
 	tests/unit/test_credentials \
@@ -203,6 +204,9 @@ tests_unit_test_amp_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmo
 tests_unit_test_codex_SOURCES = tests/unit/test_codex.c tests/unit/codex_stand_in.c tests/unit/session_play.c
 tests_unit_test_codex_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_codex_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_codex_route_SOURCES = tests/unit/test_codex_route.c
+tests_unit_test_codex_route_LDFLAGS = $(AM_LDFLAGS) $(SBX_PIE_LDFLAGS)
+tests_unit_test_codex_route_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_codex_LDADD = libsession.a libbase.a $(EV_LIBS) $(YAJL_LIBS) -lcmocka
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
 tests_unit_test_conf_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit

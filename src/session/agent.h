@@ -48,6 +48,7 @@ struct agent_conf {
 	char **version_args; /* of its program, to be told its version */
 	/* Of what was said before, for an agent that has forgotten it. */
 	int64_t replay_max_events, replay_max_chars;
+	bool shared; /* its process may be other sessions', too; see share.h */
 };
 
 /* A user's message. */

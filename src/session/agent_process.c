@@ -422,6 +422,12 @@ process_write(struct process *p, const char *s, size_t n)
 	return 0;
 }
 
+size_t
+process_waiting(const struct process *p)
+{
+	return p->in.len;
+}
+
 void
 process_finish_input(struct process *p)
 {

@@ -61,6 +61,8 @@ int process_start(struct ev_loop *loop, const struct process_spec *spec,
 void process_free(struct process *p);
 /* Queue bytes for its stdin. -1 when too much waits already. */
 int process_write(struct process *p, const char *s, size_t n);
+/* How many bytes wait for it to read. */
+size_t process_waiting(const struct process *p);
 /* Close its stdin when what is queued has been written. */
 void process_finish_input(struct process *p);
 void process_pause(struct process *p, bool on);

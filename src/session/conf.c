@@ -81,6 +81,7 @@ conf_read(struct agent_conf *c, const struct json *m)
 	c->mcp = value_text(m, "mcp");
 	c->skills = value_text(m, "skills");
 	c->options = value_text(m, "options");
+	c->shared = json_bool(m, "shared", false);
 	c->replay_max_events = json_int(m, "replay_max_events", REPLAY_EVENTS);
 	c->replay_max_chars = json_int(m, "replay_max_chars", REPLAY_CHARS);
 }

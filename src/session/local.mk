@@ -66,6 +66,11 @@ libsession_a_SOURCES = \
 	src/session/agents/codex_items.c \
 	src/session/agents/codex_options.c \
 	src/session/agents/codex_read.c \
+	src/session/agents/codex_route.c \
+	src/session/agents/codex_route.h \
+	src/session/agents/codex_route_priv.h \
+	src/session/agents/codex_route_server.c \
+	src/session/agents/codex_route_state.c \
 	src/session/agents/messages.c \
 	src/session/agents/messages.h \
 	src/session/agents/mock.c \
@@ -110,6 +115,11 @@ libsession_a_SOURCES = \
 	src/session/secrets.h \
 	src/session/session.c \
 	src/session/session.h \
+	src/session/share.c \
+	src/session/share.h \
+	src/session/share_join.c \
+	src/session/share_keep.c \
+	src/session/share_lock.c \
 	src/session/skills.c \
 	src/session/skills.h \
 	src/session/skills_fetch.c \

@@ -4,7 +4,8 @@
  * It runs inside the session's sandbox as the sandbox's user, started by the
  * sandbox's init from a sealed file, with descriptor 3 to the supervisor and 4
  * to the store. It starts the agent's program as its child and turns what that
- * prints into events.
+ * prints into events. Started by a worker with other words it is a part of what
+ * several sessions share (share.h), and none of the following.
  *
  * It trusts the supervisor and the store. It does not trust the agent, nor
  * anything else in the sandbox: they run as the same user, so this process is
@@ -14,6 +15,7 @@
  */
 #include "session/children.h"
 #include "session/session.h"
+#include "session/share.h"
 
 #include "lib/log.h"
 #include "lib/parent.h"
@@ -93,6 +95,20 @@ drain(struct session *s)
 		ev_run(s->loop, EVRUN_NOWAIT);
 }
 
+/* Not a worker, but what several of them share. */
+static int
+share_or_die(char *argv[])
+{
+	struct ev_loop *loop;
+
+	log_init("share", LOG_L_WARN, LOG_F_TEXT);
+	harden_or_die();
+	loop = ev_loop_new(EVFLAG_NOENV);
+	if (loop == NULL)
+		fatal("share", "no event loop");
+	return share_main(loop, argv);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -101,6 +117,8 @@ main(int argc, char *argv[])
 	ev_signal term;
 
 	proctitle_init(argc, argv);
+	if (share_wanted(argc, argv))
+		return share_or_die(argv);
 	/* Run from a memory file: without this the kernel's name would show. */
 	proctitle_set("sandboxd-session", "sandboxd-session%s%s",
 	    argc > 1 ? " " : "", argc > 1 ? argv[1] : "");

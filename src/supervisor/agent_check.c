@@ -216,6 +216,9 @@ check_protocol(struct check *c)
 		 !program)
 		mistake(c, v, "field program: missing; protocol %s needs one",
 		    shown(v));
+	if (json_bool(c->root, "shared", false) && strcmp(v->str, "codex") != 0)
+		mistake(c, json_get(c->root, "shared"),
+		    "field shared: only protocol codex can be");
 }
 
 static void

@@ -46,9 +46,10 @@ pairs(const struct json *obj)
 	return v;
 }
 
-/* All capabilities, in their order. */
+/* All capabilities, in their order. Whether a process is shared is said
+ * elsewhere, too. */
 static char *
-capabilities_text(const struct json *given)
+capabilities_text(const struct json *given, bool shared)
 {
 	struct buf b;
 	struct jw w;
@@ -58,7 +59,9 @@ capabilities_text(const struct json *given)
 	jw_object(&w);
 	for (size_t i = 0; i < countof(capabilities); i++)
 		jw_kbool(&w, capabilities[i],
-		    json_bool(given, capabilities[i], false));
+		    json_bool(given, capabilities[i], false) ||
+			(shared &&
+			    strcmp(capabilities[i], "sharedProcess") == 0));
 	jw_object_end(&w);
 	return buf_steal(&b); /* far below its cap */
 }
@@ -97,7 +100,9 @@ take(struct json *root)
 	a->credentials = list(root, "credentials");
 	a->permission_modes = list(root, "permission_modes");
 	a->agent_modes = list(root, "agent_modes");
-	a->capabilities = capabilities_text(json_get(root, "capabilities"));
+	a->shared = json_bool(root, "shared", false);
+	a->capabilities =
+	    capabilities_text(json_get(root, "capabilities"), a->shared);
 	a->options = options_text(json_get(root, "options"));
 	a->install = json_get(root, "install");
 	if (acp != NULL) {

@@ -29,6 +29,7 @@ struct agent_def {
 	const struct json *install; /* or NULL */
 	int64_t rank;
 	bool hidden;
+	bool shared;  /* one process for several sessions */
 	bool unknown; /* its file is gone: nothing can be started */
 };
 

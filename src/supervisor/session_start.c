@@ -131,6 +131,8 @@ write_agent(const struct session *ss, struct jw *w)
 	write_list(w, "version_args", a->version_args);
 	jw_key(w, "options");
 	jw_raw(w, a->options, strlen(a->options));
+	if (a->shared)
+		jw_kbool(w, "shared", true);
 }
 
 static void

@@ -103,6 +103,9 @@ my @bad = (
 	    . "\"protocol\": \"codex\"}", 2, qr/program: missing/],
 	['a program for the mock', "{\"id\": \"bad\", \"name\": \"B\",\n"
 	    . "\"protocol\": \"mock\", \"program\": \"x\"}", 2, qr/built in/],
+	['sharing what cannot be shared', "{\"id\": \"bad\", \"name\": \"B\",\n"
+	    . "\"protocol\": \"claude\", \"program\": \"x\",\n\"shared\": true}", 3,
+	    qr/field shared: only protocol codex/],
 	['a relative program', line('"program": "../x"'), 5,
 	    qr/'\.\.\/x' is neither a name nor an absolute path/],
 	['a flag as program', line('"program": "--x"'), 5, qr/neither a name/],

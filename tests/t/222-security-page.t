@@ -35,10 +35,16 @@ is(join("\n", grep { !/supervisor|store|init|gateway|courier|sandboxd-|sandboxct
 my $base = 0x50000000;
 $base = $1 if run_cmd([program('sandboxd'), '-C', '-c', '/dev/null', '--agents-dir',
     root_dir() . '/etc/agents.d'])->{out} =~ /^ids_base = (\d+)/m;
-my $d = Sandboxd->start(http => 1, conf => "[courier]\nnpm_registry = http://127.0.0.1:9/\n");
+my $d = Sandboxd->start(http => 1, agents => { 'shared.json' => { id => 'shared',
+    name => 'S', protocol => 'codex', program => 'perl', shared => \1 } }, conf => "[courier]\nnpm_registry = http://127.0.0.1:9/\n");
 $d->ok('sandbox.create', { id => 'a' });
 $d->ok('sandbox.create', { id => 'f', network => 'filtered', egress => { allow => ['example.invalid'] } });
 $d->ok('session.create', { id => 's', agent => 'mock', sandbox => 'a' });
+$d->exec('a', ['sh', '-c', 'cat > /root/server.pl'],
+    stdin => slurp(root_dir() . '/tests/t/lib/codex-server.pl'));
+$d->ok('session.create', { id => 'c', agent => 'shared', sandbox => 'a',
+    command => ['perl', '/root/server.pl'] });
+$d->turn('c', 'say hello');
 $d->request('agent.install', { id => 'claude' }, timeout => 60);	# starts the courier; fails
 is($d->http(GET => '/i/a/v1/fs/stat?path=/etc/passwd')->{status}, 200, 'the file API is used');
 # A command of a user's, over the control socket and so by the relay.
@@ -75,6 +81,7 @@ sub kind_of {
 my %seen;
 for my $pid ($d->{pid}, descendants($d->{pid})) {
 	my $title = Sandboxd::title_of($pid);
+	next if $title =~ / app-server /;	# an agent; what it has is asked below
 	my $role = role_of($title);
 	my $row = $row{$role};
 	ok($row, "$role has a row") or next;

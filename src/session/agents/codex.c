@@ -1,13 +1,15 @@
 /*
  * The Codex adapter: its process, its turns, and how it is stopped. Runs in the
  * session worker. `codex app-server` is started at the first message and kept
- * from then on, one for a session; it gets exactly the environment of the
- * session. What it prints is hostile input and is read in codex_read.c.
+ * from then on, one for a session or, if the definition says so, one for all
+ * that agree (session/share.h); it gets exactly the environment of the session.
+ * What it prints is hostile input and is read in codex_read.c.
  *
  * A process that died, or was killed because it did not stop a turn, is
  * followed by one that resumes the conversation by its native id.
  */
 #include "session/agents/codex.h"
+#include "session/share.h"
 
 #include "lib/log.h"
 #include "lib/strutil.h"
@@ -195,7 +197,8 @@ start(struct codex *c, struct err *e)
 	/* execve does not write to the strings; its type is older than const */
 	spec.argv = (char *const *)(uintptr_t)argv;
 	spec.env = env = codex_environment(c);
-	rc = process_start(c->a.loop, &spec, &process_ops, c, &c->proc, e);
+	rc = (conf->shared ? share_start : process_start)(
+	    c->a.loop, &spec, &process_ops, c, &c->proc, e);
 	strv_free(env);
 	if (rc == -1) {
 		c->proc = NULL;
