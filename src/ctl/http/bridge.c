@@ -94,6 +94,13 @@ bridge_ok_empty(struct bridge *b)
 	bridge_send(b, -1);
 }
 
+void
+bridge_ok(struct bridge *b, const struct json *v)
+{
+	jw_value(bridge_begin(b, "ok"), v);
+	bridge_send(b, -1);
+}
+
 static void
 send_error(struct bridge *b, const struct err *e)
 {

@@ -38,6 +38,7 @@ struct jw *bridge_begin(struct bridge *b, const char *what);
 /* End it and send it, with FD_SENT (-1: none). Ends the process when nobody
  * listens any more. */
 void bridge_send(struct bridge *b, int fd_sent);
+void bridge_ok(struct bridge *b, const struct json *v);
 void bridge_ok_empty(struct bridge *b);
 
 /* A path made of pieces: every {} of FORM is the next of WORDS, escaped. Caller

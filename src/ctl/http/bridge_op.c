@@ -35,8 +35,7 @@ pass_on(struct bridge *b, const struct json *answer, struct err *e)
 	/* The pipe ends before the answer comes. */
 	fd_close_all(b->fds, b->nfds);
 	b->nfds = 0;
-	jw_value(bridge_begin(b, "ok"), ok);
-	bridge_send(b, -1);
+	bridge_ok(b, ok);
 	return 0;
 }
 
@@ -54,8 +53,7 @@ ask(struct bridge *b, const char *path, const struct json *args, struct err *e)
 	buf_free(&body);
 	if (r == -1)
 		return -1;
-	jw_value(bridge_begin(b, "ok"), j);
-	bridge_send(b, -1);
+	bridge_ok(b, j);
 	json_free(j);
 	return 0;
 }
@@ -179,8 +177,7 @@ give_input(
 	http_end(&b->http, &c);
 	if (r == -1)
 		return -1;
-	jw_value(bridge_begin(b, "ok"), j);
-	bridge_send(b, -1);
+	bridge_ok(b, j);
 	json_free(j);
 	return 0;
 }

@@ -507,8 +507,7 @@ bridge_sandbox_expose(struct bridge *b, const struct json *args, struct err *e)
 	buf_free(&body);
 	if (r == -1)
 		return -1;
-	jw_value(bridge_begin(b, "ok"), j);
-	bridge_send(b, -1);
+	bridge_ok(b, j);
 	json_free(j);
 	return 0;
 }
