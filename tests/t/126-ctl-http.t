@@ -181,6 +181,20 @@ is_ctl(['stats', 'left'], 0, qr/left/);
 $d->ok('process.create', { id => 'left', command => ['sleep', '4321'] });
 is_ctl(['ps', 'left'], 0, qr/sleep 4321/);
 is_ctl(['ps', 'none'], 1, qr/none/);
+$process = is_ctl(['exec', '-d', '-i', 'left', 'sh', '-c',
+    'echo begun; read x; echo "got $x"; echo err >&2; exit 7'], 0)->{out} + 0;
+$got = is_ctl(['attach', 'left', $process], 7, undef, stdin => "typed\n");
+is("$got->{out}|$got->{err}", "begun\ngot typed\n|err\n", 'attached: all of it, both ways');
+is_ctl(['attach', '--no-replay', 'left', $process], 7, qr/^\z/);
+$process = is_ctl(['exec', '-d', 'left', 'sh', '-c', 'sleep 1; kill -9 $$'], 0)->{out} + 0;
+is_ctl(['attach', '--no-stdin', 'left', $process], 137);
+$process = is_ctl(['exec', '-d', 'left', 'sh', '-c', 'i=0; while :; do echo $i; '
+    . 'i=$((i + 1)); sleep 0.05; done'], 0)->{out} + 0;
+$got = run_cmd(['sh', '-c', "timeout -s INT 1 $exe --endpoint $url attach left $process"], timeout => 20);
+like($got->{out}, qr/^0\n1\n2\n/, 'attached, and left by a signal');
+is(from_json(ctl(['--json', 'execs', 'left'])->{out})->{processes}[-1]{state} // '', 'running', 'it goes on');
+is_ctl(['kill', 'left', $process, '-s', 'KILL'], 0);
+is_ctl(['attach', 'left', '9999'], 1, qr/not found/);
 my $files = Sandboxd->scratch_dir;
 mkdir "$files/tree";
 spew("$files/tree/bytes", $bytes x 20);
@@ -211,7 +225,7 @@ is_ctl(['reset', 'nothing'], 1, qr/nothing/);
 is_ctl(['raw', 'session.get', 'id=talk'], 0, qr/"id":"talk"/);
 $d->ok('sandbox.create', { id => 'cow', mounts => [{ source => '/tmp',
     target => '/w', mode => 'cow' }] });
-for (['attach', 'left', $process], ['backup', '/tmp/none'], ['compact'], ['upgrade'], ['diff', 'cow'], ['apply', 'cow'], ['token', 'list'], ['run', 'mock', 'x', '--dir', '/tmp']) {
+for (['backup', '/tmp/none'], ['compact'], ['upgrade'], ['diff', 'cow'], ['apply', 'cow'], ['token', 'list'], ['run', 'mock', 'x', '--dir', '/tmp']) {
 	is_ctl($_, 100, qr/control socket/);
 }
 

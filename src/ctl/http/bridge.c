@@ -35,6 +35,7 @@ static const struct {
 	{ OP_SANDBOX_RENEW, bridge_sandbox_renew },
 	{ OP_SANDBOX_UPDATE, bridge_sandbox_update },
 	{ OP_SANDBOX_EVENTS, bridge_sandbox_events },
+	{ OP_PROCESS_ATTACH, bridge_process_attach },
 	{ OP_SESSION_CREATE, bridge_session_create },
 	{ OP_SESSION_LIST, bridge_session_list },
 	{ OP_SESSION_GET, bridge_session_get },

@@ -64,7 +64,8 @@ bridge_op bridge_status, bridge_sandbox_create, bridge_sandbox_list,
     bridge_sandbox_get, bridge_sandbox_stop, bridge_sandbox_start,
     bridge_sandbox_destroy, bridge_sandbox_exec, bridge_sandbox_pause,
     bridge_sandbox_resume, bridge_sandbox_renew, bridge_sandbox_update,
-    bridge_sandbox_events, bridge_sandbox_expose, bridge_sandbox_unexpose;
+    bridge_sandbox_events, bridge_process_attach, bridge_sandbox_expose,
+    bridge_sandbox_unexpose;
 
 /* bridge_op.c: any that has no route that would say the same. */
 bridge_op bridge_operation;

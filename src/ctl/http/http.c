@@ -311,9 +311,15 @@ http_end(struct http *h, struct http_call *c)
 }
 
 int
+http_begin(struct http *h, struct http_call *c, struct err *e)
+{
+	return start(h, c, e) == -1 ? -1 : perform(h, e);
+}
+
+int
 http_do(struct http *h, struct http_call *c, struct err *e)
 {
-	if (start(h, c, e) == -1 || perform(h, e) == -1)
+	if (http_begin(h, c, e) == -1)
 		return -1;
 	while (!c->is_done)
 		if (step(h, e) == -1)

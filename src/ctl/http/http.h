@@ -68,6 +68,9 @@ void http_call_init(struct http_call *c, const char *method, const char *path);
 /* The call is over, finished or not: its connection may be used again. */
 void http_end(struct http *h, struct http_call *c);
 
+/* Start: it goes on while others are waited for, until C's is_done. http_end()
+ * is the caller's in any case. */
+int http_begin(struct http *h, struct http_call *c, struct err *e);
 /* Start, wait, look: 0 when an answer came, of any status. http_end() is still
  * the caller's. */
 int http_do(struct http *h, struct http_call *c, struct err *e);

@@ -10,6 +10,7 @@ libctlhttp_a_SOURCES = \
 	src/ctl/http/backend.c \
 	src/ctl/http/bridge.c \
 	src/ctl/http/bridge.h \
+	src/ctl/http/bridge_attach.c \
 	src/ctl/http/bridge_exec.c \
 	src/ctl/http/bridge_op.c \
 	src/ctl/http/bridge_sandbox.c \
