@@ -217,8 +217,11 @@ share_main(struct ev_loop *loop, char *const *argv)
 
 	proctitle_set(
 	    "sandboxd-share", "sandboxd-share %s", keep ? "keep" : "join");
-	rc = keep ? share_keep(loop, own[2], own[3], own + WORDS)
-		  : share_join(own[2], own[3], own + WORDS);
+	/* It has nothing to put away, and its stderr is the agent's: nothing
+	 * that runs at an exit may add to it. */
+	if (!keep)
+		_exit(share_join(own[2], own[3], own + WORDS));
+	rc = share_keep(loop, own[2], own[3], own + WORDS);
 	strv_free(own);
 	return rc;
 }

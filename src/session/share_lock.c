@@ -95,9 +95,14 @@ share_door_shut(struct share_door *d)
 void
 share_door_leave(struct share_door *d)
 {
+	char place[SHARE_PATH_MAX];
+
 	share_door_shut(d);
 	if (d->keeper)
 		(void)unlink(d->lock); /* it is still ours */
+	/* Others may have theirs there; and who wants it makes it again. */
+	if (d->keeper && share_place(place, NULL) == 0)
+		(void)rmdir(place);
 	fd_close(&d->lock_fd);
 	free(STEAL(d->socket));
 	free(STEAL(d->lock));

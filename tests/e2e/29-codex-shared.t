@@ -166,6 +166,6 @@ $d->ok('session.end', { id => 'a' }, timeout => $wait);
 like(answer_text(@e), qr/Alone/, 'one has left: the other goes on');
 $d->ok('session.end', { id => 'b' }, timeout => $wait);
 ok(wait_for(20, sub { !servers() && !keepers() }), 'all have left: nothing runs');
-is($d->sh('one', 'ls -A /tmp/.sandboxd-share-0')->{stdout}, '', 'and nothing is left');
+is($d->sh('one', 'ls -Ad /tmp/.sandboxd*')->{stdout}, '', 'and nothing is left');
 
 done_testing;

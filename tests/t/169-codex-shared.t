@@ -172,7 +172,7 @@ $d->ok('sandbox.start', { id => 'box' }, timeout => $wait);
 is(said($_, "say up-$_"), "up-$_", "$_: goes on") for 'b', 'c';
 $d->ok('session.delete', { id => $_ }, timeout => $wait) for 'b', 'c';
 ok(wait_for($wait, sub { !servers() && !keepers() }), 'the last one has left: nothing runs');
-is($d->sh('box', 'ls -A /tmp/.sandboxd-share-0')->{stdout}, '', 'and nothing is left');
+is($d->sh('box', 'ls -Ad /tmp/.sandboxd*')->{stdout}, '', 'and nothing is left');
 
 # A user who is not root inside.
 $d->ok('sandbox.create', { id => 'user', directory => '/tmp', user => '1000:1000' });
