@@ -88,6 +88,9 @@ unit_tests = \
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
+# What waits for other processes is given a second chance, and says so.
+LOG_COMPILER = $(srcdir)/tests/tap
+AM_LOG_FLAGS = -r 1 -t 300
 endif
 # Benchmarks, run by tests/bench/run.
 check_PROGRAMS += tests/bench/bench_create tests/bench/bench_exec \
