@@ -20,6 +20,10 @@
  * Not: src/session/children.c
  * Not: src/session/outbox.c
  * Not: src/session/main.c
+ * Not: src/session/share.c
+ * Not: src/session/share_join.c
+ * Not: src/session/share_keep.c
+ * Not: src/session/share_lock.c
  */
 #include "fuzz.h"
 #include "stage.h"

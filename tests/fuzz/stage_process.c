@@ -1,7 +1,8 @@
 /*
  * Programs that are played by an input; see stage.h. In place of
- * session/agent_process.c and session/children.c. It checks that nobody uses a
- * program that is gone, and that what those are told is whole lines of JSON.
+ * session/agent_process.c, session/share.c and session/children.c. It checks
+ * that nobody uses a program that is gone, and that what those are told is
+ * whole lines of JSON.
  */
 #include "fuzz.h"
 #include "stage.h"
@@ -10,6 +11,7 @@
 #include "lib/xalloc.h"
 #include "session/agent_process.h"
 #include "session/children.h"
+#include "session/share.h"
 #include <signal.h>
 #include <string.h>
 
@@ -77,6 +79,15 @@ process_start(struct ev_loop *loop, const struct process_spec *spec,
 	running++;
 	*p_out = p;
 	return 0;
+}
+
+/* Whether others use it too is nothing that its adapter can tell. */
+int
+share_start(struct ev_loop *loop, const struct process_spec *spec,
+    const struct process_ops *ops, void *ctx, struct process **p_out,
+    struct err *e)
+{
+	return process_start(loop, spec, ops, ctx, p_out, e);
 }
 
 static void
