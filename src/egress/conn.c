@@ -289,7 +289,7 @@ listens(const struct conn *c, enum side from)
 static void
 watch(struct conn *c)
 {
-	for (int i = 0; i < SIDES; i++) {
+	for (enum side i = CLIENT; i < SIDES; i++) {
 		int events = (listens(c, i) ? EV_READ : 0) |
 			     (c->side[i].out.len > 0 ? EV_WRITE : 0);
 		ev_io *io = &c->side[i].io;

@@ -115,7 +115,7 @@ my %real = (
 # What an agent does not offer, or not over ACP; all the rest must be there.
 my %absent = (
 	claude => [],
-	codex => ['questions', 'plans'],
+	codex => ['plans'],
 	opencode => ['questions', 'plans'],
 	pi => ['permission once', 'permission always', 'permission reject', 'questions',
 	    'plans', 'modes', 'MCP servers'],

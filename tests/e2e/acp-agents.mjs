@@ -152,6 +152,14 @@ const features = {
 	},
 	async questions() {
 		const s = await make();
+		// It asks only while it plans; that it can, it tells when it runs. (The
+		// package's setMode() knows only the modes of the beginning.)
+		if (agent === 'codex') {
+			await said_ok(s, 'fake:text say="begun"');
+			await until(5, async () => (await s.getConfigOptions()).some((o) =>
+			    o.id === 'mode' && o.options.some((v) => v.value === 'plan')));
+			await s.setConfigOption('mode', 'plan');
+		}
 		const asked = answers(s, (r) => ({ outcome: { outcome: 'selected',
 		    optionId: (r.options.find((o) => /Green/.test(o.name)) ??
 		    r.options[0]).optionId } }));

@@ -118,7 +118,8 @@ sub flaws {
 	}
 	my %inits;
 	for (Sandboxd::descendants($$)) {
-		$inits{$1}++ if Sandboxd::title_of($_) =~ /^sandboxd-init (\S+)/;
+		my $id = Sandboxd::init_of($_) // next;
+		$inits{$id}++;
 	}
 	push @wrong, map { "$inits{$_} inits of $_" }
 	    grep { $inits{$_} > 1 && /^b/ } sort keys %inits;

@@ -21,8 +21,8 @@ my $rounds = rounds(12);
 sub inits {
 	my %of;
 	for my $pid (Sandboxd::descendants($$)) {
-		next unless (Sandboxd::title_of($pid) =~ /^sandboxd-init (\S+)/);
-		push @{$of{$1}}, $pid;
+		my $id = Sandboxd::init_of($pid) // next;
+		push @{$of{$id}}, $pid;
 	}
 	return \%of;
 }

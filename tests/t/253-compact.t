@@ -25,7 +25,8 @@ sub churn {
 	    timeout => 60, forget => 1);
 	$d->ok('session.delete', { id => $id });
 }
-churn("gone$_") for 1 .. 2;
+# Much more than the load below adds until it is measured.
+churn("gone$_") for 1 .. 4;
 ok(wait_for(30, sub { $d->ok('status')->{store}{events} < 200 }),
     'events of removed sessions go');
 
@@ -63,6 +64,7 @@ worker('turns', sub {
 	my $r = $d->request('session.prompt', { id => 'busy', text => 'flood 300' },
 	    timeout => 60);
 	print $out "done\n" if $r->{ok};
+	sleep 0.1;
 });
 $d->http_address;
 worker('http', sub {

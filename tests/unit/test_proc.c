@@ -295,8 +295,8 @@ test_breach_costs_the_child(void **state)
 		"{\"op\":\"nonsense\"}",
 		"{\"id\":77,\"ok\":{}}",
 		"[1]",
-		"{\"op\":\"exited\",\"exec\":1,\"code\":0,\"timed_out\":false,"
-		"\"more\":1}",
+		("{\"op\":\"exited\",\"exec\":1,\"code\":0,\"timed_out\":false,"
+		 "\"more\":1}"),
 	};
 
 	(void)state;

@@ -96,8 +96,8 @@ broken_heads(void **state ATTR_UNUSED)
 		"HTTP/1.1 200 OK\r\n A: c\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1 2\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: "
-		"9223372036854775808\r\n\r\n",
+		("HTTP/1.1 200 OK\r\nContent-Length: "
+		 "9223372036854775808\r\n\r\n"),
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n",
 		"HTTP/1.1 200 O\x7fK\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n" };
 	struct proxy_head h;
@@ -247,8 +247,8 @@ other_lines(void **state ATTR_UNUSED)
 		"0: 0100007F:1F90 00000000:0000 0A 0 0 0 0 0",
 		"0: 0100007F:1F90 00000000:0000 0A 0 0 0 0 0 5x",
 		"0: 0100007F:1F90 00000000:0000 0A 0 0 0 9999999999 0 5",
-		"0: 0100007F:1F90 00000000:0000 0A 0 0 0 0 0 "
-		"99999999999999999999999" };
+		("0: 0100007F:1F90 00000000:0000 0A 0 0 0 0 0 "
+		 "99999999999999999999999") };
 	struct listener l;
 	size_t i;
 

@@ -387,6 +387,14 @@ sub children {
 	    descendants($self->{pid}), $self->adopted;
 }
 
+# The sandbox whose process 1 it is, if it is one. What an init starts has its title,
+# too, until it is another program.
+sub init_of {
+	my ($pid) = @_;
+	return undef unless (slurp("/proc/$pid/status") // '') =~ /^NSpid:.*\s1$/m;
+	return title_of($pid) =~ /^sandboxd-init (\S+)/ ? $1 : undef;
+}
+
 # What this daemon has from one that was killed: orphans, which have come to us.
 sub adopted {
 	my ($self) = @_;
