@@ -137,9 +137,9 @@ sizeless_copy(struct job_child *c, struct err *e)
 	if (n == -1 && errno != EAGAIN)
 		return files_oserr(e);
 	/* Nobody may change it under its reader's eyes. */
-	if (fcntl(c->fds[1], F_ADD_SEALS,
-		F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == -1)
-		return files_oserr(e);
+	for (int i = 0; fd_seal(c->fds[1]) == -1; i++)
+		if (errno != EBUSY || i == FD_SEAL_TRIES)
+			return files_oserr(e);
 	return 0;
 }
 

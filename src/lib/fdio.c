@@ -217,7 +217,16 @@ fd_close_all(int *fds, size_t n)
 }
 
 int
-fd_sealed(const char *name, const void *p, size_t n, int *fd_out, struct err *e)
+fd_seal(int fd)
+{
+	/* With SEAL_SEAL nobody can add a seal that would surprise a reader. */
+	return fcntl(fd, F_ADD_SEALS,
+	    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+}
+
+static int
+filled_memfd(
+    const char *name, const void *p, size_t n, int *fd_out, struct err *e)
 {
 	const char *at = p;
 	size_t done = 0;
@@ -240,13 +249,27 @@ fd_sealed(const char *name, const void *p, size_t n, int *fd_out, struct err *e)
 			return err_sys(e, "write memfd %s", name);
 		done += (size_t)put;
 	}
-	/* With SEAL_SEAL nobody can add a seal that would surprise a reader. */
-	if (GUARD(seals) &&
-	    fcntl(fd, F_ADD_SEALS,
-		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == -1)
-		return err_sys(e, "seal memfd %s", name);
 	*fd_out = fd_steal(&fd);
 	return 0;
+}
+
+int
+fd_sealed(const char *name, const void *p, size_t n, int *fd_out, struct err *e)
+{
+	autofd int fd = -1;
+
+	for (int i = 0; i < FD_SEAL_TRIES; i++) {
+		fd_close(&fd);
+		if (filled_memfd(name, p, n, &fd, e) == -1)
+			return -1;
+		if (!GUARD(seals) || fd_seal(fd) == 0) {
+			*fd_out = fd_steal(&fd);
+			return 0;
+		}
+		if (errno != EBUSY)
+			break; /* else another copy has other pages */
+	}
+	return err_sys(e, "seal memfd %s", name);
 }
 
 int

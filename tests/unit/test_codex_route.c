@@ -353,6 +353,59 @@ test_stuck(void **state)
 	got(s, 3, "{\"method\":\"delta\",\"params\":{\"threadId\":\"A\"}}\n");
 }
 
+/* Of two that wait for one thread the first is told that it does so in vain. */
+static void
+test_two_wait(void **state)
+{
+	static const char resume[] = "{\"method\":\"thread/resume\",\"id\":9,"
+				     "\"params\":{\"threadId\":\"A\"}}";
+	struct stage *s = *state;
+
+	open_thread(s, 1, "A", 1);
+	open_turn(s, 1, "A", 2);
+	from_client(s, 2, resume);
+	forget(s);
+	from_client(s, 3, resume);
+	got(s, 0, "");
+	got(s, 2,
+	    "{\"id\":9,\"error\":{\"code\":-32000,\"message\":\"another "
+	    "session has this thread\"}}\n");
+	from_server(s, "{\"method\":\"turn/completed\",\"params\":{"
+		       "\"threadId\":\"A\",\"turn\":{\"id\":\"turn-A\"}}}");
+	assert_non_null(strstr(s->got[0].data, "thread/resume"));
+	from_server(s, "{\"method\":\"n\",\"params\":{\"threadId\":\"A\"}}");
+	got(s, 2, "");
+	got(s, 3, "{\"method\":\"n\",\"params\":{\"threadId\":\"A\"}}\n");
+}
+
+/* A thread's children that all run: the newest is not the one to be forgotten
+ * while its news is told. */
+static void
+test_busy_children(void **state)
+{
+	struct stage *s = *state;
+	char *line;
+	int i;
+
+	open_thread(s, 1, "A", 1);
+	for (i = 0; i < 2 * ROUTE_THREADS_MAX; i++) {
+		forget(s);
+		line = xasprintf("{\"method\":\"thread/started\",\"params\":{"
+				 "\"thread\":{\"id\":\"c%d\","
+				 "\"parentThreadId\":\"A\"}}}",
+		    i);
+		from_server(s, line);
+		assert_int_equal(s->got[1].len, strlen(line) + 1);
+		free(line);
+		line =
+		    xasprintf("{\"method\":\"turn/started\",\"params\":{"
+			      "\"threadId\":\"c%d\",\"turn\":{\"id\":\"t\"}}}",
+			i);
+		from_server(s, line);
+		free(line);
+	}
+}
+
 /* A session that leaves before its turn, or its thread, has begun. */
 static void
 test_leaving_early(void **state)
@@ -476,6 +529,8 @@ main(void)
 		T(test_asks),
 		T(test_leaving),
 		T(test_stuck),
+		T(test_two_wait),
+		T(test_busy_children),
 		T(test_leaving_early),
 		T(test_hostile),
 	};

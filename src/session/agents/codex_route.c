@@ -65,6 +65,26 @@ greet(struct route *r, unsigned client, const char *rpc_id)
 	route_to_client(r, client, &b);
 }
 
+/* Whoever has waited for the thread until now does so in vain. */
+static void
+held_refuse(struct route *r, struct thread *t)
+{
+	struct call *k, *next;
+
+	if (t->held == NULL)
+		return;
+	for (k = TAILQ_FIRST(&r->calls); k != NULL; k = next) {
+		next = TAILQ_NEXT(k, link);
+		if (!k->held || k->client != t->held_for ||
+		    !is(k->thread, t->id))
+			continue;
+		refuse(
+		    r, k->client, k->rpc_id, "another session has this thread");
+		route_call_free(r, k);
+	}
+	free(STEAL(t->held));
+}
+
 /* Who had the thread before has lost it. A turn of it ends first, or this
  * client's next message would become part of that. */
 static bool
@@ -77,7 +97,7 @@ resume_waits(struct route *r, unsigned client, const char *id, struct buf *line)
 		(void)route_learn(r, id, client, true);
 		return false;
 	}
-	free(t->held);
+	held_refuse(r, t);
 	t->held = buf_steal(line);
 	t->held_for = client;
 	if (t->client != 0)

@@ -80,15 +80,16 @@ route_thread_of(struct route *r, unsigned client)
 }
 
 /* CLIENT has too many threads: forget the oldest that has no turn, or just the
- * oldest; but not its first, which is the session's own. */
+ * oldest; but not its first, which is the session's own, nor KEEP (may be
+ * NULL), which the caller goes on with. */
 static void
-threads_bound(struct route *r, unsigned client)
+threads_bound(struct route *r, unsigned client, const struct thread *keep)
 {
 	struct thread *t, *idle = NULL;
 	unsigned n = 0;
 
 	TAILQ_FOREACH (t, &r->threads, link) {
-		if (t->client != client || n++ == 0)
+		if (t->client != client || n++ == 0 || t == keep)
 			continue;
 		if (idle == NULL ||
 		    (idle->state != THREAD_IDLE && t->state == THREAD_IDLE))
@@ -116,7 +117,7 @@ route_learn(struct route *r, const char *id, unsigned client, bool own)
 		TAILQ_INSERT_HEAD(&r->threads, t, link);
 	else
 		TAILQ_INSERT_TAIL(&r->threads, t, link);
-	threads_bound(r, client);
+	threads_bound(r, client, t);
 	return t;
 }
 
@@ -221,7 +222,7 @@ route_release(struct route *r, struct thread *t)
 	if (t->state == THREAD_RUNNING && t->turn != NULL)
 		say(r, "turn/interrupt", t, true);
 	if (t->state != THREAD_IDLE) {
-		threads_bound(r, 0);
+		threads_bound(r, 0, NULL);
 		return;
 	}
 	say(r, "thread/backgroundTerminals/clean", t, false);
@@ -246,7 +247,7 @@ route_turn_over(struct route *r, struct thread *t)
 	say(r, "thread/backgroundTerminals/clean", t, false);
 	t->client = t->held_for;
 	TAILQ_FOREACH (k, &r->calls, link)
-		if (k->held && k->client == t->client) {
+		if (k->held && k->client == t->client && is(k->thread, t->id)) {
 			k->held = false;
 			k->since_ms = now_monotonic_ms();
 		}
