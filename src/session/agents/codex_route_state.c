@@ -80,8 +80,8 @@ route_thread_of(struct route *r, unsigned client)
 }
 
 /* CLIENT has too many threads: forget the oldest that has no turn, or just the
- * oldest; but not its first, which is the session's own, nor KEEP (may be
- * NULL), which the caller goes on with. */
+ * oldest; but not its first, which is the session's own, nor KEEP, which the
+ * caller goes on with. */
 static void
 threads_bound(struct route *r, unsigned client, const struct thread *keep)
 {
@@ -222,7 +222,7 @@ route_release(struct route *r, struct thread *t)
 	if (t->state == THREAD_RUNNING && t->turn != NULL)
 		say(r, "turn/interrupt", t, true);
 	if (t->state != THREAD_IDLE) {
-		threads_bound(r, 0, NULL);
+		threads_bound(r, 0, t);
 		return;
 	}
 	say(r, "thread/backgroundTerminals/clean", t, false);
