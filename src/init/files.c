@@ -138,7 +138,7 @@ sizeless_copy(struct job_child *c, struct err *e)
 		return files_oserr(e);
 	/* Nobody may change it under its reader's eyes. */
 	for (int i = 0; fd_seal(c->fds[1]) == -1; i++)
-		if (errno != EBUSY || i == FD_SEAL_TRIES)
+		if (errno != EBUSY || i == FD_SEAL_TRIES - 1)
 			return files_oserr(e);
 	return 0;
 }

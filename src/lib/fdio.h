@@ -30,12 +30,13 @@ ssize_t fd_send(int fd, const void *p, size_t n, const int *fds, size_t nfds);
  * -1. MSG_CTRUNC is treated the same way. */
 ssize_t fd_recv(int fd, void *p, size_t n, int *fds, size_t *nfds_out);
 void fd_close_all(int *fds, size_t n);
-/* No change to a memory file from now on. -1 errno; EBUSY when the kernel holds
- * one of its pages itself, as it does to move it, for longer than the 0.15 s
- * that it waits: seen on a busy machine, once in thousands of times. */
+/* No change to a memory file from now on. -1 errno; EBUSY when something holds
+ * a page of it, be it the kernel itself, for longer than the 0.15 s that the
+ * kernel waits: seen once in thousands of times. */
 int fd_seal(int fd);
 #define FD_SEAL_TRIES 5
-/* A sealed, close-on-exec memory file holding P[0..n). */
+/* A sealed, close-on-exec memory file holding P[0..n). Waits for less than a
+ * second if the kernel makes it, as above; else for nothing. */
 int fd_sealed(
     const char *name, const void *p, size_t n, int *fd_out, struct err *e);
 /* Whole file into memory, at most MAX bytes, NUL-terminated; caller frees. */

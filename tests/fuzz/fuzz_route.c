@@ -5,9 +5,8 @@
  * what it has asked and has not been answered; and nothing grows without end.
  *
  * Input: lines. The first byte of each says who: `1` to `4` a session, `s` the
- * server, `-` and one of those digits: it leaves. The rest is what it says,
- * with
- * `@` for the number of the call that was sent to the server last.
+ * server, `-` and one of those digits: it leaves. The rest is what it says;
+ * `@` is the number of the call that was sent to the server last.
  *
  * Also: src/session/agents/codex_route.c
  * Also: src/session/agents/codex_route_server.c

@@ -141,6 +141,46 @@ open_turn(struct stage *s, unsigned client, const char *id, int n)
 	forget(s);
 }
 
+/* CLIENT takes thread A up, or waits to. */
+static void
+resume(struct stage *s, unsigned client)
+{
+	from_client(s, client,
+	    "{\"method\":\"thread/resume\",\"id\":9,\"params\":{"
+	    "\"threadId\":\"A\"}}");
+}
+
+/* Thread A starts child N. How long a line that was. */
+static size_t
+start_child(struct stage *s, int n)
+{
+	autofree char *line =
+	    xasprintf("{\"method\":\"thread/started\",\"params\":{\"thread\":{"
+		      "\"id\":\"c%d\",\"parentThreadId\":\"A\"}}}",
+		n);
+
+	from_server(s, line);
+	return strlen(line);
+}
+
+static void
+start_child_turn(struct stage *s, int n)
+{
+	autofree char *line = xasprintf(
+	    "{\"method\":\"turn/started\",\"params\":{\"threadId\":\"c%d\","
+	    "\"turn\":{\"id\":\"t\"}}}",
+	    n);
+
+	from_server(s, line);
+}
+
+static void
+end_turn(struct stage *s)
+{
+	from_server(s, "{\"method\":\"turn/completed\",\"params\":{"
+		       "\"threadId\":\"A\",\"turn\":{\"id\":\"turn-A\"}}}");
+}
+
 static void
 test_ids(void **state)
 {
@@ -297,15 +337,12 @@ test_leaving(void **state)
 	    "{\"method\":\"turn/interrupt\",\"id\":5,\"params\":{"
 	    "\"threadId\":\"A\",\"turnId\":\"turn-A\"}}\n");
 	/* Who takes the thread up waits until that is done. */
-	from_client(s, 3,
-	    "{\"method\":\"thread/resume\",\"id\":9,\"params\":{\"threadId\":"
-	    "\"A\"}}");
+	resume(s, 3);
 	got(s, 0, "");
 	from_server(s, "{\"id\":5,\"result\":{}}");
 	from_server(
 	    s, "{\"method\":\"delta\",\"params\":{\"threadId\":\"A\"}}");
-	from_server(s, "{\"method\":\"turn/completed\",\"params\":{"
-		       "\"threadId\":\"A\",\"turn\":{\"id\":\"turn-A\"}}}");
+	end_turn(s);
 	got(s, 0,
 	    "{\"method\":\"thread/backgroundTerminals/clean\",\"id\":7,"
 	    "\"params\":{\"threadId\":\"A\"}}\n"
@@ -330,14 +367,12 @@ test_leaving(void **state)
 static void
 test_stuck(void **state)
 {
-	static const char resume[] = "{\"method\":\"thread/resume\",\"id\":9,"
-				     "\"params\":{\"threadId\":\"A\"}}";
 	struct stage *s = *state;
 
 	open_thread(s, 1, "A", 1);
 	open_turn(s, 1, "A", 2);
 	/* Taken from one that is still there. */
-	from_client(s, 2, resume);
+	resume(s, 2);
 	assert_non_null(strstr(s->got[0].data, "turn/interrupt"));
 	assert_null(strstr(s->got[0].data, "thread/resume"));
 	forget(s);
@@ -346,7 +381,7 @@ test_stuck(void **state)
 	got(s, 1, "");
 	got(s, 2, "");
 	route_leave(s->r, 2);
-	from_client(s, 3, resume);
+	resume(s, 3);
 	assert_non_null(strstr(s->got[0].data, "thread/resume"));
 	from_server(
 	    s, "{\"method\":\"delta\",\"params\":{\"threadId\":\"A\"}}");
@@ -357,21 +392,18 @@ test_stuck(void **state)
 static void
 test_two_wait(void **state)
 {
-	static const char resume[] = "{\"method\":\"thread/resume\",\"id\":9,"
-				     "\"params\":{\"threadId\":\"A\"}}";
 	struct stage *s = *state;
 
 	open_thread(s, 1, "A", 1);
 	open_turn(s, 1, "A", 2);
-	from_client(s, 2, resume);
+	resume(s, 2);
 	forget(s);
-	from_client(s, 3, resume);
+	resume(s, 3);
 	got(s, 0, "");
 	got(s, 2,
 	    "{\"id\":9,\"error\":{\"code\":-32000,\"message\":\"another "
 	    "session has this thread\"}}\n");
-	from_server(s, "{\"method\":\"turn/completed\",\"params\":{"
-		       "\"threadId\":\"A\",\"turn\":{\"id\":\"turn-A\"}}}");
+	end_turn(s);
 	assert_non_null(strstr(s->got[0].data, "thread/resume"));
 	from_server(s, "{\"method\":\"n\",\"params\":{\"threadId\":\"A\"}}");
 	got(s, 2, "");
@@ -384,26 +416,39 @@ static void
 test_busy_children(void **state)
 {
 	struct stage *s = *state;
-	char *line;
+	size_t len;
 	int i;
 
 	open_thread(s, 1, "A", 1);
 	for (i = 0; i < 2 * ROUTE_THREADS_MAX; i++) {
 		forget(s);
-		line = xasprintf("{\"method\":\"thread/started\",\"params\":{"
-				 "\"thread\":{\"id\":\"c%d\","
-				 "\"parentThreadId\":\"A\"}}}",
-		    i);
-		from_server(s, line);
-		assert_int_equal(s->got[1].len, strlen(line) + 1);
-		free(line);
-		line =
-		    xasprintf("{\"method\":\"turn/started\",\"params\":{"
-			      "\"threadId\":\"c%d\",\"turn\":{\"id\":\"t\"}}}",
-			i);
-		from_server(s, line);
-		free(line);
+		len = start_child(s, i);
+		assert_int_equal(s->got[1].len, len + 1);
+		start_child_turn(s, i);
 	}
+}
+
+/* Nor one that somebody waits for, however many others have been left. */
+static void
+test_waited_for(void **state)
+{
+	struct stage *s = *state;
+	int i;
+
+	open_thread(s, 1, "A", 1);
+	open_turn(s, 1, "A", 2);
+	resume(s, 2); /* 3, and 4 interrupts */
+	open_thread(s, 3, "B", 5);
+	open_turn(s, 3, "B", 6);
+	route_leave(s->r, 3);
+	for (i = 0; i < 2 * ROUTE_THREADS_MAX; i++) {
+		start_child(s, i);
+		start_child_turn(s, i);
+	}
+	forget(s);
+	end_turn(s);
+	assert_non_null(s->got[0].data);
+	assert_non_null(strstr(s->got[0].data, "thread/resume"));
 }
 
 /* A session that leaves before its turn, or its thread, has begun. */
@@ -468,12 +513,7 @@ test_hostile(void **state)
 	forget(s);
 	/* Nothing grows without end: threads, requests, questions, stash. */
 	for (i = 0; i < 3000; i++) {
-		line = xasprintf("{\"method\":\"thread/started\",\"params\":{"
-				 "\"thread\":{\"id\":\"c%d\","
-				 "\"parentThreadId\":\"A\"}}}",
-		    i);
-		from_server(s, line);
-		free(line);
+		start_child(s, i);
 		line = xasprintf("{\"method\":\"ask\",\"id\":%d,\"params\":{"
 				 "\"threadId\":\"A\"}}",
 		    i);
@@ -531,6 +571,7 @@ main(void)
 		T(test_stuck),
 		T(test_two_wait),
 		T(test_busy_children),
+		T(test_waited_for),
 		T(test_leaving_early),
 		T(test_hostile),
 	};

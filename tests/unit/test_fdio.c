@@ -221,9 +221,7 @@ sealed_files_hold(void **state ATTR_UNUSED)
 	fd_close(&fd);
 }
 
-/* A kernel that is just moving pages is no reason to fail; one that always is,
- * is.
- */
+/* A page that is held for a moment is no reason to fail; what lasts is. */
 static void
 seals_are_tried_again(void **state ATTR_UNUSED)
 {

@@ -70,15 +70,13 @@ write_params(struct jw *w, const char *params, const char *session)
 
 	if (json_parse(params, strlen(params), JSON_DEPTH_AGENT, &j, NULL) ==
 	    -1)
-		j = NULL;
+		j = NULL; /* an object once; see pass_state.c */
 	jw_object(w);
 	if (session != NULL)
 		jw_kstr(w, "sessionId", session);
-	/* Of a checkpoint it may be anything: then there are none. */
-	if (j != NULL && j->type == JSON_OBJECT)
-		json_foreach (v, j)
-			if (strcmp(v->key, "sessionId") != 0)
-				jw_kvalue(w, v->key, v);
+	json_foreach (v, j)
+		if (strcmp(v->key, "sessionId") != 0)
+			jw_kvalue(w, v->key, v);
 	jw_object_end(w);
 	json_free(j);
 }

@@ -384,6 +384,13 @@ pass_state_write(const struct pass *p, struct jw *w)
 	jw_array_end(w);
 }
 
+/* Of a checkpoint it may be anything. NULL: no parameters. */
+static char *
+params_read(const struct json *v)
+{
+	return v != NULL && v->type == JSON_OBJECT ? pass_json(v) : NULL;
+}
+
 static void
 session_read(struct pass *p, const struct json *v)
 {
@@ -392,7 +399,7 @@ session_read(struct pass *p, const struct json *v)
 	const struct json *lost = params != NULL ? params->next : NULL;
 	const struct json *set = lost != NULL ? lost->next : NULL;
 	const struct json *native = set != NULL ? set->next : NULL;
-	autofree char *text = pass_json(params);
+	autofree char *text = params_read(params);
 	struct pass_session *s;
 
 	if (native == NULL || id->type != JSON_STRING || text == NULL ||
@@ -407,7 +414,7 @@ session_read(struct pass *p, const struct json *v)
 		const struct json *method =
 		    it->type == JSON_ARRAY ? it->child : NULL;
 		autofree char *words =
-		    method != NULL ? pass_json(method->next) : NULL;
+		    method != NULL ? params_read(method->next) : NULL;
 
 		if (words != NULL && method->type == JSON_STRING)
 			setting_put(s, method->str, words);
@@ -423,8 +430,8 @@ pass_state_read(struct pass *p, const struct json *c)
 	TAILQ_INIT(&p->sessions);
 	if (c == NULL)
 		return;
-	p->hello = pass_json(json_get(c, "hello"));
-	p->key = pass_json(json_get(c, "key"));
+	p->hello = params_read(json_get(c, "hello"));
+	p->key = params_read(json_get(c, "key"));
 	json_foreach (it, json_get(c, "sessions"))
 		session_read(p, it);
 }

@@ -81,7 +81,7 @@ route_thread_of(struct route *r, unsigned client)
 
 /* CLIENT has too many threads: forget the oldest that has no turn, or just the
  * oldest; but not its first, which is the session's own, nor KEEP, which the
- * caller goes on with. */
+ * caller goes on with, nor one that somebody waits for. */
 static void
 threads_bound(struct route *r, unsigned client, const struct thread *keep)
 {
@@ -89,7 +89,8 @@ threads_bound(struct route *r, unsigned client, const struct thread *keep)
 	unsigned n = 0;
 
 	TAILQ_FOREACH (t, &r->threads, link) {
-		if (t->client != client || n++ == 0 || t == keep)
+		if (t->client != client || n++ == 0 || t == keep ||
+		    t->held != NULL)
 			continue;
 		if (idle == NULL ||
 		    (idle->state != THREAD_IDLE && t->state == THREAD_IDLE))
